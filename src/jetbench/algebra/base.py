@@ -1,0 +1,124 @@
+"""What an algebra of jets is. The rules here use only operators and methods that torch and JAX arrays share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+Array = Any
+Blocks = list[Array | None]
+
+
+class Algebra(ABC):
+    """The rules by which jets multiply.
+
+    A jet is a primal, an array of some shape S, and blocks of derivative coefficients: block k = 1 … K has
+    `sizes[k − 1]` components, an array that broadcasts against (sizes[k − 1], *S). A block that is identically zero is
+    None and is never multiplied. Block lists are indexed from 0, so block k is `blocks[k − 1]`. The product of
+    components of blocks i and j lies in blocks k ≥ i + j only: the algebra is nilpotent above the primal.
+
+    Attributes:
+        sizes: components of each block.
+        outputs: names of what `read` returns.
+    """
+
+    sizes: tuple[int, ...]
+    outputs: tuple[str, ...]
+
+    @cached_property
+    def order(self) -> int:
+        """K, the number of blocks; φ^(m) is needed for m ≤ K."""
+        return len(self.sizes)
+
+    @cached_property
+    def vectors(self) -> int:
+        """1 + Σ_k sizes[k]: what passes through each linear layer, per datum."""
+        return 1 + sum(self.sizes)
+
+    @abstractmethod
+    def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
+        """For each block an array (sizes[k], R) or, for random directions, (sizes[k], ..., R): the derivatives of
+        the R coordinate functions ζ themselves, or None where they are all zero. `draws` are the arrays of random
+        directions that the estimator drew, each (samples, ..., R)."""
+
+    @abstractmethod
+    def compose(self, derivatives: Sequence[Array | None], blocks: Blocks) -> Blocks:
+        """The blocks of φ(u) for an elementwise φ (Faà di Bruno).
+
+        Args:
+            derivatives: φ'(u), …, φ^(K)(u), each of shape S; None where identically zero.
+            blocks: the blocks of u.
+        """
+
+    @abstractmethod
+    def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:
+        """The blocks of a bilinear product of two jets, without its primal (Leibniz).
+
+        Args:
+            a, b: the primals.
+            product: called on arrays with one leading component axis each, (n, *S_a) and (n, *S_b), or (1, *S_a)
+                where a primal takes part (broadcast over components); returns (n, *S).
+        """
+
+    @abstractmethod
+    def read(self, primal: Array, blocks: Blocks) -> dict[str, Array | None]:
+        """Output name → L_o f from the jet of f; None where it is identically zero."""
+
+
+def add(left: Array | None, right: Array | None) -> Array | None:
+    """left + right with symbolic zeros."""
+    if left is None:
+        return right
+    return left if right is None else left + right
+
+
+def scale(factor: float, array: Array) -> Array:
+    """factor · array, without a multiplication by 1."""
+    return array if factor == 1 else factor * array
+
+
+def _is_jax(array: Array) -> bool:
+    return type(array).__module__.partition(".")[0] in ("jax", "jaxlib")
+
+
+def like(values: np.ndarray, array: Array) -> Array:
+    """`values` as a constant of the framework, type and device of `array`."""
+    if isinstance(array, np.ndarray):
+        return np.asarray(values, dtype=array.dtype)
+    if _is_jax(array):
+        import jax.numpy as jnp
+
+        return jnp.asarray(values, dtype=array.dtype)
+    import torch
+
+    return torch.tensor(values, dtype=array.dtype, device=array.device)
+
+
+def stack(arrays: Sequence[Array]) -> Array:
+    """The arrays along a new first axis."""
+    if isinstance(arrays[0], np.ndarray):
+        return np.stack(arrays)
+    if _is_jax(arrays[0]):
+        import jax.numpy as jnp
+
+        return jnp.stack(arrays)
+    import torch
+
+    return torch.stack(tuple(arrays))
+
+
+def concatenate(arrays: Sequence[Array]) -> Array:
+    """The arrays one after the other along their first axis."""
+    if isinstance(arrays[0], np.ndarray):
+        return np.concatenate(arrays)
+    if _is_jax(arrays[0]):
+        import jax.numpy as jnp
+
+        return jnp.concatenate(arrays)
+    import torch
+
+    return torch.cat(tuple(arrays))

@@ -1,0 +1,67 @@
+"""Standard Taylor mode: a full K-jet along every direction, 1 + K·R vectors for R directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import comb
+
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale
+from jetbench.algebra.directional import Monomials, contract, plan
+from jetbench.problem import Problem
+
+
+class Taylor(Algebra):
+    """Jets (u, c_1, …, c_K) with c_k[r] = ⟨∂^k u, v_r^⊗k⟩; directions share the primal.
+
+    Block k holds the directions that are propagated to at least order k.
+    Source: Griewank and Walther, Evaluating Derivatives (2008), chapter 13.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.outputs = tuple(problem.operator.symbols)
+        self._plan = plan(problem)
+        self.sizes = tuple(self._plan.count(k) for k in range(1, self._plan.order + 1))
+
+    def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
+        if not self.sizes:
+            return []
+        return [self._plan.seeds(draws), *[None] * (self.order - 1)]
+
+    def compose(self, derivatives: Sequence[Array | None], blocks: Blocks) -> Blocks:
+        result: Blocks = []
+        monomials = Monomials(blocks, 0, self.sizes[0])
+        for k, size in enumerate(self.sizes, 1):
+            total = None
+            for m in range(1, k + 1):
+                bell = monomials.bell(k, m) if derivatives[m - 1] is not None else None
+                if bell is not None:
+                    total = add(total, derivatives[m - 1] * bell[:size])
+            result.append(total)
+        return result
+
+    def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:
+        result: Blocks = []
+        for k, size in enumerate(self.sizes, 1):
+            total = None
+            if b_blocks[k - 1] is not None:
+                total = add(total, product(a[None], b_blocks[k - 1]))
+            for j in range(1, k):
+                left, right = a_blocks[j - 1], b_blocks[k - j - 1]
+                if left is not None and right is not None:
+                    total = add(total, scale(comb(k, j), product(left[:size], right[:size])))
+            if a_blocks[k - 1] is not None:
+                total = add(total, product(a_blocks[k - 1], b[None]))
+            result.append(total)
+        return result
+
+    def read(self, primal: Array, blocks: Blocks) -> dict[str, Array | None]:
+        result: dict[str, Array | None] = {}
+        for name in self.outputs:
+            weight = self._plan.primal[name]
+            total = scale(weight, primal) if weight else None
+            for k, block in enumerate(blocks, 1):
+                weights = [row.reads.get(name, {}).get(k, 0.0) for row in self._plan.rows[: self.sizes[k - 1]]]
+                if block is not None and any(weights):
+                    total = add(total, contract(weights, block))
+            result[name] = total
+        return result
