@@ -1,0 +1,157 @@
+"""`jetbench report …`: collect records, write tables and figures, print the summary. Mounted by `jetbench.cli`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from jetbench.report.tables import Data
+
+app = typer.Typer(
+    name="report",
+    help="From records to tables and figures. Start with `collect`, or do everything with `all`.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+Records = Annotated[Path, typer.Option("--records", help="Collected table: records.parquet or records.csv.")]
+Machine = Annotated[
+    str | None,
+    typer.Option("--machine", help="Folder name of the machine to show; by default the one with a GPU, or the last used."),
+]
+PublishedFolder = Annotated[Path | None, typer.Option("--published", help="Folder of the paper's numbers.")]
+Out = Annotated[Path, typer.Option("--out", help="Path without suffix for every format, or with one for that only.")]
+DEFAULT_RECORDS = Path("results/records.parquet")
+
+
+@app.command("collect")
+def collect_command(
+    results: Annotated[Path, typer.Argument(help="Folder with <machine>/<study>/*.jsonl.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for records.parquet, records.csv, COLUMNS.md.")] = Path(
+        "results"
+    ),
+) -> None:
+    """Gather all records of all machines into one tidy table (Parquet and CSV) and write its data dictionary."""
+    from jetbench.report import collect
+
+    with _readable_errors():
+        frame = collect.read(results)
+        paths = collect.write(frame, out)
+    typer.echo(f"{len(frame)} points of {len(collect.machines(frame))} machine(s): {', '.join(map(str, paths))}")
+
+
+@app.command("table")
+def table_command(
+    name: Annotated[str, typer.Argument(help="Name of a table; `jetbench report list` prints them.")],
+    out: Out,
+    records: Records = DEFAULT_RECORDS,
+    machine: Machine = None,
+    published: PublishedFolder = None,
+) -> None:
+    """Write one table as CSV, Markdown and LaTeX."""
+    from jetbench.report import tables
+
+    with _readable_errors():
+        made = tables.make(name, _data(records, machine, published))
+    if made.frame.empty and name != "status":
+        typer.secho(f"Warning: table {name}: no data; the files say so.", fg="yellow", err=True)
+    _tell(made.write(out))
+
+
+@app.command("figure")
+def figure_command(
+    name: Annotated[str, typer.Argument(help="Name of a figure; `jetbench report list` prints them.")],
+    out: Out,
+    records: Records = DEFAULT_RECORDS,
+    machine: Machine = None,
+    published: PublishedFolder = None,
+) -> None:
+    """Write one figure as PDF and PNG. Without data it is a placeholder that says so."""
+    from jetbench.report import gallery
+
+    with _readable_errors():
+        _tell(gallery.write(name, _data(records, machine, published), out))
+
+
+@app.command("summary")
+def summary_command(
+    records: Records = DEFAULT_RECORDS,
+    machine: Machine = None,
+    tables: Annotated[Path, typer.Option("--tables", help="Where the tables are, to be told.")] = Path("tables"),
+    figures: Annotated[Path, typer.Option("--figures", help="Where the figures are, to be told.")] = Path("figures"),
+) -> None:
+    """Print a short comparison of the methods, what failed, and where tables and figures are."""
+    from jetbench.report import summary
+
+    with _readable_errors():
+        summary.show(_data(records, machine, None), [("Tables", tables), ("Figures", figures)])
+
+
+@app.command("all")
+def all_command(
+    results: Annotated[Path, typer.Argument(help="Folder with <machine>/<study>/*.jsonl.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for the table, tables/ and figures/.")] = Path("report"),
+    machine: Machine = None,
+    published: PublishedFolder = None,
+) -> None:
+    """Collect, then write every table and figure, then print the summary."""
+    from jetbench.report import collect, gallery, summary, tables
+
+    with _readable_errors():
+        collect.write(collect.read(results), out)
+        data = _data(out / "records.parquet", machine, published)
+        for name in tables.TABLES:
+            tables.make(name, data).write(out / "tables" / name)
+        for name in gallery.FIGURES:
+            gallery.write(name, data, out / "figures" / name)
+    summary.show(data, [("Tables", out / "tables"), ("Figures", out / "figures"), ("Records", out / "records.parquet")])
+
+
+@app.command("list")
+def list_command() -> None:
+    """Print the names of all tables and figures, and what each shows."""
+    from jetbench.report import gallery, tables
+
+    for kind, entries in (("Tables", tables.TABLES), ("Figures", gallery.FIGURES)):
+        typer.echo(kind)
+        for entry in entries.values():
+            typer.echo(f"  {entry.name:<20} {entry.shows}")
+
+
+def _data(records: Path, machine: str | None, published: Path | None) -> Data:
+    from jetbench.report import collect
+    from jetbench.report import published as paper
+    from jetbench.report.tables import Data
+
+    frame: pd.DataFrame = collect.load(records)
+    known = collect.machines(frame)
+    if machine is None and len(known) > 1:
+        typer.secho(
+            f"Records of {len(known)} machines, which are never mixed; showing {known[0]}."
+            f" Choose with --machine: {', '.join(known)}.",
+            fg="yellow",
+            err=True,
+        )
+    return Data(collect.one_machine(frame, machine), paper.load(published))
+
+
+def _tell(paths: list[Path]) -> None:
+    typer.echo(" ".join(str(path) for path in paths))
+
+
+class _readable_errors:  # noqa: N801 (reads as a statement)
+    """Turns errors about what the user gave into one line and exit status 2, and shows warnings on stderr."""
+
+    def __enter__(self) -> None:
+        logging.basicConfig(level=logging.WARNING, format="Warning: %(message)s")
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, (FileNotFoundError, ValueError, KeyError)):
+            typer.secho(f"Error: {error.args[0] if error.args else error}", fg="red", err=True)
+            raise typer.Exit(2) from error

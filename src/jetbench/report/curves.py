@@ -1,0 +1,272 @@
+"""Figures of curves: cost against the x-axis of a study, relative to the floor and to nested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from jetbench.report import labels, style
+from jetbench.report.figures import NoData, register
+from jetbench.report.tables import Data
+
+ROW_HEIGHT = 1.45
+AXIS_LABELS = {
+    "batch": "Batch size (data points)",
+    "samples": "Samples (random directions)",
+    "rank": "Rank / dimension",
+    "width": "Layer width (neurons)",
+    "depth": "Depth (hidden layers)",
+    "dimension": "Dimension $D$ (coordinates)",
+}
+LOGARITHMIC = ("batch", "width", "dimension")
+FAILED = ("oom", "timeout", "error", "mismatch")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What the y-axis shows: a column of the records, its label, and the column of the published points, if any."""
+
+    column: str
+    label: str
+    published: str | None = None
+    #: A second, short line of the label.
+    predicted: bool = False
+
+
+OVER_FLOOR = Quantity("time_over_floor", "Time / floor", predicted=True)
+OVER_NESTED = Quantity("time_over_nested", "Time / nested", "time_over_nested")
+DIFFERENTIABLE = Quantity(
+    "memory_differentiable_over_nested", "Diff. memory / nested", "memory_differentiable_over_nested"
+)
+NONDIFFERENTIABLE = Quantity(
+    "memory_nondifferentiable_over_nested", "Non-diff. memory / nested", "memory_nondifferentiable_over_nested"
+)
+
+
+def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figure:
+    """One row a case; for each quantity one panel a mode, eager before compiled, with the same y-axis.
+
+    Raises:
+        NoData: no point of the study was measured.
+    """
+    records = data.records[(data.records.axis == axis) & (data.records.study != "operators")]
+    ok = records[records.status == "ok"]
+    ok = ok[ok[[q.column for q in quantities]].notna().any(axis=1)]
+    if ok.empty:
+        raise NoData(f"No measured points along the axis {axis}.")
+    records = labels.ordered(records[records.case.isin(list(ok.case))])
+    modes = labels.ranked(ok["mode"], labels.MODES)
+    cases = list(dict.fromkeys(records.case))
+    named = labels.case_labels(records)
+    figure = style.new(ROW_HEIGHT * len(cases) + 0.75)
+    panels = figure.subplots(len(cases), len(quantities) * len(modes), squeeze=False)
+    shown = labels.ranked(records.series, labels.SERIES)
+    published_seen = False
+    for row, case in enumerate(cases):
+        for q, quantity in enumerate(quantities):
+            group = panels[row, q * len(modes) : (q + 1) * len(modes)]
+            for axes, mode in zip(group, modes, strict=True):
+                points = records[(records.case == case) & (records["mode"] == mode)]
+                published_seen |= _panel(axes, points, quantity, axis, data, shown)
+                if row == 0:
+                    axes.set_title(mode)
+                if row == len(cases) - 1:
+                    axes.set_xlabel(AXIS_LABELS[axis].split(" (")[0] if len(panels[0]) > 2 else AXIS_LABELS[axis])
+            _share_y(group)
+            group[0].set_ylabel(quantity.label)
+        _row_title(panels[row, 0], named[case], row)
+    _legend(figure, shown, ok, quantities, published_seen)
+    style.footnote(figure, _small_print(data, records))
+    return figure
+
+
+def _row_title(axes: Axes, text: str, row: int) -> None:
+    axes.annotate(
+        text,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(-24, 16 if row == 0 else 5),
+        textcoords="offset points",
+        fontweight="bold",
+        annotation_clip=False,
+    )
+
+
+def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data: Data, shown: list[str]) -> bool:
+    """Draw one panel; whether it has published points."""
+    ok = points[(points.status == "ok") & points[quantity.column].notna()]
+    axes.axhline(1, color="0.6", linewidth=0.8, zorder=1)
+    if axis in LOGARITHMIC:
+        axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    published = False
+    if quantity.published and not points.empty:
+        about = points.iloc[0].copy()
+        for series, curve in data.published.curves(about).sort_values("x").groupby("series", sort=False):
+            if series in shown:
+                published = True
+                look = style.look(series, shown)
+                axes.plot(
+                    curve.x,
+                    curve[quantity.published],
+                    linestyle="none",
+                    marker=look.marker,
+                    markersize=3.4,
+                    markerfacecolor="none",
+                    markeredgecolor=look.colour,
+                    markeredgewidth=0.7,
+                    alpha=0.8,
+                    zorder=2,
+                    gid=f"published-{series}",
+                )
+    for series in labels.ranked(ok.series, labels.SERIES):
+        curve = ok[ok.series == series].sort_values("x")
+        look = style.look(series, shown)
+        axes.errorbar(
+            curve.x,
+            curve[quantity.column],
+            yerr=_intervals(curve, quantity.column),
+            color=look.colour,
+            marker=look.marker,
+            linestyle=look.line,
+            elinewidth=0.8,
+            capsize=1.5,
+            label=labels.series_label(series),
+            gid=f"measured-{series}",
+            zorder=4,
+        )
+        if quantity.predicted and not series.startswith("nested"):
+            counted = curve.vectors.astype(float) / curve.floor_vectors.astype(float)
+            axes.plot(curve.x, counted, color=look.colour, linestyle=":", linewidth=0.8, zorder=3, gid=f"predicted-{series}")
+    _mark_failures(axes, points, shown)
+    if ok.empty and not published:
+        axes.text(0.5, 0.5, "not measured", color=style.GREY, ha="center", va="center", transform=axes.transAxes)
+    _x_ticks(axes, points, axis, published)
+    return published
+
+
+def _intervals(curve: pd.DataFrame, column: str) -> np.ndarray | None:
+    if f"{column}_low" not in curve:
+        return None
+    low = (curve[column] - curve[f"{column}_low"]).clip(lower=0).fillna(0)
+    high = (curve[f"{column}_high"] - curve[column]).clip(lower=0).fillna(0)
+    # A logarithmic axis has no place for a bar that reaches zero.
+    return np.vstack([np.minimum(low, 0.98 * curve[column]), high])
+
+
+def _mark_failures(axes: Axes, points: pd.DataFrame, shown: list[str]) -> None:
+    """A cross at the upper edge for every point that was tried and failed."""
+    for series, failed in points[points.status.isin(FAILED)].groupby("series", sort=False):
+        height = 0.97 - 0.07 * shown.index(series)
+        axes.plot(
+            failed.x,
+            [height] * len(failed),
+            linestyle="none",
+            marker="x",
+            markersize=4,
+            markeredgewidth=1.2,
+            color=style.look(series, shown).colour,
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            gid=f"failed-{series}",
+            zorder=5,
+        )
+
+
+def _x_ticks(axes: Axes, points: pd.DataFrame, axis: str, published: bool) -> None:
+    values = sorted(points.x.dropna().unique())
+    if axis in ("batch", "width", "dimension"):
+        low, high = axes.get_xlim()
+        if published or len(values) > 5:
+            exponents = np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)
+            step = max(1, int(np.ceil(len(exponents) / 5)))
+            values = [2.0**e for e in exponents[::step]]
+        axes.xaxis.set_major_locator(FixedLocator(values))
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif axis == "depth" and len(values) <= 8:
+        axes.xaxis.set_major_locator(FixedLocator(values))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+TICKS = np.array([m * 10.0**e for e in range(-3, 5) for m in (1, 2, 5)])
+FINE = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8, 10])
+
+
+def _share_y(group: Sequence[Axes]) -> None:
+    """The same limits for the panels of one quantity, and a handful of plain numbers as ticks."""
+    low = min(axes.get_ylim()[0] for axes in group)
+    high = max(axes.get_ylim()[1] for axes in group)
+    coarse = TICKS[(low <= TICKS) & (high >= TICKS)]
+    ticks = coarse if len(coarse) >= 3 else _thinned(FINE[(low <= FINE) & (high >= FINE)])
+    for number, axes in enumerate(group):
+        axes.set_ylim(low, high)
+        axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        if number:
+            axes.tick_params(labelleft=False)
+
+
+def _thinned(ticks: np.ndarray) -> np.ndarray:
+    kept: list[float] = []
+    for tick in sorted(ticks, key=lambda t: (t != 1, t)):
+        if all(abs(np.log2(tick / other)) > 0.12 for other in kept):
+            kept.append(tick)
+    return np.array(sorted(kept)[: 8 if len(kept) > 8 else None])
+
+
+def _legend(
+    figure: Figure, shown: list[str], ok: pd.DataFrame, quantities: Sequence[Quantity], published: bool
+) -> None:
+    present = [series for series in shown if series in set(ok.series)]
+    handles = []
+    for series in present:
+        look = style.look(series, shown)
+        name = labels.series_label(series)
+        handles.append(Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line, label=name))
+    if any(q.predicted for q in quantities):
+        handles.append(Line2D([], [], color=style.GREY, linestyle=":", linewidth=0.8, label="predicted from vectors"))
+    if published:
+        hollow = {"markerfacecolor": "none", "markeredgewidth": 0.7, "markersize": 3.4}
+        handles.append(Line2D([], [], color=style.GREY, marker="o", linestyle="none", label="published (RTX 6000)", **hollow))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)), columnspacing=1.5)
+
+
+def _small_print(data: Data, records: pd.DataFrame) -> str:
+    """Where it was measured, and which points are missing and why."""
+    dtypes = ", ".join(sorted(set(records.dtype.dropna())))
+    text = f"{data.place} {dtypes}. Medians with 95% intervals."
+    failed = records[records.status.isin(FAILED)]
+    if len(failed):
+        parts = []
+        for (series, mode, status), group in failed.groupby(["series", "mode", "status"], sort=False):
+            parts.append(f"{labels.series_label(series)} {mode} ({len(group)} {status})")
+        text += " Crosses: failed, " + ", ".join(parts) + "."
+    unsupported = records[records.status == "unsupported"].drop_duplicates(["series", "case"])
+    if len(unsupported):
+        names = labels.ranked(unsupported.series, labels.SERIES)
+        text += " Not applicable in some panels: " + ", ".join(labels.series_label(name) for name in names) + "."
+    return style.wrapped(text)
+
+
+for _axis in AXIS_LABELS:
+    register(
+        _axis,
+        f"time over the floor and over nested against {AXIS_LABELS[_axis].split(' (')[0].lower().replace(' $d$', '')}",
+        partial(study_figure, axis=_axis, quantities=(OVER_FLOOR, OVER_NESTED)),
+    )
+for _axis in ("batch", "samples", "rank"):
+    register(
+        f"{_axis}_memory",
+        f"memory over nested against {AXIS_LABELS[_axis].split(' (')[0].lower()}",
+        partial(study_figure, axis=_axis, quantities=(DIFFERENTIABLE, NONDIFFERENTIABLE)),
+    )

@@ -1,0 +1,184 @@
+"""How a table is written: as CSV with every digit, as Markdown, and as a LaTeX tabular for booktabs and siunitx.
+
+What the tables say is in `tables`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+SUFFIXES = (".csv", ".md", ".tex")
+ABSENT = "–"
+TEX = {
+    "\\": r"\textbackslash{}",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    "—": "---",
+    "→": r"$\to$",
+    "×": r"$\times$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+    "Δ": r"$\Delta$",
+    "∂": r"$\partial$",
+    "ξ": r"$\xi$",
+    "²": r"\textsuperscript{2}",
+    "³": r"\textsuperscript{3}",
+    "⁴": r"\textsuperscript{4}",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a table. `interval`: the frame also has `<key>_low` and `<key>_high`. `group`: header above several."""
+
+    key: str
+    header: str
+    kind: str = "number"  # text, integer, number, error (a power of ten)
+    group: str = ""
+    interval: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table: rows in order; a change in the column `block` starts a new block of rows."""
+
+    title: str
+    fields: list[Field]
+    frame: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    block: str | None = None
+
+    def write(self, path: Path) -> list[Path]:
+        """Write path.csv, path.md and path.tex, or only the one named by the suffix of `path`; the paths written."""
+        chosen = [path.suffix] if path.suffix in SUFFIXES else list(SUFFIXES)
+        stem = path.with_suffix("") if path.suffix in SUFFIXES else path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = [stem.with_name(stem.name + suffix) for suffix in chosen]
+        text = {".csv": self.csv, ".md": self.markdown, ".tex": self.latex}
+        for target in written:
+            target.write_text(text[target.suffix](), encoding="utf-8")
+        return written
+
+    def csv(self) -> str:
+        """All digits; intervals as two more columns."""
+        names = [n for f in self.fields for n in ([f.key, f"{f.key}_low", f"{f.key}_high"] if f.interval else [f.key])]
+        return self.frame.reindex(columns=names).to_csv(index=False)
+
+    def markdown(self) -> str:
+        """A pipe table under its title, followed by the notes."""
+        header = [f"{f.group}: {f.header}" if f.group else f.header for f in self.fields]
+        lines = [f"**{self.title}**", ""]
+        if self.frame.empty:
+            lines.append("No data.")
+        else:
+            lines.append("| " + " | ".join(header) + " |")
+            lines.append("|" + "|".join(" --- " if f.kind == "text" else " ---: " for f in self.fields) + "|")
+            for _, row in self.frame.iterrows():
+                cells = [_plain(f, row).replace("|", "\\|").replace("\n", " ") for f in self.fields]
+                lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
+
+    def latex(self) -> str:
+        """A tabular with S columns; intervals become symmetric uncertainties such as 0.583(31)."""
+        cells = [[_siunitx(f, row) for f in self.fields] for _, row in self.frame.iterrows()]
+        specs = [_column_spec(f, [row[i] for row in cells]) for i, f in enumerate(self.fields)]
+        lines = [f"% {self.title}", "% needs booktabs and siunitx", rf"\begin{{tabular}}{{{' '.join(specs)}}}", r"\toprule"]
+        lines += self._grouped_header()
+        lines += [" & ".join(f"{{{escape(f.header)}}}" for f in self.fields) + r" \\", r"\midrule"]
+        if not cells:
+            lines.append(rf"\multicolumn{{{len(self.fields)}}}{{l}}{{No data}} \\")
+        blocks = self.frame[self.block].tolist() if self.block and cells else [None] * len(cells)
+        for number, row in enumerate(cells):
+            if number and blocks[number] != blocks[number - 1]:
+                lines.append(r"\addlinespace")
+            lines.append(" & ".join(row) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self.notes)]) + "\n"
+
+    def _grouped_header(self) -> list[str]:
+        if not any(f.group for f in self.fields):
+            return []
+        cells, rules, start = [], [], 0
+        while start < len(self.fields):
+            end, group = start + 1, self.fields[start].group
+            while group and end < len(self.fields) and self.fields[end].group == group:
+                end += 1
+            cells.append(rf"\multicolumn{{{end - start}}}{{c}}{{{escape(group)}}}" if group else "")
+            rules += [rf"\cmidrule(lr){{{start + 1}-{end}}}"] if group else []
+            start = end
+        return [" & ".join(cells) + r" \\", " ".join(rules)]
+
+
+def escape(text: str) -> str:
+    """Text for pdfLaTeX: special characters escaped, unknown ones outside ASCII replaced by ?."""
+    return "".join(TEX.get(c, c if c.isascii() and c.isprintable() else " " if c.isspace() else "?") for c in text)
+
+
+def decimals(value: float, half: float = math.nan) -> int:
+    """Digits behind the point: three significant ones of the value, but no more than two of its uncertainty."""
+    wanted = 2 - _magnitude(value) if value else 2
+    if math.isfinite(half) and half > 0:
+        wanted = min(wanted, 1 - _magnitude(half))
+    return min(max(wanted, 0), 9)
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
+
+
+def _plain(column: Field, row: pd.Series) -> str:
+    value = row[column.key]
+    if pd.isna(value):
+        return ABSENT
+    if column.kind == "text":
+        return str(value)
+    if column.kind == "integer":
+        return f"{int(value)}"
+    if column.kind == "error":
+        return f"{value:.1e}"
+    places = decimals(value)
+    text = f"{value:.{places}f}"
+    if column.interval and not pd.isna(row[f"{column.key}_low"]) and row[f"{column.key}_low"] != row[f"{column.key}_high"]:
+        text += f" [{row[f'{column.key}_low']:.{places}f}, {row[f'{column.key}_high']:.{places}f}]"
+    return text
+
+
+def _siunitx(column: Field, row: pd.Series) -> str:
+    value = row[column.key]
+    if pd.isna(value):
+        return "--" if column.kind == "text" else "{--}"
+    if column.kind == "text":
+        return escape(str(value))
+    if column.kind == "integer":
+        return f"{int(value)}"
+    if column.kind == "error":
+        return f"{value:.1e}"
+    half = math.nan
+    if column.interval and not pd.isna(row[f"{column.key}_low"]):
+        half = max(value - row[f"{column.key}_low"], row[f"{column.key}_high"] - value)
+    places = decimals(value, half)
+    uncertainty = f"({max(1, math.ceil(half * 10**places - 1e-9))})" if math.isfinite(half) and half > 0 else ""
+    return f"{value:.{places}f}{uncertainty}"
+
+
+def _column_spec(column: Field, cells: list[str]) -> str:
+    if column.kind == "text":
+        return "l"
+    numbers = [c for c in cells if not c.startswith("{")]
+    if column.kind == "error":
+        return "S[table-format=1.1e-2]"
+    bare = [n.split("(")[0] for n in numbers]
+    whole = max((len(b.split(".")[0].lstrip("-")) for b in bare), default=1)
+    places = max((len(b.partition(".")[2]) for b in bare), default=0)
+    uncertain = max((len(n.partition("(")[2]) - 1 for n in numbers if "(" in n), default=0)
+    sign = "-" if any(b.startswith("-") for b in bare) else ""
+    fraction = f".{places}" if places else ""
+    return f"S[table-format={sign}{whole}{fraction}{f'({uncertain})' if uncertain else ''}]"

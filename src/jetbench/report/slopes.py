@@ -1,0 +1,145 @@
+"""Slopes: what one more datum, sample or unit of rank costs, as a straight line fitted to the points of a curve.
+
+Ordinary least squares, as behind the paper's tables, with Student-t intervals. Nothing here chooses what to show.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from jetbench.report.collect import REFERENCE
+
+CONFIDENCE = 0.95
+
+#: Studies along whose axis costs are linear, with what one unit of it is called.
+LINEAR_AXES = {"batch": "datum", "samples": "sample", "rank": "rank ratio"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A cost: the column it is read from, the factor to its unit, and how it is called."""
+
+    name: str
+    column: str
+    factor: float
+    unit: str
+    label: str
+
+
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in [
+        Metric("time", "time_s", 1e3, "ms", "Time"),
+        Metric("memory_differentiable", "memory_differentiable_bytes", 2.0**-20, "MiB", "Memory (differentiable)"),
+        Metric("memory_nondifferentiable", "memory_nondifferentiable_bytes", 2.0**-20, "MiB", "Memory (non-diff.)"),
+        Metric("gradient_time", "gradient_time_s", 1e3, "ms", "Time with gradient"),
+        Metric("vectors", "batch_vectors", 1.0, "", "Vectors"),
+    ]
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """cost = intercept + slope * x: the slope with its standard error and 95% interval (NaN below three points)."""
+
+    slope: float
+    intercept: float
+    error: float
+    low: float
+    high: float
+    points: int
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the residuals."""
+        return self.points - 2
+
+
+NO_FIT = Fit(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
+
+
+def fit(x: np.ndarray, y: np.ndarray) -> Fit:
+    """Least-squares line through points (x, y), both (P,); pairs with a NaN are left out.
+
+    Fewer than two different x give NaN everywhere; with two points the slope has no interval.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    kept = np.isfinite(x) & np.isfinite(y)
+    x, y = x[kept], y[kept]
+    if len(np.unique(x)) < 2:
+        return Fit(math.nan, math.nan, math.nan, math.nan, math.nan, len(x))
+    centred = x - x.mean()
+    spread = float(centred @ centred)
+    slope = float(centred @ (y - y.mean())) / spread
+    intercept = float(y.mean() - slope * x.mean())
+    if len(x) < 3:
+        return Fit(slope, intercept, math.nan, math.nan, math.nan, len(x))
+    residual = y - intercept - slope * x
+    error = math.sqrt(float(residual @ residual) / (len(x) - 2) / spread)
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(x) - 2)) * error
+    return Fit(slope, intercept, error, slope - half, slope + half, len(x))
+
+
+def ratio(numerator: Fit, denominator: Fit) -> tuple[float, float, float]:
+    """Ratio of two independent slopes and its interval: first-order error propagation, Welch-Satterthwaite freedom."""
+    if not (math.isfinite(numerator.slope) and math.isfinite(denominator.slope)) or denominator.slope == 0:
+        return math.nan, math.nan, math.nan
+    value = numerator.slope / denominator.slope
+    if numerator is denominator:
+        return 1.0, 1.0, 1.0
+    parts = [(numerator.error / denominator.slope) ** 2, (value * denominator.error / denominator.slope) ** 2]
+    if not all(math.isfinite(part) for part in parts):
+        return value, math.nan, math.nan
+    variance = sum(parts)
+    if variance == 0:
+        return value, value, value
+    freedom = variance**2 / sum(p**2 / f.freedom for p, f in zip(parts, (numerator, denominator), strict=True))
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(variance)
+    return value, value - half, value + half
+
+
+CURVE = ["machine", "study", "axis", "case", "series", "mode"]
+DESCRIPTION = ["backend", "operator", "dim", "rank_ratio", "estimator", "batch", "dtype", "widths", "activation"]
+DESCRIPTION += ["method", "directions", "hardware"]
+
+
+def fits(records: pd.DataFrame) -> dict[tuple, dict[str, Fit]]:
+    """Curve (the values of `CURVE`) → metric name → its fit, for the curves along `LINEAR_AXES` with an ok point."""
+    usable = records[(records.status == "ok") & records.axis.isin(list(LINEAR_AXES))]
+    usable = usable.assign(batch_vectors=usable.batch.astype("float64") * usable.vectors.astype("float64"))
+    return {
+        key: {m.name: fit(curve.x.to_numpy(), curve[m.column].to_numpy(dtype=float) * m.factor) for m in METRICS.values()}
+        for key, curve in usable.groupby(CURVE, sort=False)
+    }
+
+
+def slopes(records: pd.DataFrame) -> pd.DataFrame:
+    """One row a curve and metric: slope per unit of x with interval, and its ratio to nested with interval.
+
+    Columns: those of `CURVE` and `DESCRIPTION`, metric, unit, per, points, slope, slope_low, slope_high, slope_error,
+    ratio_to_nested, ratio_low, ratio_high. A single batch size, where batch is the axis, is left empty.
+    """
+    names = [*CURVE, *DESCRIPTION, "metric", "unit", "per", "points", "slope", "slope_low", "slope_high", "slope_error"]
+    names += ["ratio_to_nested", "ratio_low", "ratio_high"]
+    fitted = fits(records)
+    described = records.drop_duplicates(CURVE).set_index(CURVE)[DESCRIPTION]
+    rows = []
+    for key, by_metric in fitted.items():
+        curve = dict(zip(CURVE, key, strict=True))
+        nested = fitted.get(tuple({**curve, "series": REFERENCE}.values()), {})
+        about = described.loc[key].to_dict()
+        if curve["axis"] == "batch":
+            about["batch"] = pd.NA
+        if curve["axis"] == "rank":
+            about["rank_ratio"] = math.nan
+        for metric, line in by_metric.items():
+            value, low, high = ratio(line, nested.get(metric, NO_FIT))
+            unit, per = METRICS[metric].unit, LINEAR_AXES[curve["axis"]]
+            numbers = [unit, per, line.points, line.slope, line.low, line.high, line.error, value, low, high]
+            rows.append([*key, *about.values(), metric, *numbers])
+    return pd.DataFrame(rows, columns=names)

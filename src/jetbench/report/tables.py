@@ -1,0 +1,252 @@
+"""What each table says. One function a table, registered by name; how it is written is in `layout`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from jetbench.report import labels
+from jetbench.report.layout import Field, Table
+from jetbench.report.predicted import COMPARED, predictions
+from jetbench.report.published import Published
+from jetbench.report.slopes import METRICS, slopes
+
+MAIN_METRICS = ("time", "memory_differentiable", "memory_nondifferentiable")
+PUBLISHED_NOTE = (
+    "published: ratio in the paper (Nvidia RTX 6000, float64, best of 50), only for the same network, dtype and directions."
+)
+
+
+@dataclass
+class Data:
+    """What tables and figures are made from: the records of one machine, their slopes, and the published numbers."""
+
+    records: pd.DataFrame
+    published: Published
+    slopes: pd.DataFrame = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slopes = slopes(self.records)
+
+    @property
+    def ok(self) -> pd.DataFrame:
+        """The records that were measured."""
+        return self.records[self.records.status == "ok"]
+
+    @property
+    def place(self) -> str:
+        """Where it was measured, in a sentence."""
+        if self.records.empty:
+            return "No machine."
+        first = self.records.iloc[0]
+        named = "" if pd.isna(first.hardware) else f" ({first.hardware})"
+        return f"Measured on {first.machine}{named}."
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered table: its name, what it shows, and the function that makes it."""
+
+    name: str
+    shows: str
+    build: Callable[[Data], Table]
+
+
+TABLES: dict[str, Entry] = {}
+
+
+def table(name: str, shows: str) -> Callable[[Callable[[Data], Table]], Callable[[Data], Table]]:
+    """Register the decorated function as the table `name`."""
+
+    def register(build: Callable[[Data], Table]) -> Callable[[Data], Table]:
+        TABLES[name] = Entry(name, shows, build)
+        return build
+
+    return register
+
+
+def make(name: str, data: Data) -> Table:
+    """The table of that name.
+
+    Raises:
+        KeyError: there is no such table; the message lists those that exist.
+    """
+    if name not in TABLES:
+        raise KeyError(f"No table {name!r}; there are {', '.join(TABLES)}.")
+    return TABLES[name].build(data)
+
+
+@table("main", "slopes of time and memory per datum and per sample, eager, each with its ratio to nested")
+def main(data: Data) -> Table:
+    return _slope_table(data, "Cost per datum and per sample, eager", ["batch", "samples"], ["eager"], MAIN_METRICS)
+
+
+@table("compiled", "the main table under torch.compile or jit")
+def compiled(data: Data) -> Table:
+    return _slope_table(data, "Cost per datum and per sample, compiled", ["batch", "samples"], ["compiled"], MAIN_METRICS)
+
+
+@table("rank", "weighted Laplacian: cost per unit of rank over dimension, and per datum at each rank")
+def rank(data: Data) -> Table:
+    chosen = data.slopes[(data.slopes.axis == "rank") | data.slopes.rank_ratio.notna() & (data.slopes.axis == "batch")]
+    return _slope_table(data, "Low-rank weighted Laplacian", ["rank", "batch"], labels.MODES, MAIN_METRICS, chosen)
+
+
+@table("gradient", "slopes of the time of an evaluation together with its gradient in the parameters")
+def gradient(data: Data) -> Table:
+    return _slope_table(
+        data, "Cost with the gradient in the parameters", labels.STUDIES, labels.MODES, ("time", "gradient_time")
+    )
+
+
+def _slope_table(data: Data, title: str, axes, modes, metrics, chosen: pd.DataFrame | None = None) -> Table:
+    frame = data.slopes if chosen is None else chosen
+    frame = frame[frame.axis.isin(list(axes)) & frame["mode"].isin(list(modes)) & frame.metric.isin(list(metrics))]
+    described = labels.ordered(frame[frame.metric == metrics[0]])
+    named = _case_names(data, described)
+    by_curve = frame.set_index(["study", "case", "series", "mode", "metric"])
+    rows, published_seen = [], False
+    for row in described.itertuples():
+        shown = {"operator": named[row.case], "per": row.per, "mode": row.mode, "method": labels.series_label(row.series)}
+        shown |= {"points": row.points, "block": f"{row.study} {row.case} {row.mode}"}
+        for metric in metrics:
+            found = by_curve.loc[(row.study, row.case, row.series, row.mode, metric)]
+            shown |= {f"{metric}{end}": found[f"slope{end}"] for end in ("", "_low", "_high")}
+            shown |= {f"{metric}_ratio": found.ratio_to_nested}
+            shown |= {f"{metric}_ratio_low": found.ratio_low, f"{metric}_ratio_high": found.ratio_high}
+            paper = data.published.slope(pd.Series(row._asdict()), row.series, metric)
+            shown[f"{metric}_published"] = math.nan if paper is None else paper.ratio_to_nested
+            published_seen |= paper is not None
+        rows.append(shown)
+    fields = [Field("operator", "Operator", "text"), Field("per", "Per", "text")]
+    fields += [Field("mode", "Mode", "text")] if len(modes) > 1 else []
+    fields += [Field("method", "Method", "text"), Field("points", "Points", "integer")]
+    for metric in metrics:
+        about = METRICS[metric]
+        fields += [
+            Field(metric, f"[{about.unit}]", group=about.label, interval=True),
+            Field(f"{metric}_ratio", "to nested", group=about.label, interval=True),
+            *([Field(f"{metric}_published", "published", group=about.label)] if metric in MAIN_METRICS else []),
+        ]
+    notes = [f"{data.place} Slopes of least-squares lines; 95% intervals of the fit, none for two points."]
+    notes += [PUBLISHED_NOTE] if published_seen else []
+    return Table(title, fields, _frame(rows, fields), notes, block="block")
+
+
+@table("predicted", "ratios to standard Taylor mode predicted by counting vectors, against the measured ones")
+def predicted(data: Data) -> Table:
+    frame = labels.ordered(predictions(data.records, data.published))
+    named = _case_names(data, frame)
+    per = data.slopes.drop_duplicates(["study", "case"]).set_index(["study", "case"]).per if len(frame) else {}
+    rows = []
+    for row in frame.itertuples():
+        shown = {"operator": named[row.case], "per": per[(row.study, row.case)], "mode": row.mode}
+        shown |= {"method": labels.series_label(row.series), "vectors": row.vectors, "predicted": row.predicted}
+        shown |= {m + end: getattr(row, m + end) for m in COMPARED for end in ("", "_low", "_high", "_published")}
+        rows.append(shown | {"block": f"{row.study} {row.case} {row.mode}"})
+    fields = [Field("operator", "Operator", "text"), Field("per", "Per", "text"), Field("mode", "Mode", "text")]
+    fields += [Field("method", "Method", "text"), Field("vectors", "per unit", group="Vectors")]
+    fields.append(Field("predicted", "predicted ratio", group="Vectors"))
+    for metric in COMPARED:
+        group = f"{METRICS[metric].label}, ratio"
+        fields.append(Field(metric, "measured", group=group, interval=True))
+        fields += [Field(f"{metric}_published", "published", group=group)] if metric in MAIN_METRICS else []
+    notes = ["All ratios are to standard Taylor mode with the same directions (any, where the same were not measured)."]
+    notes += [f"{data.place} 95% intervals of the fits."]
+    return Table("Predicted and measured ratios to standard Taylor mode", fields, _frame(rows, fields), notes, "block")
+
+
+COST_FIELDS = [
+    Field("vectors", "Vectors", "integer"),
+    Field("over_floor_vectors", "over floor's", group="Vectors"),
+    Field("flops_over_network", "FLOPs / forward pass"),
+    Field("time_ms", "[ms]", group="Time", interval=True),
+    Field("time_over_floor", "over floor", group="Time", interval=True),
+    Field("time_over_own_floor", "over own floor", group="Time"),
+    Field("time_over_nested", "over nested", group="Time", interval=True),
+    Field("gradient_time_over_nested", "with gradient, over nested", group="Time"),
+    Field("memory_differentiable_mib", "diff. [MiB]", group="Memory"),
+    Field("memory_nondifferentiable_mib", "non-diff. [MiB]", group="Memory"),
+    Field("relative_error", "Relative error", "error"),
+]
+
+
+@table("operators", "every operator and method at its largest measured size: vectors, operations, time, memory, error")
+def operators(data: Data) -> Table:
+    frame = reference_points(data.records)
+    fields = [Field("operator", "Operator", "text"), Field("mode", "Mode", "text"), Field("batch", "Batch", "integer")]
+    fields += [Field("samples", "Samples", "integer"), Field("method", "Method", "text"), *COST_FIELDS]
+    return _cost_table(data, "Operators: cost of each method", frame, fields)
+
+
+@table("dimension", "cost against the dimension D: vectors, operations, time, memory, error")
+def dimension(data: Data) -> Table:
+    frame = data.ok[data.ok.axis == "dimension"]
+    fields = [Field("operator", "Operator", "text"), Field("mode", "Mode", "text"), Field("dim", "D", "integer")]
+    fields += [Field("batch", "Batch", "integer"), Field("method", "Method", "text"), *COST_FIELDS]
+    return _cost_table(data, "Cost against the dimension", frame, fields)
+
+
+def reference_points(records: pd.DataFrame) -> pd.DataFrame:
+    """The ok points of the `operators` study, or else of `batch` and `samples`, at the largest x most methods reached."""
+    ok = records[records.status == "ok"]
+    chosen = ok[ok.study == "operators"]
+    chosen = ok[ok.axis.isin(["batch", "samples"])] if chosen.empty else chosen
+    parts = []
+    for _, case in chosen.groupby(["study", "case", "mode"], sort=False):
+        reached = case.groupby("x").series.nunique()
+        parts.append(case[case.x == reached[reached == reached.max()].index.max()])
+    return pd.concat(parts) if parts else chosen
+
+
+def _cost_table(data: Data, title: str, frame: pd.DataFrame, fields: list[Field]) -> Table:
+    frame = labels.ordered(frame)
+    named = _case_names(data, frame)
+    if fields[2].key == "dim":
+        frame = frame.sort_values(["case", "mode", "dim"], kind="stable")
+    shown = frame.assign(
+        operator=frame.case.map(named),
+        method=frame.series.map(labels.series_label),
+        over_floor_vectors=frame.vectors.astype("float64") / frame.floor_vectors.astype("float64"),
+        time_ms=1e3 * frame.time_s,
+        time_ms_low=1e3 * frame.time_low_s,
+        time_ms_high=1e3 * frame.time_high_s,
+        memory_differentiable_mib=frame.memory_differentiable_bytes / 2**20,
+        memory_nondifferentiable_mib=frame.memory_nondifferentiable_bytes / 2**20,
+        block=[" ".join(map(str, v)) for v in zip(frame.study, frame.case, frame["mode"], frame.axis_value, strict=True)],
+    )
+    notes = [f"{data.place} Medians with 95% intervals; the floor is the network's matrix products on the fewest vectors."]
+    return Table(title, fields, shown.reset_index(drop=True), notes, "block")
+
+
+@table("status", "points that could not be measured, and why")
+def status(data: Data) -> Table:
+    failed = labels.ordered(data.records[data.records.status != "ok"])
+    named = _case_names(data, failed)
+    rows = []
+    for key, group in failed.groupby(["study", "case", "mode", "series", "status", "reason"], sort=False, dropna=False):
+        study, case, mode, series, state, reason = key
+        values = ", ".join(f"{value:g}" for value in sorted(group.axis_value))
+        row = {"study": study, "operator": named[case], "mode": mode, "method": labels.series_label(series)}
+        row |= {"status": state, "at": f"{group.axis.iloc[0]} {values}", "reason": "" if pd.isna(reason) else str(reason)}
+        rows.append(row | {"block": study})
+    names = [("study", "Study"), ("operator", "Operator"), ("mode", "Mode"), ("method", "Method")]
+    names += [("status", "Status"), ("at", "At"), ("reason", "Reason")]
+    fields = [Field(key, header, "text") for key, header in names]
+    counts = data.records.status.value_counts()
+    told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+    return Table("Points that were not measured", fields, _frame(rows, fields), [f"{data.place} Points: {told}."], "block")
+
+
+def _case_names(data: Data, frame: pd.DataFrame) -> dict[str, str]:
+    """Case → label; cases of one study are told apart within it."""
+    shown = data.records[data.records.case.isin(list(frame.case))]
+    return {case: name for _, study in shown.groupby("study") for case, name in labels.case_labels(study).items()}
+
+
+def _frame(rows: list[dict], fields: list[Field]) -> pd.DataFrame:
+    names = [n for f in fields for n in ([f.key, f"{f.key}_low", f"{f.key}_high"] if f.interval else [f.key])]
+    return pd.DataFrame(rows, columns=[*names, "block"])
