@@ -1,0 +1,62 @@
+"""What a smoke run of the workflow must have left in a folder: every record, table and figure, none of them empty."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from jetbench.measure import case, config
+from jetbench.report.figures import FIGURES
+from jetbench.report.tables import TABLES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(folder: Path) -> list[str]:
+    """The complaints about a folder; none if all is well."""
+    complaints = []
+    machines = [path.parent for path in folder.glob("results/*/machine.json")]
+    if len(machines) != 1:
+        return [f"expected results of one machine in {folder}/results, found {len(machines)}"]
+    statuses: Counter[str] = Counter()
+    for curve in case.curves(config.load(ROOT / "workflows" / "config" / "smoke.yaml")):
+        path = machines[0] / curve.path
+        found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        if len(found) != len(curve.points):
+            complaints.append(f"{curve}: {len(found)} records for {len(curve.points)} points")
+        statuses.update(record["status"] for record in found)
+        complaints += [
+            f"{curve} at {record['axis']} {record['axis_value']}: {record['status']}, {record['reason']}"
+            for record in found
+            if record["status"] not in ("ok", "unsupported")
+        ]
+        complaints += [
+            f"{curve}: no positive time or floor"
+            for record in found
+            if record["status"] == "ok" and not (record["time_s"] > 0 and record["floor_s"] > 0)
+        ]
+    records = pd.read_parquet(folder / "tables" / "records.parquet")
+    if len(records) != sum(statuses.values()):
+        complaints.append(f"records.parquet has {len(records)} rows, the curves {sum(statuses.values())} records")
+    for name in TABLES:
+        complaints += [text for suffix in ("csv", "md", "tex") if (text := _thin(folder / "tables" / f"{name}.{suffix}", 20))]
+    for name in FIGURES:
+        complaints += [text for suffix in ("pdf", "png") if (text := _thin(folder / "figures" / f"{name}.{suffix}", 2000))]
+    print(f"{sum(statuses.values())} records ({dict(statuses)}), {len(TABLES)} tables, {len(FIGURES)} figures")
+    return complaints
+
+
+def _thin(path: Path, least: int) -> str | None:
+    """A complaint if a file is missing or smaller than `least` bytes."""
+    size = path.stat().st_size if path.exists() else None
+    return None if size is not None and size >= least else f"{path}: {'missing' if size is None else f'only {size} bytes'}"
+
+
+if __name__ == "__main__":
+    found = main(Path(sys.argv[1]))
+    print("\n".join(found))
+    sys.exit(bool(found))

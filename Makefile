@@ -1,0 +1,66 @@
+# `make` sets everything up, measures, and draws; `make help` tells the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS := torch,workflow,test,lint
+CORES ?= all
+# smoke, cpu, gpu or paper; empty: gpu where there is an NVIDIA GPU, else cpu
+PRESET ?=
+# what `make test` runs, and where `make smoke` works
+TESTS ?= tests
+SMOKE ?= build/smoke
+
+BIN := $(abspath $(VENV))/bin
+INSTALLED := $(VENV)/.installed
+SETTINGS := $(if $(PRESET),preset=$(PRESET))
+SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
+
+.PHONY: all setup figures smoke test lint format clean help
+
+all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
+	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
+
+setup: $(INSTALLED)  ## only create the environment in .venv
+
+figures: $(INSTALLED)  ## bring tables and figures up to date from what has been measured, without measuring
+	$(SNAKEMAKE) --config measure=false $(SETTINGS)
+
+smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in two minutes
+	$(SNAKEMAKE) --directory $(SMOKE) --config preset=smoke
+
+test: $(INSTALLED)  ## run all tests; `make test TESTS=tests/test_symbol.py` runs one file
+	OMP_NUM_THREADS=1 PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto $(TESTS)
+
+lint: $(INSTALLED)  ## check style: ruff and snakefmt
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflows/rules
+
+format: $(INSTALLED)  ## mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflows/rules
+
+clean:  ## remove the environment and everything generated but the measurements
+	rm -rf $(VENV) build .snakemake .jetbench .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## print this list
+	@grep --extended-regexp --no-filename '^[a-z]+:.*##' $(MAKEFILE_LIST) \
+		| sed --regexp-extended 's/^([a-z]+):.*##\s*/  make \1|/' | column --table --separator '|'
+	@echo "Variables: PRESET=smoke|cpu|gpu|paper  CORES=$(CORES)  PYTHON=$(PYTHON)  VENV=$(VENV)"
+
+# Installing again only when the requirements change: a second `make` needs no network.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "jetbench needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." \
+			"Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@if nvidia-smi --list-gpus >/dev/null 2>&1; then \
+		$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu]'; fi
+	@touch $@

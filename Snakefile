@@ -1,0 +1,40 @@
+# The whole workflow: measure every curve of a preset, then tables and figures from the records.
+#   snakemake --cores                              the preset that fits this machine
+#   snakemake --cores --config preset=smoke        smoke, cpu, gpu or paper
+#   snakemake --cores figures/batch.pdf            one figure or table and what it needs
+#   snakemake --cores --config measure=false       only draw what has been measured
+# Settings of all rules: profiles/default/config.yaml.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+include: "workflows/rules/settings.smk"
+include: "workflows/rules/measure.smk"
+include: "workflows/rules/report.smk"
+
+
+# Two measurements at a time would disturb each other; drawing may run beside.
+workflow.global_resources["measurement"] = 1
+
+
+localrules:
+    all,
+    tables,
+    figures,
+
+
+rule all:
+    default_target: True
+    input:
+        COLLECTED,
+        rules.tables.input,
+        rules.figures.input,
+
+
+onsuccess:
+    shell("jetbench report summary --records {COLLECTED} --machine {MACHINE}")
+
+
+onerror:
+    print("Finished measurements are kept: running again goes on from there. Logs lie in the folder logs.")
