@@ -1,12 +1,30 @@
-"""Errors that users can act on; the command line prints them in one line and exits with status 2."""
+"""Errors that users see. The command line prints their message in one line and exits with status 2."""
+
+from __future__ import annotations
 
 
 class JetbenchError(Exception):
-    """An error whose message says what was given, what is expected and what to do."""
+    """Something the user can put right; the message says what was given, what was expected and what to do."""
 
 
 class Unsupported(JetbenchError):
-    """A method cannot do what was asked; the message is a sentence that says why."""
+    """A method cannot do this problem; the message is a sentence that says why."""
+
+
+class ConfigError(JetbenchError):
+    """A config that cannot be used; the message names the key, the value and what is allowed."""
+
+
+class Interrupted(JetbenchError):
+    """The user or the system asked to stop; what was finished is recorded.
+
+    Attributes:
+        status: the exit status, 128 plus the signal's number.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class MissingRule(Unsupported):

@@ -25,7 +25,7 @@ class Collapsed(Algebra):
         rows = self._plan.rows
         self._summed = tuple(name for name in self.outputs if any(row.order in row.reads.get(name, {}) for row in rows))
         lower = tuple(self._plan.count(k + 1) for k in range(1, self._plan.order))
-        self.sizes = (*lower, len(self._summed)) if self._summed else lower
+        self.sizes = (*lower, len(self._summed)) if rows else ()
         self._groups: list[tuple[int, int, int]] = []
         for order in sorted({row.order for row in rows}, reverse=True):
             self._groups.append((order, self._plan.count(order + 1), self._plan.count(order)))
@@ -65,21 +65,19 @@ class Collapsed(Algebra):
         result: Blocks = []
         monomials = [(start, stop, Monomials(blocks, start, stop)) for _, start, stop in self._groups]
         everything = Monomials(blocks, 0, self.sizes[0]) if len(self._groups) > 1 else monomials[0][2]
-        for k in range(1, len(self.sizes) if self._summed else len(self.sizes) + 1):
+        for k, size in enumerate(self.sizes[:-1], 1):
             total = None
             for m in range(1, k + 1):
-                bell = everything.bell(k, m) if derivatives[m - 1] is not None else None
+                bell = everything.bell(k, m, size) if derivatives[m - 1] is not None else None
                 if bell is not None:
-                    total = add(total, derivatives[m - 1] * bell[: self.sizes[k - 1]])
+                    total = add(total, derivatives[m - 1] * bell)
             result.append(total)
-        if not self._summed:
-            return result
         of_group = {start: found for start, _, found in monomials}
         tops: list[Array | None] = [None] * len(self._summed)
         for m in range(2, self._plan.order + 1):
             if derivatives[m - 1] is None:
                 continue
-            sums = self._tops(lambda order, start, stop, m=m: of_group[start].bell(order, m))
+            sums = self._tops(lambda order, start, stop, m=m: of_group[start].bell(order, m, stop - start))
             tops = [
                 top if term is None else add(top, derivatives[m - 1] * term)
                 for top, term in zip(tops, sums, strict=True)
@@ -102,7 +100,7 @@ class Collapsed(Algebra):
                 total = add(total, product(a[None], b_blocks[k - 1]))
             if a_blocks[k - 1] is not None:
                 total = add(total, product(a_blocks[k - 1], b[None]))
-            if k == self.order and self._summed:
+            if k == self.order:
                 result.append(self._join(self._tops(leibniz), total))
             else:
                 result.append(add(total, leibniz(k, 0, size)))

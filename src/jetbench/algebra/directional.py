@@ -201,16 +201,17 @@ class Monomials:
                 value = None if root is None else root * root
             else:
                 left, right = self(parts[:-1]), self(parts[-1:])
-                value = None if left is None or right is None else left * right
+                value = None if left is None or right is None else left[: len(right)] * right[: len(left)]
             self._known[parts] = value
         return self._known[parts]
 
-    def bell(self, order: int, parts: int) -> Array | None:
-        """The partial Bell polynomial B_{order, parts}(c_1, c_2, …)."""
+    def bell(self, order: int, parts: int, count: int) -> Array | None:
+        """The partial Bell polynomial B_{order, parts}(c_1, c_2, …) of the first `count` directions."""
         total = None
         for multiplicity, term in partitions(order).get(parts, ()):
             value = self(term)
             if value is not None:
+                value = value[:count]
                 value = scale(multiplicity, value)
                 total = value if total is None else total + value
         return total

@@ -33,9 +33,9 @@ class Taylor(Algebra):
         for k, size in enumerate(self.sizes, 1):
             total = None
             for m in range(1, k + 1):
-                bell = monomials.bell(k, m) if derivatives[m - 1] is not None else None
+                bell = monomials.bell(k, m, size) if derivatives[m - 1] is not None else None
                 if bell is not None:
-                    total = add(total, derivatives[m - 1] * bell[:size])
+                    total = add(total, derivatives[m - 1] * bell)
             result.append(total)
         return result
 

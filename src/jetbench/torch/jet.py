@@ -1,0 +1,233 @@
+"""Jets in PyTorch: a primal and blocks of coefficients, and the four ways in which operations act on them.
+
+Rules for single operations lie in `rules/`; they are made of `linear`, `multiply`, `elementwise` and sums of jets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from jetbench.algebra.base import Algebra, Blocks
+
+
+class Jet:
+    """A primal of shape S and its coefficients.
+
+    Coefficients live in `blocks` (one (sizes[k], *S) tensor or None a block), in `rest` (the non-zero blocks one after
+    the other, (n, *S)), or in `whole` (the primal in front of them, (1 + n, *S)); each is made from the others when
+    it is first asked for, so that a linear layer is one matrix product.
+
+    Args:
+        algebra: gives the sizes of blocks.
+        primal: (*S).
+        blocks: as above, or None where `rest` is given.
+        rest: with `present`, the indices of the blocks in it.
+        whole: likewise; its first entry is the primal.
+    """
+
+    def __init__(
+        self,
+        algebra: Algebra,
+        primal: Tensor,
+        blocks: Blocks | None = None,
+        rest: Tensor | None = None,
+        whole: Tensor | None = None,
+        present: tuple[int, ...] = (),
+    ) -> None:
+        self.algebra, self.primal = algebra, primal
+        self._blocks, self._rest, self._whole = blocks, rest, whole
+        if blocks is not None:
+            present = tuple(k for k, block in enumerate(blocks) if block is not None)
+        self.present = present
+
+    @classmethod
+    def from_whole(cls, algebra: Algebra, whole: Tensor, present: tuple[int, ...]) -> Jet:
+        """A jet whose primal is whole[0] and whose non-zero blocks follow."""
+        return cls(algebra, whole[0], whole=whole, present=present)
+
+    @property
+    def rest(self) -> Tensor | None:
+        """The non-zero blocks one after the other, (n, *S); None where all are zero."""
+        if self._rest is None and self.present:
+            if self._whole is not None:
+                self._rest = self._whole[1:]
+            else:
+                blocks = [self._blocks[k] for k in self.present]
+                self._rest = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+        return self._rest
+
+    @property
+    def whole(self) -> Tensor | None:
+        """The primal and the non-zero blocks in one tensor, if they are; None otherwise."""
+        return self._whole
+
+    @property
+    def blocks(self) -> Blocks:
+        """One tensor (sizes[k], *S) a block; None where it is zero."""
+        if self._blocks is None:
+            self._blocks = [None] * self.algebra.order
+            if self.present:
+                sizes = [self.algebra.sizes[k] for k in self.present]
+                for k, block in zip(self.present, self.rest.split(sizes), strict=True):
+                    self._blocks[k] = block
+        return self._blocks
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.primal.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.primal.ndim
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.primal.dtype
+
+
+Value = Jet | Tensor
+
+
+def primal(value: Value) -> Tensor:
+    """The value itself, without derivatives."""
+    return value.primal if isinstance(value, Jet) else value
+
+
+def algebra_of(*values: object) -> Algebra:
+    """The algebra of the first jet among the values."""
+    return next(value.algebra for value in values if isinstance(value, Jet))
+
+
+def linear(fn: Callable[[Tensor], Tensor], jet: Jet, lifted: Callable[[Tensor], Tensor] | None = None) -> Jet:
+    """A map without constant part: it acts on the primal and on each coefficient alike.
+
+    Args:
+        fn: the map, from shape S to shape S'.
+        lifted: the same with one leading axis of components; by default `fn` under `torch.vmap`.
+    """
+    lifted = lifted or torch.vmap(fn)
+    if jet.whole is not None:
+        return Jet.from_whole(jet.algebra, lifted(jet.whole), jet.present)
+    if not jet.present:
+        return Jet(jet.algebra, fn(jet.primal))
+    return Jet(jet.algebra, fn(jet.primal), rest=lifted(jet.rest), present=jet.present)
+
+
+def linear_many(fn: Callable[[Tensor], Sequence[Tensor]], jet: Jet) -> tuple[Jet, ...]:
+    """A linear map with several results, such as a split."""
+    primals = fn(jet.primal)
+    if not jet.present:
+        return tuple(Jet(jet.algebra, p) for p in primals)
+    rests = torch.vmap(lambda t: tuple(fn(t)))(jet.rest)
+    return tuple(Jet(jet.algebra, p, rest=r, present=jet.present) for p, r in zip(primals, rests, strict=True))
+
+
+def jointly_linear(fn: Callable[[list[Tensor]], Tensor], values: Sequence[Value]) -> Jet:
+    """A map that is linear in several arguments together, such as a concatenation; constants have zero coefficients."""
+    algebra = algebra_of(*values)
+    result = fn([primal(value) for value in values])
+    blocks: Blocks = []
+    for k, size in enumerate(algebra.sizes):
+        parts = [value.blocks[k] if isinstance(value, Jet) else None for value in values]
+        if all(part is None for part in parts):
+            blocks.append(None)
+            continue
+        zeros = [
+            torch.zeros_like(primal(value)).expand(size, *value.shape) if part is None else part
+            for value, part in zip(values, parts, strict=True)
+        ]
+        blocks.append(torch.vmap(lambda *parts: fn(list(parts)))(*zeros))
+    return Jet(algebra, result, blocks)
+
+
+def add(a: Value, b: Value, sign: int = 1) -> Value:
+    """a + sign · b with broadcasting."""
+    total = primal(a) + primal(b) if sign == 1 else primal(a) - primal(b)
+    if not isinstance(a, Jet) and not isinstance(b, Jet):
+        return total
+    if not isinstance(b, Jet):
+        return Jet(a.algebra, total, rest=_broadcast(a, total), present=a.present)
+    if not isinstance(a, Jet):
+        rest = _broadcast(b, total)
+        return Jet(b.algebra, total, rest=rest if sign == 1 or rest is None else -rest, present=b.present)
+    if a.present == b.present and a.present:
+        left, right = _broadcast(a, total), _broadcast(b, total)
+        return Jet(a.algebra, total, rest=left + right if sign == 1 else left - right, present=a.present)
+    blocks: Blocks = []
+    for left, right in zip(a.blocks, b.blocks, strict=True):
+        left, right = _expand(left, total), _expand(right, total)
+        if left is None:
+            blocks.append(right if sign == 1 or right is None else -right)
+        elif right is None:
+            blocks.append(left)
+        else:
+            blocks.append(left + right if sign == 1 else left - right)
+    return Jet(a.algebra, total, blocks)
+
+
+def _expand(block: Tensor | None, like: Tensor) -> Tensor | None:
+    """The block with the trailing shape of `like`; missing axes go behind the component axis."""
+    if block is None or block.shape[1:] == like.shape:
+        return block
+    missing = like.ndim - (block.ndim - 1)
+    return block.reshape(block.shape[0], *(1,) * missing, *block.shape[1:]).expand(block.shape[0], *like.shape)
+
+
+def _broadcast(jet: Jet, like: Tensor) -> Tensor | None:
+    return _expand(jet.rest, like)
+
+
+def multiply(fn: Callable[[Tensor, Tensor], Tensor], a: Value, b: Value) -> Value:
+    """A bilinear map of two values, either or both of them jets."""
+    if not isinstance(b, Jet):
+        return linear(lambda t: fn(t, b), a) if isinstance(a, Jet) else fn(a, b)
+    if not isinstance(a, Jet):
+        return linear(lambda t: fn(a, t), b)
+
+    def product(left: Tensor, right: Tensor) -> Tensor:
+        dims = (0 if left.shape[0] > 1 or right.shape[0] == 1 else None, 0 if right.shape[0] > 1 else None)
+        if dims == (0, None) and right.shape[0] == 1:
+            right = right[0]
+        elif dims == (None, 0):
+            left = left[0]
+        return torch.vmap(fn, in_dims=dims)(left, right)
+
+    blocks = a.algebra.multiply(a.primal, a.blocks, b.primal, b.blocks, product)
+    return Jet(a.algebra, fn(a.primal, b.primal), blocks)
+
+
+def times(a: Value, b: Value) -> Value:
+    """The elementwise product with broadcasting."""
+    if isinstance(a, Jet) and isinstance(b, Jet) and a.shape == b.shape:
+        blocks = a.algebra.multiply(a.primal, a.blocks, b.primal, b.blocks, torch.mul)
+        return Jet(a.algebra, a.primal * b.primal, blocks)
+    if isinstance(b, Jet) and not isinstance(a, Jet):
+        a, b = b, a
+    if not isinstance(b, Jet) and (not isinstance(b, Tensor) or b.ndim <= a.ndim):
+        return linear(lambda t: t * b, a, lambda t: t * b)
+    return multiply(torch.mul, a, b)
+
+
+def elementwise(tower: Callable[[Tensor, int], list[Tensor | None]], jet: Jet) -> Jet:
+    """φ applied entry by entry.
+
+    Args:
+        tower: (u, K) → [φ(u), φ'(u), …, φ^(K)(u)], with None for derivatives that vanish identically.
+    """
+    order = jet.algebra.order if jet.present else 0
+    value, *derivatives = tower(jet.primal, order)
+    if not jet.present:
+        return Jet(jet.algebra, value)
+    return compose(jet, value, derivatives)
+
+
+def compose(jet: Jet, value: Tensor, derivatives: Sequence[Tensor | None]) -> Jet:
+    """The jet of φ(u) from that of u, from the value φ(u) and the derivatives of φ at u."""
+    blocks = jet.algebra.compose(derivatives, jet.blocks)
+    result = Jet(jet.algebra, value, blocks)
+    if len(result.present) == len(blocks) and all(b.shape[1:] == value.shape for b in blocks):
+        return Jet.from_whole(jet.algebra, torch.cat([value[None], *blocks]), result.present)
+    return result

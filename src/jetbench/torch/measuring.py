@@ -1,0 +1,363 @@
+"""PyTorch's adapter for `jetbench.measure`: building a case, its clock, floor, counts, memory and correctness.
+
+What is measured and in which order is decided in `jetbench.measure.point`; nothing else of this folder knows of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from typing import Any
+
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the memory profiler's own messages are not the user's concern
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from jetbench import operators
+from jetbench.errors import JetbenchError, Unsupported
+from jetbench.estimators import Estimator
+from jetbench.measure.case import Case
+from jetbench.measure.clock import Clock, EventClock, WallClock
+from jetbench.measure.floor import Product, flops
+from jetbench.measure.memory import peak
+from jetbench.networks import NetworkSpec
+from jetbench.problem import Problem
+from jetbench.torch import METHODS, linear_operator, network, reference
+
+CHECKED_ROWS = 3
+SEED = 0
+TOLERANCE = {"float64": 1e-8, "float32": 5e-3, "bfloat16": 0.25, "float16": 0.25}
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+
+
+def methods() -> dict[str, int]:
+    """Method → version."""
+    return {name: method.version for name, method in METHODS.items()}
+
+
+def vectors(method: str, problem: Problem) -> tuple[int | None, str | None]:
+    """The vectors of a method for a problem, and None; or None and the sentence that says why it cannot do it."""
+    if method not in METHODS:
+        raise JetbenchError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
+    reason = METHODS[method].unsupported(problem)
+    return (None, reason) if reason else (METHODS[method].vectors(problem), None)
+
+
+def description(device: str) -> dict[str, Any]:
+    """Settings of torch that matter for time and rounding."""
+    settings = {
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkl": torch.backends.mkl.is_available(),
+        "mkldnn": torch.backends.mkldnn.is_available(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+    }
+    if device == "cuda":
+        settings |= {
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "capability": list(torch.cuda.get_device_capability()),
+            "gpu": torch.cuda.get_device_name(),
+        }
+    return settings
+
+
+def open_session(device: str, threads: int | None = None) -> Session:
+    """Measuring on a device with a number of CPU threads (None: all that torch takes by itself)."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise JetbenchError("The device cuda was asked for, but torch sees no CUDA device here. Use --device cpu.")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return Session(device)
+
+
+class Session:
+    """Keeps networks, reference values and floors between the points of a curve."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self._kept: dict[tuple, Any] = {}
+
+    def keep(self, key: tuple, make: Callable[[], Any]) -> Any:
+        """What `make` returned the first time that the key was asked for."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def prepare(self, case: Case) -> Subject:
+        """Build network, inputs and operator of a case.
+
+        Raises:
+            Unsupported: the method cannot do it.
+            JetbenchError: the case names something that there is not.
+        """
+        if case.method not in METHODS:
+            raise JetbenchError(f"There is no method {case.method!r}; there are {', '.join(METHODS)}.")
+        return Subject(self, case)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether an error means that memory was exhausted, on the device or on the host."""
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            return True
+        return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+    def release(self) -> None:
+        """Forget compiled code and give cached memory back, so that points do not depend on what went before."""
+        torch._dynamo.reset()
+        gc.collect()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+
+class Subject:
+    """One case in PyTorch; see `jetbench.measure.adapter.Subject` for what its members mean."""
+
+    def __init__(self, session: Session, case: Case) -> None:
+        self.session, self.case = session, case
+        self.dtype = getattr(torch, case.dtype)
+        self.device = torch.device(case.device)
+        options = tuple(sorted((k, repr(v)) for k, v in case.operator_options.items()))
+        self._operator_key = (case.operator, case.dim, options)
+        spec = NetworkSpec(
+            kind=case.network,
+            dim=case.dim,
+            widths=tuple(case.widths),
+            outputs=case.outputs,
+            activation=case.activation,
+            seed=case.network_seed,
+        )
+        self._network_key = (spec, case.dtype)
+        self.net = session.keep(
+            ("network", self._network_key), lambda: network.build(spec, dtype=self.dtype, device=self.device)
+        )
+        self.operator = session.keep(
+            ("operator", self._operator_key),
+            lambda: operators.make(case.operator, dim=case.dim, **case.operator_options),
+        )
+        self.estimator = Estimator(case.estimator, case.samples)
+        self.built = self._linear_operator(self.net, case.method, case.directions or "polarization")
+        self.x = _inputs(case.batch, case.dim).to(self.dtype).to(self.device)
+        self.draws = self.built.draw(self.x, SEED)
+        self.vectors = self.built.vectors
+        self.order = self.operator.order
+        self.has_own_floor = not case.method.startswith("nested")
+        self.tolerance = TOLERANCE[case.dtype]
+        if case.dtype == "float32" and torch.get_float32_matmul_precision() != "highest":
+            self.tolerance *= 10
+        self.evaluate = self.built.evaluate
+        if case.mode == "compiled":
+            torch._dynamo.reset()
+            self.evaluate = torch.compile(self.built.evaluate, dynamic=False)
+        self.clock: Clock = WallClock()
+        self.memory_source = "torch.profiler allocation events"
+        if case.device == "cuda":
+            self.clock = EventClock(partial(torch.cuda.Event, enable_timing=True), torch.cuda.synchronize)
+            self.memory_source = "torch.cuda.max_memory_allocated above the level before the call"
+
+    def _linear_operator(self, net: torch.nn.Module, method: str, scheme: str = "polarization") -> Any:
+        return linear_operator(net, self.operator, method=method, estimator=self.estimator, directions=scheme)
+
+    def value(self) -> Any:
+        with torch.no_grad():
+            return self.evaluate(self.x, self.draws)
+
+    def gradient(self) -> tuple[Tensor | None, ...]:
+        loss = sum(output.square().mean() for output in _outputs(self.evaluate(self.x, self.draws)).values())
+        parameters = [p for p in self.net.parameters() if p.requires_grad]
+        return torch.autograd.grad(loss, parameters, allow_unused=True)
+
+    def relative_error(self, value: Any) -> float:
+        """max |value − reference| / max |reference| on the first rows, over all outputs together."""
+        count = min(CHECKED_ROWS, self.case.batch)
+        expected = self._reference(count)
+        found = {name: output[:count].double() for name, output in _outputs(value).items()}
+        if found.keys() != expected.keys():
+            return float("inf")
+        if any(found[name].shape != expected[name][:count].shape for name in found):
+            return float("inf")
+        gap = max((found[name] - expected[name][:count]).abs().max().item() for name in found)
+        scale = max(expected[name][:count].abs().max().item() for name in found)
+        finite = all(torch.isfinite(output).all().item() for output in found.values())
+        return (gap / scale if scale else gap) if finite else float("inf")
+
+    def _reference(self, count: int) -> dict[str, Tensor]:
+        """The right values on the first rows: the reference's, or those of a nested method on the same draws."""
+        net = self.session.keep(("exact network", self._network_key), lambda: copy.deepcopy(self.net).double())
+        if self.estimator.is_exact:
+            x = _inputs(CHECKED_ROWS, self.case.dim).to(self.dtype).to(self.device).double()
+            key = ("reference", self._operator_key, self._network_key)
+            return self.session.keep(key, lambda: _detached(reference.evaluate(net, self.operator, x)))
+        x = self.x[:count].double()
+        draws = tuple(draw[:, :count].double() for draw in self.draws)
+        for method in ("nested", "nested_reverse"):
+            if method != self.case.method and method in METHODS:
+                try:
+                    nested = self._linear_operator(net, method)
+                except Unsupported:
+                    continue
+                return _detached(nested.evaluate(x, draws))
+        raise JetbenchError(f"No nested method does {self.case.operator} with {self.case.estimator} directions.")
+
+    @cached_property
+    def floor_vectors(self) -> int | None:
+        """The smallest number of vectors of any forward method for this operator and estimator."""
+        key = ("floor", self._operator_key, self.estimator)
+        return self.session.keep(key, lambda: smallest_vectors(Problem(self.operator, self.estimator)))
+
+    @cached_property
+    def _products(self) -> list[tuple[Product, Tensor | None]]:
+        return recorded_products(self.net, self.x)
+
+    @property
+    def network_flops(self) -> int:
+        return flops(product for product, _ in self._products)
+
+    def floor(self, vectors: int) -> Callable[[], None]:
+        return replay(self._products, vectors, self.dtype, self.device)
+
+    def flops(self) -> int:
+        """Counted in one eager evaluation, so that compiled and eager mode report the same."""
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self.built.evaluate(self.x, self.draws)
+        return int(counter.get_total_flops())
+
+    def peak_memory(self, differentiable: bool) -> int:
+        def call() -> Any:
+            with torch.set_grad_enabled(differentiable):
+                return self.evaluate(self.x, self.draws)
+
+        if differentiable or self.case.mode == "compiled":
+            call()
+        return _cuda_peak(call) if self.device.type == "cuda" else cpu_peak(call)
+
+
+def smallest_vectors(problem: Problem) -> int | None:
+    """The smallest number of vectors per datum among the forward methods that can do a problem; None without any."""
+    counts = []
+    for method in METHODS.values():
+        if not method.name.startswith("nested") and method.unsupported(problem) is None:
+            counts.append(method.vectors(problem))
+    return min(counts, default=None)
+
+
+def cpu_peak(call: Callable[[], Any]) -> int:
+    """Peak bytes that a call allocates on the CPU, its result included, from the profiler's allocation events."""
+    gc.collect()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        result = call()
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    del result
+    return peak(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
+
+
+def _cuda_peak(call: Callable[[], Any]) -> int:
+    gc.collect()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    result = call()
+    torch.cuda.synchronize()
+    highest = torch.cuda.max_memory_allocated()
+    del result
+    return highest - before
+
+
+class _Products(TorchDispatchMode):
+    """Records the matrix products that run inside it."""
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        super().__init__()
+        self._fixed = {t.untyped_storage().data_ptr() for t in (*net.parameters(), *net.buffers())}
+        self.found: list[tuple[Product, Tensor | None]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: tuple, args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        name = func._schema.name
+        if name in ("aten::mm", "aten::bmm", "aten::mv"):
+            self._note(*args[:2])
+        elif name in ("aten::addmm", "aten::baddbmm"):
+            self._note(*args[1:3])
+        return func(*args, **(kwargs or {}))
+
+    def _note(self, left: Tensor, right: Tensor) -> None:
+        right = right.unsqueeze(-1) if right.ndim == 1 else right
+        batch = left.shape[0] if left.ndim == 3 else 1
+        left_fixed, right_fixed = (t.untyped_storage().data_ptr() in self._fixed for t in (left, right))
+        if left_fixed and right_fixed:
+            return  # a product of parameters alone is the same for any number of vectors
+        data = "right" if left_fixed else "left" if right_fixed else "both"
+        fixed = left if left_fixed else right if right_fixed else None
+        self.found.append((Product(batch, left.shape[-2], left.shape[-1], right.shape[-1], data), fixed))
+
+
+def recorded_products(net: torch.nn.Module, x: Tensor) -> list[tuple[Product, Tensor | None]]:
+    """The matrix products of one plain forward pass, each with the parameter that takes part, in order."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    products = _Products(net)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), products:
+        net(x)
+    return products.found
+
+
+def replay(
+    products: list[tuple[Product, Tensor | None]], vectors: int, dtype: torch.dtype, device: torch.device
+) -> Callable[[], None]:
+    """A call that runs the products on `vectors` vectors per datum, into buffers that exist beforehand.
+
+    A product reads what the one before it wrote where the shapes allow it, as the layers of a network do.
+    """
+    steps: list[tuple[Tensor, Tensor, Tensor]] = []
+    previous: Tensor | None = None
+
+    def buffer(*shape: int) -> Tensor:
+        if previous is not None and previous.shape == shape:
+            return previous
+        return torch.randn(shape, dtype=dtype, device=device)
+
+    for product, fixed in products:
+        scaled = product.with_vectors(vectors)
+        if fixed is not None:
+            fixed = fixed.detach()
+            fixed = fixed if fixed.ndim == 3 or scaled.batch == 1 else fixed.expand(scaled.batch, *fixed.shape)
+        flat = scaled.batch == 1 and (fixed is None or fixed.ndim == 2)
+        lead = () if flat else (scaled.batch,)
+        left = fixed if product.data == "right" else buffer(*lead, scaled.rows, scaled.inner)
+        if product.data == "left":
+            right = fixed
+        else:
+            right = torch.randn(*lead, scaled.inner, scaled.columns, dtype=dtype, device=device)
+        out = torch.empty(*lead, scaled.rows, scaled.columns, dtype=dtype, device=device)
+        steps.append((left, right, out))
+        previous = out
+
+    def run() -> None:
+        with torch.no_grad():
+            for left, right, out in steps:
+                torch.matmul(left, right, out=out)
+
+    return run
+
+
+def _inputs(batch: int, dim: int) -> Tensor:
+    """Standard normal rows; the first rows are the same for every batch size."""
+    return torch.from_numpy(np.random.default_rng(SEED).standard_normal((batch, dim)))
+
+
+def _outputs(value: Any) -> dict[str, Tensor]:
+    return dict(value) if isinstance(value, Mapping) else {"": value}
+
+
+def _detached(value: Any) -> dict[str, Tensor]:
+    return {name: output.detach() for name, output in _outputs(value).items()}

@@ -1,0 +1,229 @@
+"""Smooth functions applied entry by entry: each gives its derivatives, `jet.elementwise` does the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from jetbench.torch import series
+from jetbench.torch.jet import Jet, elementwise
+from jetbench.torch.rules.registry import rule
+from jetbench.torch.series import Tower
+
+aten = torch.ops.aten
+TANH_FLOW = [1, 0, -1]
+SIGMOID_FLOW = [0, 1, -1]
+
+
+def _register(tower: Callable[[Tensor, int], Tower], *operations: object) -> None:
+    @rule(*operations)
+    def apply(x: Jet) -> Jet:
+        return elementwise(tower, x)
+
+
+def _cycle(functions: list[Callable[[Tensor], Tensor]], signs: list[int]) -> Callable[[Tensor, int], Tower]:
+    """Towers of functions whose derivatives repeat, such as sin."""
+
+    def tower(u: Tensor, order: int) -> Tower:
+        values = [f(u) for f in functions[: order + 1]]
+        period = len(functions)
+        return [values[k % period] if signs[k % len(signs)] > 0 else -values[k % period] for k in range(order + 1)]
+
+    return tower
+
+
+def _from_derivative(
+    function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor, int], Tower]
+) -> Callable[[Tensor, int], Tower]:
+    """The tower of a function from that of its derivative."""
+
+    def tower(u: Tensor, order: int) -> Tower:
+        return [function(u), *(derivative(u, order - 1) if order else [])]
+
+    return tower
+
+
+def _quadratic_power(constant: float, square: float, exponent: float, factor: float = 1) -> Callable:
+    """The tower of factor · (constant + square·u²)^exponent."""
+
+    def tower(u: Tensor, order: int) -> Tower:
+        found = series.power(series.quadratic(u, order, constant, square), exponent)
+        return found if factor == 1 else [None if f is None else factor * f for f in found]
+
+    return tower
+
+
+def _gaussian(factor: float, rate: float) -> Callable[[Tensor, int], Tower]:
+    """The tower of factor · exp(rate·u²)."""
+
+    def tower(u: Tensor, order: int) -> Tower:
+        return [factor * f for f in series.exponential(series.quadratic(u, order, 0.0, rate))]
+
+    return tower
+
+
+def real_power(u: Tensor, order: int, exponent: float) -> Tower:
+    """u^p: the falling factorial p(p − 1)…(p − m + 1) times u^(p−m); whole exponents p ≥ 0 end at m = p."""
+    exponent = int(exponent) if float(exponent).is_integer() else exponent
+    tower: Tower = [u**exponent]
+    factor = 1.0
+    for m in range(1, order + 1):
+        factor *= exponent - m + 1
+        if factor == 0:
+            tower.append(None)
+        elif exponent == m:
+            tower.append(torch.full_like(u, factor))
+        else:
+            rest = u if exponent - m == 1 else u ** (exponent - m)
+            tower.append(rest if factor == 1 else factor * rest)
+    return tower
+
+
+def _power_of(exponent: float) -> Callable[[Tensor, int], Tower]:
+    return lambda u, order: real_power(u, order, exponent)
+
+
+def _exponential(base: float, offset: float = 0.0) -> Callable[[Tensor, int], Tower]:
+    rate = math.log(base) if base != math.e else 1.0
+
+    def tower(u: Tensor, order: int) -> Tower:
+        value = torch.exp(u) if rate == 1 else torch.exp2(u) if base == 2 else torch.exp(rate * u)
+        first = torch.expm1(u) if offset else value
+        return [first, *(value if rate == 1 else rate**m * value for m in range(1, order + 1))]
+
+    return tower
+
+
+def _logarithm(function: Callable[[Tensor], Tensor], scale: float = 1.0, shift: float = 0.0) -> Callable:
+    """log_b(u + shift), with derivatives scale · (−1)^(m−1) (m − 1)! (u + shift)^(−m)."""
+
+    def derivative(u: Tensor, order: int) -> Tower:
+        return [scale * f for f in real_power(u + shift if shift else u, order, -1)]
+
+    return _from_derivative(function, derivative)
+
+
+def tanh(u: Tensor, order: int) -> Tower:
+    """φ' = 1 − φ²."""
+    return series.autonomous(torch.tanh(u), TANH_FLOW, order)
+
+
+def sigmoid(u: Tensor, order: int) -> Tower:
+    """φ' = φ − φ²."""
+    return series.autonomous(torch.sigmoid(u), SIGMOID_FLOW, order)
+
+
+def _times_identity(u: Tensor, order: int, tower: Tower) -> Tower:
+    """The tower of u·φ(u): u φ^(m) + m φ^(m−1)."""
+    result = [u * tower[0]]
+    for m in range(1, order + 1):
+        result.append(u * tower[m] + (tower[m - 1] if m == 1 else m * tower[m - 1]))
+    return result
+
+
+def silu(u: Tensor, order: int) -> Tower:
+    """u·σ(u)."""
+    return _times_identity(u, order, sigmoid(u, order))
+
+
+def gelu(u: Tensor, order: int) -> Tower:
+    """u·Φ(u) with the normal distribution function Φ."""
+    normal = _from_derivative(
+        lambda v: 0.5 * (1 + torch.erf(v * math.sqrt(0.5))), _gaussian(1 / math.sqrt(2 * math.pi), -0.5)
+    )
+    return _times_identity(u, order, normal(u, order))
+
+
+def gelu_tanh(u: Tensor, order: int) -> Tower:
+    """u·(1 + tanh(√(2/π)(u + 0.044715 u³)))/2."""
+    rate, cubic = math.sqrt(2 / math.pi), 0.044715
+    inner: Tower = [
+        rate * (u + cubic * u * u * u),
+        rate * (1 + 3 * cubic * u * u),
+        6 * rate * cubic * u,
+        torch.full_like(u, 6 * rate * cubic),
+    ]
+    found = series.hyperbolic_tangent((inner + [None] * order)[: order + 1])
+    half: Tower = [0.5 * (1 + found[0]), *(0.5 * f for f in found[1:])]
+    return _times_identity(u, order, half)
+
+
+_register(tanh, aten.tanh.default)
+_register(sigmoid, aten.sigmoid.default)
+_register(silu, aten.silu.default)
+_register(_exponential(math.e), aten.exp.default)
+_register(_exponential(2.0), aten.exp2.default)
+_register(_exponential(math.e, offset=-1.0), aten.expm1.default)
+_register(_logarithm(torch.log), aten.log.default)
+_register(_logarithm(torch.log2, scale=1 / math.log(2)), aten.log2.default)
+_register(_logarithm(torch.log10, scale=1 / math.log(10)), aten.log10.default)
+_register(_logarithm(torch.log1p, shift=1.0), aten.log1p.default)
+_register(_power_of(0.5), aten.sqrt.default)
+_register(_power_of(-0.5), aten.rsqrt.default)
+_register(_power_of(-1), aten.reciprocal.default)
+_register(_power_of(2), aten.square.default)
+_register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
+_register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default)
+_register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
+_register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default)
+_register(lambda u, order: series.autonomous(torch.tan(u), [1, 0, 1], order), aten.tan.default)
+_register(_from_derivative(torch.atan, _quadratic_power(1.0, 1.0, -1)), aten.atan.default)
+_register(_from_derivative(torch.asin, _quadratic_power(1.0, -1.0, -0.5)), aten.asin.default)
+_register(_from_derivative(torch.acos, _quadratic_power(1.0, -1.0, -0.5, -1)), aten.acos.default)
+_register(_from_derivative(torch.asinh, _quadratic_power(1.0, 1.0, -0.5)), aten.asinh.default)
+_register(_from_derivative(torch.acosh, _quadratic_power(-1.0, 1.0, -0.5)), aten.acosh.default)
+_register(_from_derivative(torch.atanh, _quadratic_power(1.0, -1.0, -1)), aten.atanh.default)
+_register(_from_derivative(torch.erf, _gaussian(2 / math.sqrt(math.pi), -1.0)), aten.erf.default)
+_register(_from_derivative(torch.erfc, _gaussian(-2 / math.sqrt(math.pi), -1.0)), aten.erfc.default)
+_register(
+    _from_derivative(torch.lgamma, lambda u, order: [torch.special.polygamma(m, u) for m in range(order + 1)]),
+    aten.lgamma.default,
+)
+
+
+@rule(aten.gelu.default)
+def gelu_rule(x: Jet, approximate: str = "none") -> Jet:
+    return elementwise(gelu_tanh if approximate == "tanh" else gelu, x)
+
+
+@rule(aten.softplus.default)
+def softplus(x: Jet, beta: float = 1.0, threshold: float = 20.0) -> Jet:
+    """log(1 + e^{βu})/β with φ' = σ(βu); beyond the threshold PyTorch's softplus is the identity."""
+
+    def tower(u: Tensor, order: int) -> Tower:
+        result: Tower = [torch.nn.functional.softplus(u, beta, threshold)]
+        smooth = beta * u <= threshold
+        for m, s in enumerate(sigmoid(beta * u, order - 1) if order else []):
+            result.append(torch.where(smooth, beta**m * s, 1.0 if m == 0 else 0.0))
+        return result
+
+    return elementwise(tower, x)
+
+
+@rule(aten.log_sigmoid_forward.default)
+def log_sigmoid(x: Jet) -> tuple[Jet, None]:
+    """log σ(u), with φ' = σ(−u)."""
+
+    def tower(u: Tensor, order: int) -> Tower:
+        complement = sigmoid(-u, order - 1) if order else []
+        return [torch.nn.functional.logsigmoid(u), *(s if m % 2 == 0 else -s for m, s in enumerate(complement))]
+
+    return elementwise(tower, x), None
+
+
+@rule(aten.elu.default)
+def elu(x: Jet, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Jet:
+    """scale·u for u > 0, scale·α(e^{su} − 1) below; also CELU and SELU."""
+
+    def tower(u: Tensor, order: int) -> Tower:
+        decay = torch.exp(input_scale * u)
+        result: Tower = [torch.where(u > 0, scale * u, scale * alpha * torch.expm1(input_scale * u))]
+        for m in range(1, order + 1):
+            below = scale * alpha * input_scale**m * decay
+            result.append(torch.where(u > 0, scale if m == 1 else 0.0, below))
+        return result
+
+    return elementwise(tower, x)

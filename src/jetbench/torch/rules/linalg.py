@@ -1,0 +1,99 @@
+"""Determinants, inverses and solutions of linear systems, by series in the nilpotent part of the matrix.
+
+A jet of matrices is A + E with a nilpotent E: every product of more than K factors E vanishes. So
+(A + E)⁻¹ = Σ_m (−A⁻¹E)^m A⁻¹ and log|det(A + E)| = log|det A| + Σ_m (−1)^(m+1)/m · tr (A⁻¹E)^m end at m = K.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from jetbench.torch.jet import Jet, Value, add, elementwise, linear, multiply, times
+from jetbench.torch.rules.registry import rule
+
+aten = torch.ops.aten
+
+
+def _nilpotent(x: Jet) -> Jet:
+    return Jet(x.algebra, torch.zeros_like(x.primal), rest=x.rest, present=x.present)
+
+
+def _powers(x: Jet) -> list[Jet]:
+    """A⁻¹E, (A⁻¹E)², …, (A⁻¹E)^K."""
+    first = linear(lambda t: torch.linalg.solve(x.primal, t), _nilpotent(x))
+    found = [first]
+    while len(found) < x.algebra.order:
+        found.append(multiply(torch.matmul, found[-1], first))
+    return found
+
+
+def _trace(x: Value) -> Value:
+    return linear(lambda t: t.diagonal(dim1=-2, dim2=-1).sum(-1), x)
+
+
+def _log_determinant(x: Jet, logarithm: Tensor) -> Jet:
+    result: Value = logarithm
+    for m, power in enumerate(_powers(x) if x.present else [], 1):
+        result = add(result, linear(lambda t, m=m: t * ((-1) ** (m + 1) / m), _trace(power)))
+    return result if isinstance(result, Jet) else Jet(x.algebra, result)
+
+
+@rule(aten._linalg_slogdet.default)
+def slogdet(a: Jet) -> tuple[Tensor, Jet, None, None]:
+    sign, logarithm = torch.linalg.slogdet(a.primal)
+    return sign, _log_determinant(a, logarithm), None, None
+
+
+@rule(aten._linalg_det.default)
+def det(a: Jet) -> tuple[Jet, None, None]:
+    """sign · exp(log|det|); needs an invertible matrix."""
+    sign, logarithm, *_ = slogdet(a)
+    magnitude = elementwise(lambda u, order: [torch.exp(u)] * (order + 1), logarithm)
+    return times(magnitude, sign), None, None
+
+
+def _inverse_times(a: Jet, right: Value) -> Value:
+    """(A + E)⁻¹ B by x ← A⁻¹(B − E x), exact after K steps."""
+    solved = linear(lambda t: torch.linalg.solve(a.primal, t), right) if isinstance(right, Jet) else (
+        torch.linalg.solve(a.primal, right)
+    )
+    if not a.present:
+        return solved
+    step = linear(lambda t: torch.linalg.solve(a.primal, t), _nilpotent(a))
+    result = solved
+    for _ in range(a.algebra.order):
+        result = add(solved, multiply(torch.matmul, step, result), -1)
+    return result
+
+
+@rule(aten.linalg_inv_ex.default)
+def inverse(a: Jet, *, check_errors: bool = False) -> tuple[Jet, None]:
+    del check_errors
+    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.primal.device).expand(a.shape)
+    return _inverse_times(a, eye), None
+
+
+@rule(aten._linalg_solve_ex.default)
+def solve(
+    a: Value, b: Value, *, left: bool = True, check_errors: bool = False
+) -> tuple[Value, None, None, None]:
+    del check_errors
+    vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
+
+    def columns(t: Tensor) -> Tensor:
+        t = t.unsqueeze(-1) if vector else t
+        return t if left else t.mT
+
+    right = linear(columns, b) if isinstance(b, Jet) else columns(b)
+    if isinstance(a, Jet):
+        matrix = a if left else linear(lambda t: t.mT, a)
+        result = _inverse_times(matrix, right)
+    else:
+        result = linear(lambda t: torch.linalg.solve(a if left else a.mT, t), right)
+
+    def restored(t: Tensor) -> Tensor:
+        t = t if left else t.mT
+        return t.squeeze(-1) if vector else t
+
+    return linear(restored, result), None, None, None

@@ -1,0 +1,158 @@
+"""Sums, means, products, extrema and norms over axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Number
+
+import torch
+from torch import Tensor
+
+from jetbench.torch.jet import Jet, elementwise, jointly_linear, linear, times
+from jetbench.torch.rules.elementwise import real_power
+from jetbench.torch.rules.piecewise import absolute
+from jetbench.torch.rules.registry import rule
+
+aten = torch.ops.aten
+
+
+def _linear(operation: object) -> None:
+    @rule(operation)
+    def apply(x: Jet, *args: object, **kwargs: object) -> Jet:
+        return linear(lambda t: operation(t, *args, **kwargs), x)
+
+
+for _operation in (
+    aten.sum.default,
+    aten.sum.dim_IntList,
+    aten.mean.default,
+    aten.mean.dim,
+    aten.cumsum.default,
+):
+    _linear(_operation)
+
+
+def _axes(x: Jet, dims: Sequence[int] | int | None) -> tuple[int, ...]:
+    """Axes as non-negative numbers; all of them where none is named."""
+    if dims is None or (not isinstance(dims, int) and len(dims) == 0):
+        return tuple(range(x.ndim))
+    dims = (dims,) if isinstance(dims, int) else dims
+    return tuple(d % x.ndim for d in dims) if x.ndim else ()
+
+
+def _extremum(x: Jet, dims: Sequence[int] | None, keepdim: bool, value: Tensor) -> Jet:
+    """The extreme entries; among equal ones PyTorch's derivative is their mean."""
+    hit = (x.primal == value).to(x.dtype)
+    share = hit / hit.sum(dims, keepdim=True)
+    found = linear(lambda t: (t * share).sum(dims, keepdim=keepdim), x)
+    shaped = value if keepdim else value.reshape(found.shape)
+    return Jet(x.algebra, shaped, rest=found.rest, present=x.present)
+
+
+@rule(aten.amax.default)
+def amax(x: Jet, dim: Sequence[int] = (), keepdim: bool = False) -> Jet:
+    axes = _axes(x, dim)
+    return _extremum(x, axes, keepdim, x.primal.amax(axes, keepdim=True))
+
+
+@rule(aten.amin.default)
+def amin(x: Jet, dim: Sequence[int] = (), keepdim: bool = False) -> Jet:
+    axes = _axes(x, dim)
+    return _extremum(x, axes, keepdim, x.primal.amin(axes, keepdim=True))
+
+
+@rule(aten.max.default)
+def max_all(x: Jet) -> Jet:
+    return amax(x)
+
+
+@rule(aten.min.default)
+def min_all(x: Jet) -> Jet:
+    return amin(x)
+
+
+def _at(x: Jet, positions: Tensor, dim: int, keepdim: bool) -> tuple[Jet, Tensor]:
+    kept = positions if keepdim else positions.unsqueeze(dim)
+
+    def pick(t: Tensor) -> Tensor:
+        found = t.gather(dim, kept)
+        return found if keepdim else found.squeeze(dim)
+
+    return linear(pick, x), positions
+
+
+@rule(aten.max.dim)
+def max_dim(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
+    return _at(x, x.primal.max(dim, keepdim).indices, dim, keepdim)
+
+
+@rule(aten.min.dim)
+def min_dim(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
+    return _at(x, x.primal.min(dim, keepdim).indices, dim, keepdim)
+
+
+@rule(aten.prod.dim_int)
+def prod_dim(x: Jet, dim: int, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Jet:
+    """A balanced tree of products, which is right for zero entries too."""
+    del dtype
+    width = x.shape[dim]
+    if width == 0:
+        return Jet(x.algebra, x.primal.prod(dim, keepdim=keepdim))
+    while width > 1:
+        half = width // 2
+        first = linear(lambda t, n=half: t.narrow(dim, 0, n), x)
+        second = linear(lambda t, n=half: t.narrow(dim, n, n), x)
+        product = times(first, second)
+        if width % 2:
+            last = linear(lambda t, n=width: t.narrow(dim, n - 1, 1), x)
+            product = jointly_linear(lambda parts: torch.cat(parts, dim), [product, last])
+        x, width = product, half + width % 2
+    return x if keepdim else linear(lambda t: t.squeeze(dim), x)
+
+
+@rule(aten.prod.default)
+def prod_all(x: Jet, *, dtype: torch.dtype | None = None) -> Jet:
+    return prod_dim(linear(lambda t: t.reshape(-1), x), 0, dtype=dtype)
+
+
+def centered(x: Jet, axes: tuple[int, ...]) -> Jet:
+    """x minus its mean over the axes."""
+    return linear(lambda t: t - t.mean(axes, keepdim=True), x)
+
+
+def variance(x: Jet, axes: tuple[int, ...], correction: Number, keepdim: bool) -> Jet:
+    """Σ(x − mean)²/(n − correction) over the axes."""
+    count = 1
+    for axis in axes:
+        count *= x.shape[axis]
+    deviation = centered(x, axes)
+    square = elementwise(lambda u, order: real_power(u, order, 2), deviation)
+    return linear(lambda t: t.sum(axes, keepdim=keepdim) / (count - correction), square)
+
+
+@rule(aten.var.correction)
+def var(x: Jet, dim: Sequence[int] | None = None, *, correction: Number | None = None, keepdim: bool = False) -> Jet:
+    return variance(x, _axes(x, dim), 1 if correction is None else correction, keepdim)
+
+
+@rule(aten.std.correction)
+def std(x: Jet, dim: Sequence[int] | None = None, *, correction: Number | None = None, keepdim: bool = False) -> Jet:
+    found = var(x, dim, correction=correction, keepdim=keepdim)
+    return elementwise(lambda u, order: real_power(u, order, 0.5), found)
+
+
+@rule(aten.linalg_vector_norm.default)
+def vector_norm(
+    x: Jet, order: Number = 2, dim: Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None
+) -> Jet:
+    """(Σ|x_i|^p)^(1/p) for finite p ≥ 1; the largest entry for p = ∞."""
+    del dtype
+    axes = _axes(x, dim)
+    if order == float("inf"):
+        return amax(absolute(x), axes, keepdim)
+    if order == 1:
+        return linear(lambda t: t.sum(axes, keepdim=keepdim), absolute(x))
+    base = x if order % 2 == 0 else absolute(x)
+    powers = elementwise(lambda u, k: real_power(u, k, order), base)
+    summed = linear(lambda t: t.sum(axes, keepdim=keepdim), powers)
+    return elementwise(lambda u, k: real_power(u, k, 1 / order), summed)

@@ -1,0 +1,111 @@
+"""Operations that move, copy, select by position or repeat entries: linear, so every coefficient is moved alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, linear_many
+from jetbench.torch.rules.registry import rule
+
+aten = torch.ops.aten
+
+
+def _linear(operation: Callable) -> None:
+    @rule(operation)
+    def apply(x: Jet, *args: object, **kwargs: object) -> Jet:
+        return linear(lambda t: operation(t, *args, **kwargs), x)
+
+
+def _linear_many(operation: Callable) -> None:
+    @rule(operation)
+    def apply(x: Jet, *args: object, **kwargs: object) -> tuple[Jet, ...]:
+        return linear_many(lambda t: operation(t, *args, **kwargs), x)
+
+
+for _operation in (
+    aten.t.default,
+    aten.transpose.int,
+    aten.permute.default,
+    aten.unsqueeze.default,
+    aten.squeeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.select.int,
+    aten.slice.Tensor,
+    aten.clone.default,
+    aten.alias.default,
+    aten.repeat.default,
+    aten.flip.default,
+    aten.roll.default,
+    aten.diagonal.default,
+    aten.tril.default,
+    aten.triu.default,
+    aten.constant_pad_nd.default,
+    aten.diag_embed.default,
+    aten.unfold.default,
+):
+    _linear(_operation)
+
+for _operation in (aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int):
+    _linear_many(_operation)
+
+
+@rule(aten.view.default, aten._unsafe_view.default, aten.reshape.default)
+def view(x: Jet, size: Sequence[int]) -> Jet:
+    return linear(lambda t: t.reshape(size), x, lambda t: t.reshape(t.shape[0], *_explicit(size, x.primal)))
+
+
+def _explicit(size: Sequence[int], x: Tensor) -> Sequence[int]:
+    """The new shape with −1 worked out, as the component axis would make it ambiguous."""
+    return x.reshape(size).shape if -1 in size else size
+
+
+@rule(aten.expand.default)
+def expand(x: Jet, size: Sequence[int], implicit: bool = False) -> Jet:
+    del implicit
+    return linear(lambda t: t.expand(size), x)
+
+
+@rule(aten._to_copy.default)
+def to_copy(x: Jet, **options: object) -> Value:
+    """A copy of another type; a type that is not real-valued has no derivatives."""
+    dtype = options.get("dtype") or x.dtype
+    if not dtype.is_floating_point:
+        return aten._to_copy.default(x.primal, **options)
+    return linear(lambda t: t.to(dtype), x, lambda t: t.to(dtype))
+
+
+@rule(aten.cat.default)
+def cat(values: Sequence[Value], dim: int = 0) -> Jet:
+    # the empty 1-d tensors that torch.cat ignores have no counterpart with a component axis
+    values = [value for value in values if value.shape != (0,)] or list(values)
+    return jointly_linear(lambda parts: torch.cat(parts, dim), values)
+
+
+@rule(aten.stack.default)
+def stack(values: Sequence[Value], dim: int = 0) -> Jet:
+    return jointly_linear(lambda parts: torch.stack(parts, dim), values)
+
+
+@rule(aten.slice_scatter.default)
+def slice_scatter(x: Value, source: Value, *args: object, **kwargs: object) -> Jet:
+    return jointly_linear(lambda parts: aten.slice_scatter.default(*parts, *args, **kwargs), [x, source])
+
+
+@rule(aten.select_scatter.default)
+def select_scatter(x: Value, source: Value, *args: object, **kwargs: object) -> Jet:
+    return jointly_linear(lambda parts: aten.select_scatter.default(*parts, *args, **kwargs), [x, source])
+
+
+@rule(aten.copy.default)
+def copy(x: Value, source: Value, non_blocking: bool = False) -> Value:
+    """The values of `source` in the shape of x."""
+    del non_blocking
+    if not isinstance(source, Jet):
+        return aten.copy.default(x.primal, source)
+    target = x.primal if isinstance(x, Jet) else x
+    moved = add(source, torch.zeros_like(target))
+    return moved
