@@ -1,0 +1,104 @@
+"""Apolar Taylor mode: propagation over the smallest algebra that determines p(∂)f, dim R[∂]·p vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+from jetbench.algebra.apolar_arithmetic import Bilinear, Blockwise, Unrolled
+from jetbench.algebra.apolar_powers import Powers
+from jetbench.algebra.apolar_tables import Table, block_forms, coproduct_tables, with_forms
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale
+from jetbench.algebra.constants import is_traced
+from jetbench.algebra.inverse_system import InverseSystem, inverse_system
+from jetbench.problem import Problem
+
+UNROLLED_PRODUCTS = 600  # with more products of components than this, a compiler gets whole blocks too
+
+
+class Apolar(Algebra):
+    """Jets (u, q(∂)u for q in a basis of V) with V = R[∂]·p, the inverse system of the symbols p.
+
+    Elementwise: q(∂)[φ(u)] = Σ_m φ^(m)(u)/m! (w^m)_q, where w = (q(∂)u)_q is the nilpotent part of u and powers are
+    taken in the algebra R[ε]/Ann(p) dual to V, whose structure constants are those of the coproduct q(ξ + η).
+    Choose it for any operator of order 3 or more; for p = ξ·ξ it is the forward Laplacian, for p = ξ₀^K univariate
+    Taylor mode, for p = ξ₀ξ₁… hyper-dual numbers. New to our knowledge; the derivation is in docs/apolar.md.
+
+    Args:
+        problem: with the exact estimator.
+        elementwise: "unrolled" multiplies component by component, for compilers to fuse; "blockwise" in few operations
+            on whole blocks; "auto" unrolls algebras of moderate size under a compiler.
+
+    Raises:
+        ValueError: the estimator is random, or `elementwise` is unknown.
+    """
+
+    def __init__(self, problem: Problem, elementwise: str = "auto") -> None:
+        if not problem.estimator.is_exact:
+            raise ValueError(
+                f"The apolar algebra belongs to the exact operator; the estimator {problem.estimator.kind!r} draws"
+                " directions. Use method='collapsed' with it."
+            )
+        if elementwise not in ("auto", "unrolled", "blockwise"):
+            raise ValueError(f"elementwise is 'auto', 'unrolled' or 'blockwise'; got {elementwise!r}.")
+        self.outputs = tuple(problem.operator.symbols)
+        self.system: InverseSystem = inverse_system(tuple(problem.operator.symbols.values()))
+        self.sizes = self.system.sizes
+        self._elementwise = elementwise
+
+    def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
+        del draws
+        return list(self.system.seeds)
+
+    def read(self, primal: Array, blocks: Blocks) -> dict[str, Array | None]:
+        result: dict[str, Array | None] = {}
+        for name, (constant, coordinates) in zip(self.outputs, self.system.readouts, strict=True):
+            total = scale(constant, primal) if constant else None
+            for k, position, value in coordinates:
+                if blocks[k - 1] is not None:
+                    total = add(total, scale(value, blocks[k - 1][position]))
+            result[name] = total
+        return result
+
+    @cached_property
+    def tables(self) -> dict[tuple[int, int, int], Table]:
+        """(k, i, j) → the product of blocks i and j in block k."""
+        forms = block_forms(self.system)
+        return {
+            (k, i, j): with_forms(
+                self.sizes[k - 1], entries, self.sizes[i - 1], self.sizes[j - 1], forms.get(i, ()), forms.get(j, ())
+            )
+            for (k, i, j), entries in coproduct_tables(self.system).items()
+        }
+
+    @cached_property
+    def powers(self) -> Powers:
+        """What an elementwise function needs."""
+        return Powers(self.system, self.tables)
+
+    @cached_property
+    def _bilinear(self) -> dict[tuple[int, int, int], Bilinear]:
+        return {key: Bilinear(table) for key, table in self.tables.items()}
+
+    def compose(self, derivatives: Sequence[Array | None], blocks: Blocks) -> Blocks:
+        known = next((block for block in blocks if block is not None), None)
+        if known is None:
+            return [None] * self.order
+        is_unrolled = self._elementwise == "unrolled" or (
+            self._elementwise == "auto" and self.powers.products <= UNROLLED_PRODUCTS and is_traced(known)
+        )
+        return self.powers.compose(Unrolled() if is_unrolled else Blockwise(), derivatives, blocks)
+
+    def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:
+        result: Blocks = []
+        for k in range(1, self.order + 1):
+            total = None if b_blocks[k - 1] is None else product(a[None], b_blocks[k - 1])
+            if a_blocks[k - 1] is not None:
+                total = add(total, product(a_blocks[k - 1], b[None]))
+            for i in range(1, k):
+                for j in range(1, k - i + 1):
+                    bilinear = self._bilinear.get((k, i, j))
+                    if bilinear is not None and a_blocks[i - 1] is not None and b_blocks[j - 1] is not None:
+                        total = add(total, bilinear(a_blocks[i - 1], b_blocks[j - 1], product))
+            result.append(total)
+        return result

@@ -1,0 +1,147 @@
+"""Choosing, scaling, summing and multiplying components of blocks, arrays (n, *S) with one leading component axis.
+
+Everything here works on arrays of any framework and knows no algebra: indices and numbers are given.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from jetbench.algebra.base import Array, add, concatenate, scale
+from jetbench.algebra.constants import Constant
+
+Form = tuple[tuple[int, float], ...]  # Σ value · component, as (component, value)
+Term = tuple[int, int, int, float]  # z_q += c · x_a · y_b, as (q, a, b, c)
+
+SMALL = 96  # up to so many terms are gathered and summed in one go, more of them slot by slot
+
+
+class Selection:
+    """Components of a block by index; a slice where they lie one after the other, a broadcast where they are the same.
+
+    Args:
+        indices: which components.
+        size: how many there are.
+        keep: whether equal indices are to give as many components nevertheless.
+    """
+
+    def __init__(self, indices: Sequence[int], size: int, keep: bool = False) -> None:
+        first, count = indices[0], len(indices)
+        self._slice: slice | None = None
+        self._indices: Constant | None = None
+        if all(i == first for i in indices) and (count == 1 or not keep):
+            self._slice = slice(first, first + 1)
+        elif list(indices) == list(range(first, first + count)):
+            self._slice = slice(first, first + count)
+        else:
+            self._indices = Constant(np.array(indices))
+        self._is_all = self._slice == slice(0, size)
+
+    def __call__(self, block: Array) -> Array:
+        if self._is_all:
+            return block
+        return block[self._slice] if self._slice is not None else block[self._indices.on(block)]
+
+
+class Factors:
+    """One number for each component, (n, *S) → (n, *S); a scalar, or nothing at all, where they are equal."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self._common = values[0] if len(set(values)) == 1 else None
+        self._values = Constant(np.array(values))
+
+    def __call__(self, x: Array) -> Array:
+        if self._common is not None:
+            return scale(self._common, x)
+        return self._values.on(x).reshape((-1, *(1,) * (x.ndim - 1))) * x
+
+
+class Sums:
+    """Linear forms of a block's components, (len(forms), *S) from (size, *S).
+
+    Args:
+        forms: their terms; indices from `size` on stand for the `shared` forms.
+    """
+
+    def __init__(self, forms: Sequence[Form], size: int, shared: Sequence[Form] = ()) -> None:
+        self._shared = Sums(shared, size) if any(b >= size for form in forms for b, _ in form) else None
+        size += len(shared) if self._shared else 0
+        length = max((len(form) for form in forms), default=0)
+        padded = [list(form) + [(0, 0.0)] * (length - len(form)) for form in forms]
+        self._rows = len(forms)
+        self._is_gathered = len(forms) * length <= SMALL or len(forms) == 1
+        columns = [[e for row in padded for e in row]] if self._is_gathered else list(zip(*padded, strict=True))
+        self._length = length
+        self._columns = [
+            (Selection([b for b, _ in column], size), Factors([c for _, c in column])) for column in columns
+        ]
+
+    def __call__(self, x: Array) -> Array:
+        if self._shared is not None:
+            x = concatenate([x, self._shared(x)])
+        total = None
+        for selection, factors in self._columns:
+            total = add(total, factors(selection(x)))
+        if not self._is_gathered or self._length == 1:
+            return total
+        total = total if total.shape[0] > 1 else concatenate([total] * (self._rows * self._length))
+        return total.reshape((self._rows, self._length, *total.shape[1:])).sum(1)
+
+
+class Section:
+    """z_q = Σ c x_a y_b on whole blocks, arrays (n, *S) with one leading component axis.
+
+    Few terms are gathered at once and summed; many go in slots: slot s holds the s-th term of every z_q, so that
+    no temporary array is larger than a block.
+    """
+
+    def __init__(self, size: int, terms: Sequence[Term], left_size: int, right_size: int) -> None:
+        self.size = size
+        by_component: dict[int, list[Term]] = defaultdict(list)
+        for term in sorted(terms):
+            by_component[term[0]].append(term)
+        length = max(len(of_q) for of_q in by_component.values())
+        table = [[term[1:] for term in by_component[q]] for q in range(size)]
+        for s in range(length):  # what is missing repeats the indices of another entry, with value 0
+            a, b, _ = next(row[s] for row in table if len(row) > s)
+            for row in table:
+                if len(row) == s:
+                    row.append((a, b, 0.0))
+        self._length = length
+        if size == 1 or size * length <= SMALL:
+            rows = [entry for of_q in table for entry in of_q]
+            self._slots = [_Slot(rows, left_size, right_size)]
+            self._is_gathered = True
+        else:
+            self._slots = [_Slot([table[q][s] for q in range(size)], left_size, right_size) for s in range(length)]
+            self._is_gathered = False
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        if not self._is_gathered:
+            total = None
+            for slot in self._slots:
+                total = add(total, slot(x, y))
+            return total
+        products = self._slots[0](x, y)
+        if self._length == 1:
+            return products
+        return products.reshape((self.size, self._length, *products.shape[1:])).sum(1)
+
+
+class _Slot:
+    """c_s x_{a_s} y_{b_s}, one product for each entry (a, b, c)."""
+
+    def __init__(self, entries: Sequence[tuple[int, int, float]], left_size: int, right_size: int) -> None:
+        left, right = [entry[0] for entry in entries], [entry[1] for entry in entries]
+        self._left = Selection(left, left_size)
+        self._right = Selection(right, right_size, keep=len(set(left)) == 1)
+        self._is_square = [e[0] for e in entries] == [e[1] for e in entries]
+        self._factors = Factors([entry[2] for entry in entries])
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        left = self._left(x)
+        products = left * left if self._is_square and x is y else left * self._right(y)
+        return self._factors(products)

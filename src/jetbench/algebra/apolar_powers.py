@@ -1,0 +1,227 @@
+"""Divided powers in an apolar algebra, which elementwise functions need, by a recursion with few products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from jetbench.algebra.apolar_arithmetic import Blockwise, Unrolled
+from jetbench.algebra.apolar_tables import Table, block_forms, with_forms
+from jetbench.algebra.base import Array, Blocks
+from jetbench.algebra.inverse_system import InverseSystem
+
+
+class Powers:
+    """The divided powers w^m/m! of a nilpotent element w, as few products of blocks as possible.
+
+    w = w_1 + … + w_K by blocks, and w^m/m! is the sum of all products of m of the w_j, divided by the factorials of how
+    often each occurs. P(m, j, e) denotes the part of it whose smallest index is ≥ j and in which w_j occurs exactly e
+    times, so that
+
+        P(m, j, e) = w_j · P(m − 1, j, e − 1) / e,        P(m, j, 0) = Σ_e P(m, j + 1, e),
+
+    and every product has a factor w_j with the smallest index there is: the coproduct has few terms there. In the
+    highest block, from which no further products are made, the sum over e is taken before the product.
+    """
+
+    def __init__(self, system: InverseSystem, tables: dict[tuple[int, int, int], Table]) -> None:
+        self.order = len(system.sizes)
+        self._sizes = system.sizes
+        self._tables = tables
+        self._scaled: dict[tuple[int, int, int, int], Table] = {}
+        self._squares = {(k, i): _square(table) for (k, i, j), table in tables.items() if i == j}
+        self._monomials = {
+            k: {pivot for pivot, element in zip(pivots, block, strict=True) if len(element) == 1}
+            for k, (pivots, block) in enumerate(zip(system.pivots, system.blocks, strict=True), 1)
+        }
+        self._pure = {k: self._pure_tables(system, k) for k in range(3, self.order + 1)}
+
+    @cached_property
+    def products(self) -> int:
+        """How many products of components `compose` takes when it is unrolled."""
+        counter = _Counter()
+        ones = [[True] * size for size in self._sizes]
+        self.compose(counter, [True] * self.order, ones)
+        return counter.products
+
+    def compose(self, arithmetic: Blockwise | Unrolled, derivatives: Sequence[Array | None], blocks: Blocks) -> Blocks:
+        """Blocks of φ(u): Σ_m φ^(m)(u) (w^m/m!)."""
+        w = [arithmetic.load(block) for block in blocks]
+        run = _Run(self, arithmetic, w)
+        result: Blocks = []
+        for k in range(1, self.order + 1):
+            total = None if derivatives[0] is None else arithmetic.times(derivatives[0], w[k - 1])
+            for m in range(2, k + 1):
+                if derivatives[m - 1] is not None:
+                    power = run.top(m) if k == self.order else run.power(m, 1, k)
+                    total = arithmetic.add(total, arithmetic.times(derivatives[m - 1], power))
+            result.append(arithmetic.store(total, self._sizes[k - 1]))
+        return result
+
+    def table(self, k: int, i: int, j: int, divisor: int) -> Table | None:
+        """The product of blocks i and j in block k, divided by a number."""
+        if (k, i, j) not in self._tables:
+            return None
+        if (k, i, j, divisor) not in self._scaled:
+            table = self._tables[k, i, j]
+            self._scaled[k, i, j, divisor] = table if divisor == 1 else table.scaled(1 / divisor)
+        return self._scaled[k, i, j, divisor]
+
+    def square(self, k: int, j: int) -> Table | None:
+        """w_j · w_j / 2 in block k."""
+        return self._squares.get((k, j))
+
+    def pure(self, k: int, m: int) -> Table | None:
+        """w_1 · (w_1^{m−1}/(m − 1)!)_{m−1} / m in block k, where it can be had from fewer terms; None otherwise."""
+        return self._pure.get(k, {}).get(m)
+
+    def _pure_tables(self, system: InverseSystem, k: int) -> dict[int, Table]:
+        """(w_1^m/m!)_q is the part of degree m of q at the point w_1: one product for each of its monomials γ, namely
+        w_1 at one variable times (w_1^{m−1}/(m−1)!) at the rest, provided that the rest is a basis element."""
+        result: dict[int, Table] = {}
+        ones = {pivot[0] for pivot in system.pivots[0]}
+        for m in range(3, k + 1):
+            known = self._monomials[m - 1]
+            terms = []
+            is_possible = True
+            for q, element in enumerate(system.blocks[k - 1]):
+                left = {g: float(c) for g, c in element.items() if len(g) == m and ones.issuperset(g)}
+                while left and is_possible:
+                    found: dict[int, list] = {}
+                    for g in left:
+                        for variable in dict.fromkeys(g):
+                            at = g.index(variable)
+                            rest = g[:at] + g[at + 1 :]
+                            if rest in known:
+                                found.setdefault(variable, []).append((g, rest))
+                    if not found:
+                        is_possible = False
+                        break
+                    variable = max(found, key=lambda v: len(found[v]))
+                    a = system.positions[(variable,)]
+                    terms.extend((q, a, system.positions[rest], left.pop(g)) for g, rest in found[variable])
+            if is_possible and terms:
+                entries: dict[int, list] = {}
+                for q, a, b, c in terms:
+                    entries.setdefault(q, []).append((a, b, c))
+                forms = block_forms(system).get(m - 1, ())
+                sizes = system.sizes
+                table = with_forms(sizes[k - 1], entries, sizes[0], sizes[m - 2], (), forms)
+                general = self._tables.get((k, 1, m - 1))
+                if general is None or table.products < general.products:
+                    result[m] = table
+        return result
+
+
+class _Run:
+    """The powers of one element, each computed when it is first needed."""
+
+    def __init__(self, powers: Powers, arithmetic: Blockwise | Unrolled, w: Sequence) -> None:
+        self._powers, self._arithmetic, self._w = powers, arithmetic, w
+        self._parts: dict[tuple[int, int, int, int], object] = {}
+        self._totals: dict[tuple[int, int, int], object] = {}
+
+    def power(self, m: int, j: int, k: int) -> object:
+        """Block k of the part of w^m/m! with indices ≥ j."""
+        if (m, j, k) not in self._totals:
+            total = None
+            if m * j <= k:
+                for e in range(m, 0, -1):
+                    total = self._arithmetic.add(total, self._part(m, j, e, k))
+                total = self._arithmetic.add(total, self._without(m, j, k))
+            self._totals[m, j, k] = total
+        return self._totals[m, j, k]
+
+    def _without(self, m: int, j: int, k: int) -> object:
+        """P(m, j, 0) in block k."""
+        return self.power(m, j + 1, k)
+
+    def _part(self, m: int, j: int, e: int, k: int) -> object:
+        """P(m, j, e) in block k."""
+        if e == 0:
+            return self._without(m, j, k)
+        if m == 1:
+            return self._w[k - 1] if j == k else None
+        if e * j + (m - e) * (j + 1) > k:
+            return None
+        if (m, j, e, k) not in self._parts:
+            self._parts[m, j, e, k] = self._multiply(m, j, e, k)
+        return self._parts[m, j, e, k]
+
+    def _multiply(self, m: int, j: int, e: int, k: int) -> object:
+        w, arithmetic = self._w[j - 1], self._arithmetic
+        if m == e == 2:
+            table = self._powers.square(k, j)
+            return None if table is None else arithmetic.product(table, w, w)
+        pure = self._powers.pure(k, m) if j == 1 and e == m else None
+        if pure is not None:
+            return arithmetic.product(pure, w, self._part(m - 1, 1, m - 1, m - 1))
+        total = None
+        for i in range((m - 1) * j, k - j + 1):
+            table = self._powers.table(k, j, i, e)
+            if table is not None:
+                rest = self._part(m - 1, j, e - 1, i)
+                total = arithmetic.add(total, arithmetic.product(table, w, rest))
+        return total
+
+    def top(self, m: int) -> object:
+        """w^m/m! in the highest block."""
+        k, arithmetic = self._powers.order, self._arithmetic
+        total = None
+        for j in range(1, k // m + 1):
+            w = self._w[j - 1]
+            if m == 2:
+                table = self._powers.square(k, j)
+                if table is not None:
+                    total = arithmetic.add(total, arithmetic.product(table, w, w))
+            for i in range((m - 1) * j, k - j + 1):
+                table = self._powers.table(k, j, i, 1)
+                if table is None:
+                    continue
+                rest = None
+                for e in range(1, m + 1):
+                    if m == 2 and e == 2:
+                        continue
+                    part = self._part(m - 1, j, e - 1, i)
+                    rest = arithmetic.add(rest, arithmetic.scale(1 / e, part))
+                total = arithmetic.add(total, arithmetic.product(table, w, rest))
+        return total
+
+
+def _square(table: Table) -> Table:
+    """The table of x·x/2: pairs a ≠ b occur in both orders and are merged."""
+    merged: dict[tuple[int, int, int], float] = {}
+    for q, a, b, c in table.terms:
+        key = (q, min(a, b), max(a, b))
+        merged[key] = merged.get(key, 0.0) + c / 2
+    terms = tuple((*key, c) for key, c in merged.items() if c)
+    return Table(table.size, terms, table.left_size, table.right_size, table.left_forms, table.right_forms)
+
+
+class _Counter(Unrolled):
+    """Unrolled arithmetic on truth values that counts products of components."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products = 0
+
+    def load(self, block: list) -> list:
+        return block
+
+    def store(self, value: list, size: int) -> list:
+        return value
+
+    def add(self, x: list | None, y: list | None) -> list | None:
+        return x or y
+
+    def scale(self, factor: float, x: list | None) -> list | None:
+        return x
+
+    def times(self, factor: bool, x: list | None) -> list | None:
+        return x
+
+    def product(self, table: Table, x: list | None, y: list | None) -> list | None:
+        if x is None or y is None:
+            return None
+        self.products += table.products
+        return [True] * table.size
