@@ -5,6 +5,7 @@ The modules themselves are built by the backends, from `NetworkSpec` and `weight
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
@@ -98,7 +99,7 @@ class NetworkSpec:
     def layers(self) -> tuple[tuple[int, int], ...]:
         """(fan_in, fan_out) of the layers "layers.0", "layers.1", …, the linear output layer last."""
         sizes = (*self.widths, self.outputs) if self.kind == "attention" else (self.dim, *self.widths, self.outputs)
-        return tuple(zip(sizes[:-1], sizes[1:], strict=True))
+        return tuple(itertools.pairwise(sizes))
 
 
 def weights(spec: NetworkSpec) -> dict[str, np.ndarray]:

@@ -31,6 +31,7 @@ class Operator:
             identity, and then R = D. A column b(x) of σ is a drift: a variable that enters p_o linearly.
         options: the arguments it was made with, for records.
         combine: applied to the dictionary of outputs, for systems that mix the components of a vector-valued f.
+        components: the number C of components that f must have for `combine`; None if any number will do.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Operator:
     factor: np.ndarray | Callable[[Any], Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     combine: Callable[[Mapping[str, Any]], Any] | None = None
+    components: int | None = None
 
     def __post_init__(self) -> None:
         if not self.symbols:
@@ -49,9 +51,7 @@ class Operator:
         if self.factor is None and counts != {self.dim}:
             raise ValueError(f"{self.name}: symbols in {counts.pop()} variables, but x has {self.dim} coordinates.")
         if isinstance(self.factor, np.ndarray) and self.factor.shape != (self.dim, *counts):
-            raise ValueError(
-                f"{self.name}: the factor must have shape {(self.dim, *counts)}; got {self.factor.shape}."
-            )
+            raise ValueError(f"{self.name}: the factor must have shape {(self.dim, *counts)}; got {self.factor.shape}.")
         object.__setattr__(self, "symbols", MappingProxyType(dict(self.symbols)))
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 

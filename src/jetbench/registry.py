@@ -1,0 +1,143 @@
+"""The registry of operators: the decorator that fills it, and how operators are made by name from plain options.
+
+The operators themselves lie in `jetbench.operators` and in users' own files.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jetbench.problem import Operator, as_operator
+
+REGISTRY: dict[str, Callable[..., Operator]] = {}
+
+
+def operator(function: Callable | None = None, *, min_dim: int = 1) -> Callable:
+    """Register a function of `dim` and options as an operator under its own name.
+
+    The function returns a symbol, a dictionary of output name → symbol, or an `Operator`; the registered function
+    returns an `Operator` that carries the function's name and those options that differ from their defaults.
+
+    Args:
+        function: its first argument is `dim`; every further one has a default.
+        min_dim: the smallest dim for which the operator makes sense.
+
+    Raises:
+        TypeError: the arguments of the function are not of this kind.
+        ValueError: another file has registered an operator of this name.
+
+    Example:
+        @operator
+        def screened_poisson(dim, kappa=1.0):
+            '''Δu − κ²u.'''
+            xi = variables(dim)
+            return xi @ xi - kappa**2
+    """
+    if function is None:
+        return lambda wrapped: operator(wrapped, min_dim=min_dim)
+    name, signature = function.__name__, inspect.signature(function)
+    first, *others = signature.parameters.values()
+    if first.name != "dim" or any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in others):
+        raise TypeError(f"The operator {name} must be a function of dim, followed by named options.")
+    if any(p.default is p.empty for p in others):
+        raise TypeError(f"Every option of the operator {name} needs a default, so that it can be made from dim alone.")
+    known = REGISTRY.get(name)
+    if known is not None and known.source != _source(function):
+        raise ValueError(f"There is an operator {name} already, from {known.source}; choose another name.")
+
+    @wraps(function)
+    def make_operator(*args: Any, **kwargs: Any) -> Operator:
+        wrong = sorted(set(kwargs) - set(signature.parameters))
+        if wrong:
+            raise ValueError(f"{name} has no option {', '.join(wrong)}; allowed: {', '.join(signature.parameters)}.")
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ValueError(f"{name}: {error}; its arguments are {signature}.") from None
+        dim = bound.arguments.get("dim", first.default)
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < min_dim:
+            raise ValueError(f"{name}: dim must be a whole number, at least {min_dim}; got {dim!r}.")
+        bound.arguments["dim"] = int(dim)
+        options = {
+            key: _plain(value)
+            for key, value in bound.arguments.items()
+            if key != "dim" and not _is_default(value, signature.parameters[key].default)
+        }
+        return replace(as_operator(function(*bound.args, **bound.kwargs)), name=name, options=options)
+
+    make_operator.min_dim = min_dim
+    make_operator.options = tuple(p.name for p in others)
+    make_operator.source = _source(function)
+    REGISTRY[name] = make_operator
+    return make_operator
+
+
+def make(name: str, **options: Any) -> Operator:
+    """The operator of this name; `dim` is among the options.
+
+    Raises:
+        ValueError: there is no such operator, it has no such option, or a value is not allowed.
+    """
+    if name not in REGISTRY:
+        raise ValueError(f"There is no operator {name!r}; allowed: {', '.join(sorted(REGISTRY))}.")
+    return REGISTRY[name](**options)
+
+
+def load(path: str | Path) -> tuple[str, ...]:
+    """Run a Python file that registers operators with `@operator`; returns their names.
+
+    Loading the same file again replaces its operators.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it registers no operator, or one whose name is taken.
+    """
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no operators file {path}.")
+    name = f"jetbench_operators_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"An operators file is a Python file, ending in .py; got {path}.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    names = tuple(key for key, function in REGISTRY.items() if function.source == str(path))
+    if not names:
+        raise ValueError(f"{path} registers no operator; decorate a function of dim with jetbench.operators.operator.")
+    return names
+
+
+def _source(function: Callable) -> str:
+    return str(Path(function.__code__.co_filename).resolve())
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, (int, float, str, tuple)) and value == default)
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it; functions by their name."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Fraction):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if callable(value):
+        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"
+    return value
