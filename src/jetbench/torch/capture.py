@@ -35,13 +35,14 @@ class Graph:
 
     Attributes:
         graph: nodes in order of execution; one placeholder, x.
-        constants: attribute name → function that gets the tensor as it is now (parameters may be replaced).
+        constants: attribute name → (module, name in it) of a parameter or buffer, which may be replaced between calls;
+            other tensors belong to a module made here.
         dependent: the nodes whose value depends on x.
         last_use: node → the nodes whose values are needed no more after it.
     """
 
     graph: fx.Graph
-    constants: dict[str, Callable[[], Tensor]]
+    constants: dict[str, tuple[nn.Module, str]]
     dependent: frozenset[fx.Node] = frozenset()
     last_use: dict[fx.Node, list[fx.Node]] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ def _decompositions(rules: int) -> dict:
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Outside of any transformation or tracing that is under way, such as torch.vmap around an operator."""
-    with temporarily_clear_interpreter_stack(), _disable_current_modes():
+    with temporarily_clear_interpreter_stack(), _disable_current_modes(), torch._guards.tracing(None):
         yield
 
 
@@ -142,19 +143,18 @@ def _analysed(net: Callable, module: fx.GraphModule) -> Graph:
     constants = {}
     for node in nodes:
         if node.op == "get_attr":
-            tensor = getattr(module, node.target)
-            constants[node.target] = owners.get(id(tensor), functools.partial(lambda t: t, tensor))
+            constants[node.target] = owners.get(id(getattr(module, node.target)), (module, node.target))
     return Graph(module.graph, constants, frozenset(dependent), last_use)
 
 
-def _owners(net: Callable) -> dict[int, Callable[[], Tensor]]:
-    """For each parameter and buffer of the modules in `net`, a function that reads it from its module."""
-    found: dict[int, Callable[[], Tensor]] = {}
+def _owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
+    """For each parameter and buffer of the modules in `net`, by identity, its module and its name there."""
+    found: dict[int, tuple[nn.Module, str]] = {}
     for module in _contents(net)[0]:
         for owner in module.modules():
             for name, tensor in [*owner._parameters.items(), *owner._buffers.items()]:
                 if tensor is not None:
-                    found.setdefault(id(tensor), functools.partial(getattr, owner, name))
+                    found.setdefault(id(tensor), (owner, name))
     return found
 
 

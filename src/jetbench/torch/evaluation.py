@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.algebra.base import Algebra
@@ -62,6 +62,7 @@ class JetEvaluation:
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, algebra: Algebra) -> None:
         self.net, self.problem, self.algebra = net, problem, algebra
         self._graphs: OrderedDict[tuple, Graph] = OrderedDict()
+        self._programs: list[Program] = []
 
     def graph(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Graph:
         """The captured network, from the cache where nothing has changed."""
@@ -79,14 +80,17 @@ class JetEvaluation:
 
     def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
         if torch.compiler.is_dynamo_compiling():
-            shape = tuple(int(n) for n in x.shape)
-            draw_shapes = tuple(tuple(int(n) for n in draw.shape) for draw in draws)
-            program = self.program(shape, draw_shapes, x.dtype, x.device)
-            return program(x, *draws)
+            shapes = tuple(tuple(int(n) for n in tensor.shape) for tensor in (x, *draws))
+            program = self._programs[self._prepare(shapes, x.dtype, x.device)]
+            constants = [getattr(module, name) for module, name in program.places]
+            return program.run(x, *draws, *constants)
         captured = self.graph(tuple(x.shape), x.dtype, x.device)
-        return self._evaluate(captured, x, draws)
+        constants = [getattr(module, name) for module, name in captured.constants.values()]
+        return self._evaluate(captured, x, draws, constants)
 
-    def _evaluate(self, captured: Graph, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+    def _evaluate(
+        self, captured: Graph, x: Tensor, draws: Sequence[Tensor], constants: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
         factor = factor_of(self.problem.operator, x)
         blocks = []
         for seeds in self.algebra.seeds(draws):
@@ -95,26 +99,35 @@ class JetEvaluation:
             else:
                 found = in_coordinates(seeds, factor, x)
                 blocks.append(found.expand(found.shape[0], *x.shape))
-        y = propagate(captured, Jet(self.algebra, x, blocks))
+        y = propagate(captured, Jet(self.algebra, x, blocks), constants)
         if not isinstance(y, Jet):
             y = Jet(self.algebra, y, [None] * self.algebra.order)
         outputs = self.algebra.read(y.primal, y.blocks)
         return {name: torch.zeros_like(y.primal) if value is None else value for name, value in outputs.items()}
 
     @torch._dynamo.assume_constant_result
-    def program(
-        self,
-        shape: tuple[int, ...],
-        draw_shapes: tuple[tuple[int, ...], ...],
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> fx.GraphModule:
-        """The evaluation as one graph of ATen operations, for `torch.compile`."""
-        captured = self.graph(shape, dtype, device)
+    def _prepare(self, shapes: tuple[tuple[int, ...], ...], dtype: torch.dtype, device: torch.device) -> int:
+        """Make the program for inputs of these shapes while `torch.compile` traces; its place in the list."""
+        captured = self.graph(shapes[0], dtype, device)
+        examples = [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
+        examples += [getattr(module, name).detach() for module, name in captured.constants.values()]
 
-        def run(x: Tensor, *draws: Tensor) -> dict[str, Tensor]:
-            return self._evaluate(captured, x, draws)
+        def run(x: Tensor, *rest: Tensor) -> dict[str, Tensor]:
+            return self._evaluate(captured, x, rest[: len(shapes) - 1], rest[len(shapes) - 1 :])
 
-        examples = [torch.empty(s, dtype=dtype, device=device) for s in (shape, *draw_shapes)]
-        with torch.no_grad():
-            return make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+        with undisturbed(), torch.no_grad():
+            traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+        self._programs.append(Program(traced, list(captured.constants.values())))
+        return len(self._programs) - 1
+
+
+class Program:
+    """A whole evaluation as one graph of ATen operations.
+
+    Attributes:
+        run: called with x, the draws and the constants.
+        places: module and name of each constant.
+    """
+
+    def __init__(self, run: fx.GraphModule, places: list[tuple[nn.Module, str]]) -> None:
+        self.run, self.places = run, places

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from jetbench import operators
-from jetbench.errors import JetbenchError, Unsupported
+from jetbench.errors import JetbenchError
 from jetbench.estimators import Estimator
 from jetbench.measure.case import Case
 from jetbench.measure.clock import Clock, EventClock, WallClock
@@ -145,7 +145,8 @@ class Subject:
             lambda: operators.make(case.operator, dim=case.dim, **case.operator_options),
         )
         self.estimator = Estimator(case.estimator, case.samples)
-        self.built = self._linear_operator(self.net, case.method, case.directions or "polarization")
+        scheme = case.directions or "polarization"
+        self.built = linear_operator(self.net, self.operator, case.method, self.estimator, scheme)
         self.x = _inputs(case.batch, case.dim).to(self.dtype).to(self.device)
         self.draws = self.built.draw(self.x, SEED)
         self.vectors = self.built.vectors
@@ -163,9 +164,6 @@ class Subject:
         if case.device == "cuda":
             self.clock = EventClock(partial(torch.cuda.Event, enable_timing=True), torch.cuda.synchronize)
             self.memory_source = "torch.cuda.max_memory_allocated above the level before the call"
-
-    def _linear_operator(self, net: torch.nn.Module, method: str, scheme: str = "polarization") -> Any:
-        return linear_operator(net, self.operator, method=method, estimator=self.estimator, directions=scheme)
 
     def value(self) -> Any:
         with torch.no_grad():
@@ -191,22 +189,19 @@ class Subject:
         return (gap / scale if scale else gap) if finite else float("inf")
 
     def _reference(self, count: int) -> dict[str, Tensor]:
-        """The right values on the first rows: the reference's, or those of a nested method on the same draws."""
+        """The right values on the first rows; for random directions, on those that were drawn."""
         net = self.session.keep(("exact network", self._network_key), lambda: copy.deepcopy(self.net).double())
+
+        def evaluate(x: Tensor, draws: tuple[Tensor, ...]) -> dict[str, Tensor]:
+            problem = Problem(self.operator, self.estimator)
+            outputs = reference.evaluate(net, self.operator, x, problem, draws)
+            combine = self.operator.combine
+            return {name: y.detach() for name, y in _outputs(combine(outputs) if combine else outputs).items()}
+
         if self.estimator.is_exact:
             x = _inputs(CHECKED_ROWS, self.case.dim).to(self.dtype).to(self.device).double()
-            key = ("reference", self._operator_key, self._network_key)
-            return self.session.keep(key, lambda: _detached(reference.evaluate(net, self.operator, x)))
-        x = self.x[:count].double()
-        draws = tuple(draw[:, :count].double() for draw in self.draws)
-        for method in ("nested", "nested_reverse"):
-            if method != self.case.method and method in METHODS:
-                try:
-                    nested = self._linear_operator(net, method)
-                except Unsupported:
-                    continue
-                return _detached(nested.evaluate(x, draws))
-        raise JetbenchError(f"No nested method does {self.case.operator} with {self.case.estimator} directions.")
+            return self.session.keep(("value", self._operator_key, self._network_key), lambda: evaluate(x, ()))
+        return evaluate(self.x[:count].double(), tuple(draw[:, :count].double() for draw in self.draws))
 
     @cached_property
     def floor_vectors(self) -> int | None:
@@ -357,7 +352,3 @@ def _inputs(batch: int, dim: int) -> Tensor:
 
 def _outputs(value: Any) -> dict[str, Tensor]:
     return dict(value) if isinstance(value, Mapping) else {"": value}
-
-
-def _detached(value: Any) -> dict[str, Tensor]:
-    return {name: output.detach() for name, output in _outputs(value).items()}

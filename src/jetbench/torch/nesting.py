@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from jetbench.directions import decompose, randomize
@@ -13,6 +14,23 @@ from jetbench.problem import Problem
 from jetbench.symbol import Symbol
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
+
+
+@dataclass(frozen=True)
+class Brick:
+    """Σ_r w_r (d_r·∂)^order for directions d_r in the variables of the symbols, (R, n) in float64."""
+
+    directions: Tensor
+    weights: tuple[float, ...]
+    order: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """A product of bricks, the first applied first, or a number times f where there are none."""
+
+    bricks: tuple[Brick, ...]
+    constant: float = 1.0
 
 
 class Nesting(ABC):
@@ -23,49 +41,58 @@ class Nesting(ABC):
 
     def __init__(self, net: Function, problem: Problem) -> None:
         self.net, self.problem = net, problem
+        symbols: Mapping[str, Symbol] = problem.operator.symbols
+        self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
+        if not problem.estimator.is_exact:
+            drawn = randomize(problem)
+            symbols = {"": drawn.remainder}
+            self._groups = tuple(((group.weight,) * group.samples, group.order) for group in drawn.groups)
+        self._terms = {name: terms(symbol, problem.scheme) for name, symbol in symbols.items()}
 
     @abstractmethod
     def power(self, f: Function, directions: Tensor, weights: Sequence[float], order: int) -> Function:
         """x ↦ Σ_r w_r (v_r·∂)^order f(x) for directions (R, ..., D)."""
 
-    def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> Mapping[str, Tensor]:
+    def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
         factor = factor_of(self.problem.operator, x)
 
-        def resolve(seeds: np.ndarray | Tensor) -> Tensor:
-            return in_coordinates(seeds, factor, x)
+        def resolve(directions: Tensor) -> Tensor:
+            return in_coordinates(directions.to(dtype=x.dtype, device=x.device), factor, x)
 
-        symbols = self.problem.operator.symbols
         outputs = {}
-        if not self.problem.estimator.is_exact:
-            plan = randomize(self.problem)
-            symbols = {"": plan.remainder}
-        for name, symbol in symbols.items():
-            outputs[name] = self._symbol(symbol, resolve)(x)
-        if not self.problem.estimator.is_exact:
-            for group, draw in zip(plan.groups, draws, strict=True):
-                weights = [group.weight] * group.samples
-                outputs[""] = outputs[""] + self.power(self.net, resolve(draw), weights, group.order)(x)
-        return outputs
-
-    def _symbol(self, symbol: Symbol, resolve: Callable) -> Function:
-        def value(x: Tensor) -> Tensor:
+        for name, found in self._terms.items():
             total = None
-            for degree, part in symbol.parts.items():
-                if degree == 0:
-                    term = float(part.terms[(0,) * part.dim]) * self.net(x)
-                else:
-                    f = self.net
-                    for brick in factors(part):
-                        f = self._homogeneous(f, brick, resolve)
-                    term = f(x)
-                total = term if total is None else total + term
-            return 0 * self.net(x) if total is None else total
+            for term in found:
+                value = self._value(term, resolve, x)
+                total = value if total is None else total + value
+            outputs[name] = total
+        for (weights, order), draw in zip(self._groups, draws, strict=True):
+            value = self.power(self.net, resolve(draw), weights, order)(x)
+            outputs[""] = value if outputs[""] is None else outputs[""] + value
+        return {name: torch.zeros_like(self.net(x)) if value is None else value for name, value in outputs.items()}
 
-        return value
+    def _value(self, term: Term, resolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        f = self.net
+        for brick in term.bricks:
+            f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
+        value = f(x)
+        return value if term.constant == 1 else term.constant * value
 
-    def _homogeneous(self, f: Function, symbol: Symbol, resolve: Callable) -> Function:
-        found = decompose(symbol, self.problem.scheme)
-        return self.power(f, resolve(found.vectors), [float(w) for w in found.weights], symbol.degree)
+
+def terms(symbol: Symbol, scheme: str) -> tuple[Term, ...]:
+    """The homogeneous parts of a symbol as products of bricks."""
+    found = []
+    for degree, part in symbol.parts.items():
+        if degree == 0:
+            found.append(Term((), float(part.terms[(0,) * part.dim])))
+            continue
+        bricks = []
+        for factor in factors(part):
+            split = decompose(factor, scheme)
+            weights = tuple(float(w) for w in split.weights)
+            bricks.append(Brick(torch.tensor(split.vectors, dtype=torch.float64), weights, factor.degree))
+        found.append(Term(tuple(bricks)))
+    return tuple(found)
 
 
 def factors(part: Symbol) -> tuple[Symbol, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator as python_operator
+from collections.abc import Sequence
 
 from torch import Tensor, fx
 
@@ -11,18 +12,20 @@ from jetbench.torch.jet import Jet
 from jetbench.torch.rules import RULES
 
 
-def propagate(captured: Graph, x: Jet) -> Jet | Tensor:
+def propagate(captured: Graph, x: Jet, constants: Sequence[Tensor]) -> Jet | Tensor:
     """The jet of the network at the jet of x; a tensor where the network does not depend on x.
 
+    `constants` are the tensors of the graph's constants, in their order.
     Values are dropped after their last use, so that a layer's jet is freed when the next one has been computed.
     """
     values: dict[fx.Node, object] = {}
+    tensors = dict(zip(captured.constants, constants, strict=True))
     result: object = None
     for node in captured.graph.nodes:
         if node.op == "placeholder":
             values[node] = x
         elif node.op == "get_attr":
-            values[node] = captured.constants[node.target]()
+            values[node] = tensors[node.target]
         elif node.op == "output":
             (result,) = fx.map_arg(node.args, values.__getitem__)
         else:
