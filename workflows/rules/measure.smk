@@ -28,7 +28,7 @@ rule measure:
     output:
         touch(f".jetbench/measured/{MACHINE}/{{study}}/{{curve}}.{{digest}}"),
     log:
-        f"logs/{MACHINE}/{{study}}/{{curve}}.log",
+        f"logs/{MACHINE}/{{study}}/{{curve}}.{{digest}}.log",
     wildcard_constraints:
         study="[a-z][a-z0-9_]*",
         curve="[^/]+",

@@ -1,0 +1,379 @@
+"""The project around the code: pins, presets, the workflow's plan, the README's promises, what may import what."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from jetbench import estimators, networks
+from jetbench.errors import ConfigError
+from jetbench.measure import case
+from jetbench.measure import config as studies
+from jetbench.report.gallery import FIGURES
+from jetbench.report.tables import TABLES
+
+ROOT = Path(__file__).resolve().parents[1]
+PRESETS = ("smoke", "cpu", "gpu", "paper")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SCHEMA = json.loads((ROOT / "workflows" / "schemas" / "config.schema.json").read_text())
+README = (ROOT / "README.md").read_text()
+
+
+def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command with the tests' own Python first on the path; its output as text, whatever its exit status."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=300, env={**os.environ, "PATH": path, **environment}
+    )
+
+
+def pins() -> dict[str, str]:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def direct_requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"].values()
+    return [Requirement(text) for text in [*PROJECT["dependencies"], *(t for extra in extras for t in extra)]]
+
+
+# --- the environment
+
+
+def test_pins_are_plain_versions():
+    for name, version in pins().items():
+        assert not Version(version).local, f"{name}: {version} exists only in one index"
+    assert pins()["torch"] == "2.13.0"
+
+
+def test_pins_satisfy_pyproject():
+    for requirement in direct_requirements():
+        assert Version(pins()[canonicalize_name(requirement.name)]) in requirement.specifier, requirement
+
+
+def test_everything_installed_for_the_project_is_pinned():
+    """Transitive packages included, following the metadata of what is installed here."""
+    todo, seen = list(direct_requirements()), set()
+    while todo:
+        requirement = todo.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, *requirement.extras) in seen or name.startswith(("nvidia-cu", "nvidia-nv", "triton", "cuda-")):
+            continue
+        seen.add((name, *requirement.extras))
+        assert name in pins(), f"{name} is not in constraints.txt"
+        try:
+            further = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # of an extra that is not installed here, such as gpu
+        for text in further:
+            wanted = Requirement(text)
+            extras = requirement.extras or {""}
+            if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in extras):
+                todo.append(wanted)
+    assert len(seen) > len(direct_requirements())
+
+
+def test_conda_environment_is_the_same():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip = environment["dependencies"][0], environment["dependencies"][-1]["pip"]
+    lowest = PROJECT["requires-python"].removeprefix(">=")
+    assert Version(python.removeprefix("python=")) >= Version(lowest)
+    assert pip[0] == "--constraint constraints.txt"
+    assert pip[-1] == "--editable ."
+    listed = {canonicalize_name(name): version for name, version in (line.split("==") for line in pip[1:-1])}
+    expected = {canonicalize_name(r.name) for r in direct_requirements()}
+    assert listed == {name: version for name, version in pins().items() if name in expected}
+
+
+def test_citation_names_the_software_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
+    assert [author["family-names"] for author in citation["references"][0]["authors"]] == [
+        "Dangel",
+        "Siebert",
+        "Zeinhofer",
+        "Walther",
+    ]
+
+
+# --- presets
+
+
+def test_schema_is_a_schema_and_lies_in_the_package():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert json.loads((ROOT / "src" / "jetbench" / "schemas" / "config.schema.json").read_text()) == SCHEMA
+
+
+def test_schema_allows_what_the_code_has():
+    network = SCHEMA["$defs"]["network"]["properties"]
+    assert tuple(network["activation"]["enum"]) == networks.ACTIVATIONS
+    assert tuple(network["kind"]["enum"]) == networks.KINDS
+    assert tuple(SCHEMA["$defs"]["axis"]["enum"]) == case.AXES
+    assert set(SCHEMA["$defs"]["budget"]["properties"]) == set(studies.BUDGET)
+    kinds = SCHEMA["$defs"]["estimator"]["oneOf"][1]["properties"]["kind"]["enum"]
+    assert tuple(kinds) == estimators.KINDS
+
+
+def test_schema_is_strict_everywhere():
+    def objects(node):
+        if isinstance(node, dict):
+            if "properties" in node and node.get("type") == "object":
+                yield node
+            for child in node.values():
+                yield from objects(child)
+        elif isinstance(node, list):
+            for child in node:
+                yield from objects(child)
+
+    for node in objects(SCHEMA):
+        assert node.get("additionalProperties") is False, node
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset_is_valid_and_complete(preset):
+    from jetbench.torch import METHODS
+
+    config = studies.load(ROOT / "workflows" / "config" / f"{preset}.yaml")
+    assert config["preset"] == preset
+    expected = {"batch", "samples", "rank"} | (set() if preset == "paper" else {"width", "depth", "dimension"})
+    assert expected <= set(config["studies"])
+    curves = case.curves(config, device="cpu")
+    assert {point.case.method for curve in curves for point in curve.points} <= set(METHODS)
+    names = [(curve.study, curve.name) for curve in curves]
+    assert len(set(names)) == len(names)
+    assert {mode for curve in curves for mode in [curve.points[0].case.mode]} == {"eager", "compiled"}
+
+
+@pytest.mark.parametrize("preset", ["gpu", "paper"])
+def test_published_points_are_measured(preset):
+    """Every published PyTorch point has a point of the same operator, size, method, directions and mode."""
+    config = studies.load(ROOT / "workflows" / "config" / f"{preset}.yaml")
+    planned = {
+        (
+            c.operator,
+            c.estimator,
+            c.operator_options.get("rank", c.dim) if c.operator == "weighted_laplacian" else None,
+            c.method,
+            c.directions in (None, "griewank"),
+            c.mode == "compiled",
+            c.batch,
+            c.samples,
+        )
+        for curve in case.curves(config, device="cpu")
+        for c in (point.case for point in curve.points)
+        if c.widths == (768, 768, 512, 512) and c.dtype == "float64"
+    }
+    frame = pd.read_csv(ROOT / "results" / "published" / "measurements.csv")
+    frame = frame[frame.framework == "torch"]
+    missing = []
+    for row in frame.itertuples():
+        weighted = row.operator == "weighted_laplacian"
+        griewank = row.method != "nested" or row.operator != "biharmonic" or row.mode != "exact"
+        wanted = (
+            row.operator,
+            "exact" if row.mode == "exact" else row.distribution,
+            max(1, int((1.0 if pd.isna(row.rank_ratio) else row.rank_ratio) * row.dim + 1e-9)) if weighted else None,
+            row.method,
+            griewank,
+            bool(row.compiled),
+            int(row.batch_size),
+            None if pd.isna(row.num_samples) else int(row.num_samples),
+        )
+        if wanted not in planned and (*wanted[:4], not griewank, *wanted[5:]) not in planned:
+            missing.append(wanted)
+    assert len(frame) > 400
+    assert not missing, missing[:5]
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "allowed"),
+    [
+        ({"presets": "cpu"}, "presets", "preset"),
+        ({"device": "tpu"}, "tpu", "cuda"),
+        ({"budget": {"point_s": 1, "seconds": 2}}, "seconds", "first_call_s"),
+        ({"studies": {"batch": {"axis": "bach"}}}, "bach", "batch"),
+        ({"studies": {"batch": {"modes": ["fast"]}}}, "fast", "compiled"),
+        ({"studies": {"batch": {"dtype": "float23"}}}, "float23", "float32"),
+        ({"studies": {"batch": {"values": [0.5]}}}, "0.5", "integer"),
+        ({"studies": {"batch": {"network": {"layers": 3}}}}, "layers", "widths"),
+        ({"studies": {"batch": {"cases": [{"operator": "laplacian", "dimension": 5}]}}}, "dimension", "dim"),
+        ({"studies": {"batch": {"cases": [{"operator": "laplacan", "dim": 5}]}}}, "laplacan", "laplacian"),
+    ],
+)
+def test_wrong_config_is_told_with_what_is_allowed(tmp_path, change, named, allowed):
+    study = {"axis": "batch", "values": [1], "methods": ["nested"], "cases": [{"operator": "laplacian", "dim": 2}]}
+    config = {"preset": "own", "device": "cpu", "budget": {"point_s": 1}, "studies": {"batch": study}}
+    if "studies" in change:
+        config["studies"]["batch"] |= change["studies"]["batch"]
+    else:
+        config |= change
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(ConfigError) as told:
+        case.curves(studies.load(path), device="cpu")
+    assert named in str(told.value)
+    assert allowed in str(told.value)
+
+
+# --- workflow
+
+
+def dry_run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run("snakemake", "--directory", str(tmp_path), "--cores", "1", "--dry-run", "--quiet", "rules", *arguments)
+
+
+def planned_jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = re.findall(r"^(\w+)\s+(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE)
+    return {name: int(count) for name, count in rows}
+
+
+def test_workflow_plans_every_curve_table_and_figure(tmp_path):
+    jobs = planned_jobs(dry_run(tmp_path, "--config", "preset=smoke"))
+    config = studies.load(ROOT / "workflows" / "config" / "smoke.yaml")
+    assert jobs["measure"] == len(case.curves(config))
+    assert jobs["table"] == len(TABLES)
+    assert jobs["figure"] == len(FIGURES)
+
+
+def test_a_figure_alone_measures_only_its_axis(tmp_path):
+    jobs = planned_jobs(dry_run(tmp_path, "figures/width.pdf", "--config", "preset=smoke"))
+    config = studies.load(ROOT / "workflows" / "config" / "smoke.yaml")
+    assert jobs["measure"] == len(case.curves(config, study="width"))
+    assert jobs["figure"] == 1
+
+
+def test_without_measuring_nothing_is_measured(tmp_path):
+    jobs = planned_jobs(dry_run(tmp_path, "--config", "preset=smoke", "measure=false"))
+    assert "measure" not in jobs
+    assert jobs["figure"] == len(FIGURES)
+
+
+@pytest.mark.parametrize(
+    ("setting", "allowed"), [("preset=huge", "smoke, cpu, gpu, paper"), ("presets=cpu", "preset, machine, measure")]
+)
+def test_wrong_setting_is_told_with_what_is_allowed(tmp_path, setting, allowed):
+    done = dry_run(tmp_path, "--config", setting)
+    assert done.returncode != 0
+    assert allowed in done.stdout + done.stderr
+
+
+def test_make_tells_which_python_it_needs(tmp_path):
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    done = run("make", "setup", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}")
+    assert done.returncode != 0
+    assert "3.11 or newer" in done.stderr
+    assert "Python 3.9.2" in done.stderr
+
+
+def test_make_help_lists_every_target():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"make (\w+) ", run("make", "help").stdout)) == targets
+
+
+# --- what may import what
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "symbol",
+        "problem",
+        "directions",
+        "operators",
+        "estimators",
+        "algebra",
+        "networks",
+        "measure.case",
+        "measure.config",
+        "report",
+        "report.gallery",
+        "report.commands",
+        "cli",
+    ],
+)
+def test_neutral_part_imports_no_framework(module):
+    code = (
+        "import importlib, pkgutil, sys\n"
+        f"module = importlib.import_module('jetbench.{module}')\n"
+        "for info in pkgutil.iter_modules(getattr(module, '__path__', [])):\n"
+        "    importlib.import_module(f'{module.__name__}.{info.name}')\n"
+        "print(*{'torch', 'jax'} & set(sys.modules))\n"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+def test_files_are_named_after_what_they_hold():
+    names = {"utils", "util", "helpers", "helper", "common", "misc"}
+    folders = (ROOT / "src", ROOT / "tests", ROOT / "workflows")
+    assert not [path for folder in folders for path in folder.rglob("*.py") if path.stem in names]
+
+
+# --- README
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_python_of_the_readme_runs(tmp_path):
+    """Blocks are run one after another in one file, as a reader would type them."""
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join(block for block in blocks("python") if "# file:" not in block))
+    done = run(sys.executable, str(script), cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_operator_of_the_readme_is_compared(tmp_path):
+    (whole,) = (block for block in blocks("python") if block.startswith("# file: own_operators.py"))
+    (tmp_path / "own_operators.py").write_text(whole)
+    (command,) = (line for line in commands() if "--operators-file" in line)
+    done = run(*command.split(), "--widths", "8", "8", "--json", "out.json", cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = json.loads((tmp_path / "out.json").read_text())
+    assert {record["status"] for record in records} == {"ok"}, records
+
+
+def commands() -> list[str]:
+    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("jetbench ")])
+def test_commands_of_the_readme_exist(line):
+    """Every option of a `jetbench` line is one that the subcommand has."""
+    words = line.split()
+    sub = [words[1]] + ([words[2]] if words[1] == "report" and len(words) > 2 else [])
+    told = run("jetbench", *sub, "--help", COLUMNS="200", NO_COLOR="1", TERM="dumb")
+    assert told.returncode == 0, told.stderr
+    for option in re.findall(r"(--[a-z-]+)", line):
+        assert option in told.stdout, f"{option} is no option of jetbench {' '.join(sub)}"
+
+
+def test_make_targets_of_the_readme_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"`make (\w+)`", README)) <= targets
+
+
+def test_links_of_the_readme_lead_somewhere():
+    links = [link for link in re.findall(r"\]\(([^)#]+)", README) if not link.startswith("http")]
+    assert links
+    assert not [link for link in links if not (ROOT / link).exists()]
