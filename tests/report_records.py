@@ -40,7 +40,10 @@ def record(
     scheme: str = "polarization",
     **changes: object,
 ) -> dict:
-    """One ok record; time is OVERHEAD + SECONDS x batch x vectors exactly (times NESTED for nested). `changes` replace fields."""
+    """One ok record; its time is OVERHEAD + SECONDS x batch x vectors (times NESTED for nested), exactly.
+
+    `changes` replace fields.
+    """
     batch = int(value) if axis == "batch" else batch
     samples = int(value) if axis == "samples" else samples
     rank = int(value) if axis == "rank" else rank
@@ -59,7 +62,9 @@ def record(
     scale = (NESTED if method.startswith("nested") else 1.0) * (0.8 if mode == "compiled" else 1.0)
     load = batch * number * sum(network["widths"]) / 2560
     time = (OVERHEAD + SECONDS * load) * scale
-    least = min(number, vectors(operator, dim, "apolar" if exact else "collapsed", dim if order == 4 and exact else directions))
+    least = min(
+        number, vectors(operator, dim, "apolar" if exact else "collapsed", dim if order == 4 and exact else directions)
+    )
     floor = SECONDS * batch * least * sum(network["widths"]) / 2560
     kept = scale * (BASE_BYTES + BYTES * load)
     made = {
@@ -118,14 +123,17 @@ def record(
 
 
 MEASURED = (
-    "time_s time_interval_s time_min_s time_over_floor time_over_floor_interval own_floor_s time_over_own_floor"
-    " gradient_time_s gradient_time_interval_s first_call_s flops relative_error floor_s"
-).split()
+    *("time_s", "time_interval_s", "time_min_s", "time_over_floor", "time_over_floor_interval", "floor_s"),
+    *("own_floor_s", "time_over_own_floor", "gradient_time_s", "gradient_time_interval_s", "first_call_s"),
+    *("flops", "relative_error"),
+)
 
 
 def failure(status: str, reason: str) -> dict:
     """The fields of a record that was not measured."""
-    return {"status": status, "reason": reason, "time_samples_s": [], "peak_memory_bytes": None} | dict.fromkeys(MEASURED)
+    return {"status": status, "reason": reason, "time_samples_s": [], "peak_memory_bytes": None} | dict.fromkeys(
+        MEASURED
+    )
 
 
 def sweep(methods: tuple[str, ...] = METHODS, modes: tuple[str, ...] = ("eager", "compiled")) -> list[dict]:

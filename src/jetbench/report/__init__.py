@@ -1,1 +1,1 @@
-"""From records to tables and figures. Reads files only: neither torch nor jax is imported here, and nothing is measured."""
+"""From records to tables and figures. It reads files only: neither torch nor jax is imported, nothing is measured."""

@@ -1,6 +1,7 @@
 """From JSON Lines to one tidy table: reading records, naming curves, and comparing each point with nested.
 
-A record belongs to the machine in whose folder it lies. Ratios are formed only within one machine, case, mode and place.
+A record belongs to the machine in whose folder it lies. Ratios are formed only within one machine, case, mode
+and place.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ def hardware(description: Any, device: str) -> str | None:
 
 
 def _row(record: dict[str, Any], path: Path, results: Path, descriptions: Mapping[str, Any]) -> dict[str, Any]:
-    row = {name: record[name] for name in columns.NAMES if name in record and not isinstance(record[name], (list, dict))}
+    row = {
+        name: record[name] for name in columns.NAMES if name in record and not isinstance(record[name], (list, dict))
+    }
     options = record.get("operator_options") or {}
     widths = record.get("widths") or []
     memory = record.get("peak_memory_bytes") or {}
@@ -118,8 +121,8 @@ def _row(record: dict[str, Any], path: Path, results: Path, descriptions: Mappin
         hardware=hardware(descriptions.get(machine_id), record.get("device", "cpu")),
         study=record.get("study") or path.parent.name,
         operator_options=json.dumps(options, sort_keys=True),
-        widths="-".join(str(width) for width in widths),
-        warnings="; ".join(str(w) for w in record.get("warnings") or []),
+        widths="-".join(str(width) for width in widths) or None,
+        warnings="; ".join(str(w) for w in record.get("warnings") or []) or None,
         time_count=len(record.get("time_samples_s") or []) or None,
         memory_differentiable_bytes=memory.get("differentiable"),
         memory_nondifferentiable_bytes=memory.get("nondifferentiable"),
@@ -144,7 +147,10 @@ def _scheme_matters(record: dict[str, Any]) -> bool:
 
 
 def rank_ratio(operator: str | None, options: Mapping[str, Any], dim: int | None) -> float | None:
-    """Rank over dimension: `rank` is a count (integer) or already a ratio (float up to 1); a weighted Laplacian without it is full."""
+    """Rank over dimension: `rank` is a count (integer) or already a ratio (float up to 1).
+
+    A weighted Laplacian without it is of full rank; other operators have none.
+    """
     rank = options.get("rank")
     if rank is None or isinstance(rank, bool) or not isinstance(rank, (int, float)):
         return 1.0 if operator == "weighted_laplacian" else None
@@ -153,7 +159,7 @@ def rank_ratio(operator: str | None, options: Mapping[str, Any], dim: int | None
     return rank / dim if dim else None
 
 
-def _case(record: dict[str, Any], widths: str, options: Mapping[str, Any]) -> str:
+def _case(record: dict[str, Any], widths: str | None, options: Mapping[str, Any]) -> str:
     """A readable name of all that stays the same along a curve except method, directions and mode."""
     axis = record.get("axis")
     fixed = {name: value for name, value in sorted(options.items()) if name not in (axis, _OPTION_OF.get(axis), "dim")}
@@ -197,7 +203,9 @@ def over_nested(frame: pd.DataFrame) -> pd.DataFrame:
     measured = ["time_s", "time_low_s", "time_high_s", "gradient_time_s"]
     measured += ["memory_differentiable_bytes", "memory_nondifferentiable_bytes"]
     nested = frame[(frame.series == REFERENCE) & (frame.status == "ok")].drop_duplicates(place, keep="last")
-    joined = frame[[*place, *measured]].merge(nested[[*place, *measured]], on=place, how="left", suffixes=("", "_nested"))
+    joined = frame[[*place, *measured]].merge(
+        nested[[*place, *measured]], on=place, how="left", suffixes=("", "_nested")
+    )
     joined.index = frame.index
     ok = frame.status == "ok"
     frame = frame.copy()

@@ -38,7 +38,11 @@ PLACE = [
     *_group(
         "number",
         ("axis_value", "", "position on the x-axis as configured"),
-        ("x", "", "position on the x-axis as plotted and fitted: axis_value, but rank over dimension where the axis is rank"),
+        (
+            "x",
+            "",
+            "position on the x-axis as plotted and fitted: axis_value, but rank over dimension where the axis is rank",
+        ),
     ),
     *_group("text", ("case", "", "everything that is the same along a curve except method, directions and mode")),
 ]
@@ -56,7 +60,9 @@ IDENTITY = [
         ("dim", "", "number D of input coordinates"),
         ("order", "", "degree K of the operator's symbol"),
     ),
-    *_group("number", ("rank_ratio", "", "rank of the coefficient matrix over dim; 1 where it is full, empty without one")),
+    *_group(
+        "number", ("rank_ratio", "", "rank of the coefficient matrix over dim; 1 where it is full, empty without one")
+    ),
     *_group("text", ("estimator", "", "exact, normal, rademacher or coordinate")),
     *_group("integer", ("samples", "", "number of random directions; empty where exact")),
     *_group(
@@ -108,7 +114,11 @@ RESULTS = [
     *_group(
         "number",
         ("first_call_s", "s", "time of the first call, tracing and compilation included"),
-        ("floor_s", "s", "median time of only the network's matrix products on floor_vectors vectors, interleaved with time_s"),
+        (
+            "floor_s",
+            "s",
+            "median time of only the network's matrix products on floor_vectors vectors, interleaved with time_s",
+        ),
         ("time_over_floor", "", "median of the paired ratios of time to floor"),
         ("time_over_floor_low", "", "lower end of its 95% interval"),
         ("time_over_floor_high", "", "upper end of its 95% interval"),
@@ -133,7 +143,11 @@ DERIVED = _group(
     "number",
     ("flops_over_network", "", "flops over network_flops"),
     ("time_over_nested", "", "time over that of nested at the same place, same machine, mode and case"),
-    ("time_over_nested_low", "", "lower end of its 95% interval (relative half widths of both times added in quadrature)"),
+    (
+        "time_over_nested_low",
+        "",
+        "lower end of its 95% interval (relative half widths of both times added in quadrature)",
+    ),
     ("time_over_nested_high", "", "upper end of that interval"),
     ("gradient_time_over_nested", "", "gradient time over that of nested"),
     ("memory_differentiable_over_nested", "", "differentiable memory over that of nested"),
@@ -170,7 +184,7 @@ def document() -> str:
         "# Columns of the collected table",
         "",
         "One row a measured point. The same table as Parquet (`records.parquet`) and CSV (`records.csv`).",
-        "Times are in seconds, memory in bytes, ratios are plain numbers; an empty cell means not measured or not applicable.",
+        "Times are in seconds, memory in bytes, ratios plain numbers; empty means not measured or not applicable.",
         "",
         "| column | type | unit | meaning |",
         "| --- | --- | --- | --- |",

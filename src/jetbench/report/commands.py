@@ -23,7 +23,9 @@ app = typer.Typer(
 Records = Annotated[Path, typer.Option("--records", help="Collected table: records.parquet or records.csv.")]
 Machine = Annotated[
     str | None,
-    typer.Option("--machine", help="Folder name of the machine to show; by default the one with a GPU, or the last used."),
+    typer.Option(
+        "--machine", help="Folder name of the machine to show; by default the one with a GPU, or the last used."
+    ),
 ]
 PublishedFolder = Annotated[Path | None, typer.Option("--published", help="Folder of the paper's numbers.")]
 Out = Annotated[Path, typer.Option("--out", help="Path without suffix for every format, or with one for that only.")]
@@ -131,6 +133,10 @@ def _data(records: Path, machine: str | None, published: Path | None) -> Data:
 
     frame: pd.DataFrame = collect.load(records)
     known = collect.machines(frame)
+    if machine is not None and machine not in known:
+        told = f"there are records of {', '.join(known)}" if known else "nothing was measured yet"
+        typer.secho(f"Warning: no records of the machine {machine}; {told}.", fg="yellow", err=True)
+        return Data(frame.iloc[:0], paper.load(published))
     if machine is None and len(known) > 1:
         typer.secho(
             f"Records of {len(known)} machines, which are never mixed; showing {known[0]}."
@@ -145,7 +151,7 @@ def _tell(paths: list[Path]) -> None:
     typer.echo(" ".join(str(path) for path in paths))
 
 
-class _readable_errors:  # noqa: N801 (reads as a statement)
+class _readable_errors:
     """Turns errors about what the user gave into one line and exit status 2, and shows warnings on stderr."""
 
     def __enter__(self) -> None:

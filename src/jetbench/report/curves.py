@@ -11,18 +11,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jetbench.report import labels, style
 from jetbench.report.figures import NoData, register
 from jetbench.report.tables import Data
 
-ROW_HEIGHT = 1.45
+ROW_HEIGHT, LONE_ROW_HEIGHT = 1.45, 1.75
 AXIS_LABELS = {
-    "batch": "Batch size (data points)",
-    "samples": "Samples (random directions)",
+    "batch": "Batch size (points)",
+    "samples": "Samples (directions)",
     "rank": "Rank / dimension",
-    "width": "Layer width (neurons)",
+    "width": "Width (neurons)",
     "depth": "Depth (hidden layers)",
     "dimension": "Dimension $D$ (coordinates)",
 }
@@ -37,7 +37,7 @@ class Quantity:
     column: str
     label: str
     published: str | None = None
-    #: A second, short line of the label.
+    #: Whether counting vectors predicts it.
     predicted: bool = False
 
 
@@ -66,7 +66,7 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
     modes = labels.ranked(ok["mode"], labels.MODES)
     cases = list(dict.fromkeys(records.case))
     named = labels.case_labels(records)
-    figure = style.new(ROW_HEIGHT * len(cases) + 0.75)
+    figure = style.new((ROW_HEIGHT if len(cases) > 1 else LONE_ROW_HEIGHT) * len(cases) + 0.75)
     panels = figure.subplots(len(cases), len(quantities) * len(modes), squeeze=False)
     shown = labels.ranked(records.series, labels.SERIES)
     published_seen = False
@@ -79,7 +79,7 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
                 if row == 0:
                     axes.set_title(mode)
                 if row == len(cases) - 1:
-                    axes.set_xlabel(AXIS_LABELS[axis].split(" (")[0] if len(panels[0]) > 2 else AXIS_LABELS[axis])
+                    axes.set_xlabel(AXIS_LABELS[axis])
             _share_y(group)
             group[0].set_ylabel(quantity.label)
         _row_title(panels[row, 0], named[case], row)
@@ -145,7 +145,9 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
         )
         if quantity.predicted and not series.startswith("nested"):
             counted = curve.vectors.astype(float) / curve.floor_vectors.astype(float)
-            axes.plot(curve.x, counted, color=look.colour, linestyle=":", linewidth=0.8, zorder=3, gid=f"predicted-{series}")
+            axes.plot(
+                curve.x, counted, color=look.colour, linestyle=":", linewidth=0.8, zorder=3, gid=f"predicted-{series}"
+            )
     _mark_failures(axes, points, shown)
     if ok.empty and not published:
         axes.text(0.5, 0.5, "not measured", color=style.GREY, ha="center", va="center", transform=axes.transAxes)
@@ -196,32 +198,15 @@ def _x_ticks(axes: Axes, points: pd.DataFrame, axis: str, published: bool) -> No
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-TICKS = np.array([m * 10.0**e for e in range(-3, 5) for m in (1, 2, 5)])
-FINE = np.array([0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8, 10])
-
-
 def _share_y(group: Sequence[Axes]) -> None:
     """The same limits for the panels of one quantity, and a handful of plain numbers as ticks."""
     low = min(axes.get_ylim()[0] for axes in group)
     high = max(axes.get_ylim()[1] for axes in group)
-    coarse = TICKS[(low <= TICKS) & (high >= TICKS)]
-    ticks = coarse if len(coarse) >= 3 else _thinned(FINE[(low <= FINE) & (high >= FINE)])
     for number, axes in enumerate(group):
         axes.set_ylim(low, high)
-        axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        style.plain_ticks(axes.yaxis, low, high)
         if number:
             axes.tick_params(labelleft=False)
-
-
-def _thinned(ticks: np.ndarray) -> np.ndarray:
-    kept: list[float] = []
-    for tick in sorted(ticks, key=lambda t: (t != 1, t)):
-        if all(abs(np.log2(tick / other)) > 0.12 for other in kept):
-            kept.append(tick)
-    return np.array(sorted(kept)[: 8 if len(kept) > 8 else None])
 
 
 def _legend(
@@ -237,7 +222,9 @@ def _legend(
         handles.append(Line2D([], [], color=style.GREY, linestyle=":", linewidth=0.8, label="predicted from vectors"))
     if published:
         hollow = {"markerfacecolor": "none", "markeredgewidth": 0.7, "markersize": 3.4}
-        handles.append(Line2D([], [], color=style.GREY, marker="o", linestyle="none", label="published (RTX 6000)", **hollow))
+        handles.append(
+            Line2D([], [], color=style.GREY, marker="o", linestyle="none", label="published (RTX 6000)", **hollow)
+        )
     figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)), columnspacing=1.5)
 
 

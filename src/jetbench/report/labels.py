@@ -75,7 +75,7 @@ DISTINGUISHING = ("backend", "dtype", "network", "widths", "activation", "output
 
 
 def case_labels(frame: pd.DataFrame, *, dim: bool = True) -> dict[str, str]:
-    """Case → label for the cases in `frame`: operator, D, rank and estimator, plus what else tells two of them apart."""
+    """Case → label for the cases in `frame`: operator, D, rank and estimator, and what else tells two of them apart."""
     cases = frame.drop_duplicates("case")
     labels = {row.case: _base_label(row, dim) for row in cases.itertuples()}
     for label in set(labels.values()):

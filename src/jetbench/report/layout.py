@@ -38,7 +38,7 @@ TEX = {
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a table. `interval`: the frame also has `<key>_low` and `<key>_high`. `group`: header above several."""
+    """A column of a table. `interval`: the frame also has `<key>_low`, `<key>_high`. `group`: a shared header."""
 
     key: str
     header: str
@@ -91,7 +91,12 @@ class Table:
         """A tabular with S columns; intervals become symmetric uncertainties such as 0.583(31)."""
         cells = [[_siunitx(f, row) for f in self.fields] for _, row in self.frame.iterrows()]
         specs = [_column_spec(f, [row[i] for row in cells]) for i, f in enumerate(self.fields)]
-        lines = [f"% {self.title}", "% needs booktabs and siunitx", rf"\begin{{tabular}}{{{' '.join(specs)}}}", r"\toprule"]
+        lines = [
+            f"% {self.title}",
+            "% needs booktabs and siunitx",
+            rf"\begin{{tabular}}{{{' '.join(specs)}}}",
+            r"\toprule",
+        ]
         lines += self._grouped_header()
         lines += [" & ".join(f"{{{escape(f.header)}}}" for f in self.fields) + r" \\", r"\midrule"]
         if not cells:
@@ -146,7 +151,11 @@ def _plain(column: Field, row: pd.Series) -> str:
         return f"{value:.1e}"
     places = decimals(value)
     text = f"{value:.{places}f}"
-    if column.interval and not pd.isna(row[f"{column.key}_low"]) and row[f"{column.key}_low"] != row[f"{column.key}_high"]:
+    if (
+        column.interval
+        and not pd.isna(row[f"{column.key}_low"])
+        and row[f"{column.key}_low"] != row[f"{column.key}_high"]
+    ):
         text += f" [{row[f'{column.key}_low']:.{places}f}, {row[f'{column.key}_high']:.{places}f}]"
     return text
 

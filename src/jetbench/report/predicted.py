@@ -25,7 +25,7 @@ def reference(series: str, available: list[str]) -> str | None:
 
 
 def predictions(records: pd.DataFrame, published: Published) -> pd.DataFrame:
-    """One row a forward curve: vectors per unit of x, the predicted ratio to standard Taylor mode, and the measured ones.
+    """One row a forward curve: vectors per unit of x, predicted and measured ratios to standard Taylor mode.
 
     Columns: those of `slopes.CURVE` and `slopes.DESCRIPTION`, reference, vectors, predicted, and for every compared
     metric its ratio, _low, _high and (where the paper has both slopes) _published.

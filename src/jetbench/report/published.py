@@ -30,7 +30,7 @@ class Published:
     slopes: pd.DataFrame
 
     def curves(self, about: pd.Series) -> pd.DataFrame:
-        """Published points of the case that a measured row (or slope) is of, every method; empty where there is none."""
+        """Published points, of every method, of the case that a measured row or slope is of; empty if none."""
         return self.points[_matches(self.points, about)]
 
     def slope(self, about: pd.Series, series: str, metric: str) -> pd.Series | None:
@@ -103,7 +103,10 @@ def _slopes(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _matches(frame: pd.DataFrame, about: pd.Series) -> pd.Series:
-    """Rows of the same backend, study, operator, dim, estimator, mode, and (in `batch`) rank; none for another network or dtype."""
+    """Rows of the same backend, study, operator, dim, estimator, mode and, in `batch`, rank.
+
+    None for another network or dtype.
+    """
     same = pd.Series(True, index=frame.index)
     if (about["widths"], about["activation"], about["dtype"]) != (WIDTHS, ACTIVATION, DTYPE):
         return ~same

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jetbench.report import labels, style
 from jetbench.report.figures import NoData, figure
 from jetbench.report.slopes import METRICS
 from jetbench.report.tables import MAIN_METRICS, Data
 
-TICKS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5]
-
 
 def reproduction(data: Data) -> pd.DataFrame:
-    """One row a slope that both the paper and we have, nested left out: measured ratio with interval, published ratio."""
+    """One row a slope that was published and measured, nested left out: both ratios, the measured one with interval."""
     rows = []
     for row in labels.ordered(data.slopes).to_dict("records") if len(data.slopes) else []:
         paper = data.published.slope(pd.Series(row), row["series"], row["metric"])
@@ -41,27 +40,50 @@ def draw(data: Data) -> Figure:
     for row, mode in enumerate(modes):
         for column, metric in enumerate(MAIN_METRICS):
             axes = panels[row, column]
-            _panel(axes, frame[(frame["mode"] == mode) & (frame.metric == metric)], letters, shown)
+            points = frame[frame.metric == metric]
+            _panel(axes, points[points["mode"] == mode], letters, shown, _limits(points))
             axes.set_title(f"{METRICS[metric].label}, {mode}")
             axes.set_xlabel("Published ratio to nested" if row == len(modes) - 1 else "")
             axes.set_ylabel("Measured ratio to nested" if column == 0 else "")
     handles = [
-        Line2D([], [], color=style.look(s, shown).colour, marker=style.look(s, shown).marker, linestyle="none", label=name)
+        Line2D(
+            [], [], color=style.look(s, shown).colour, marker=style.look(s, shown).marker, linestyle="none", label=name
+        )
         for s, name in ((s, labels.series_label(s)) for s in shown)
     ]
     handles.append(Line2D([], [], color="0.6", linewidth=0.8, label="equal"))
-    drawn.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles)))
+    drawn.legend(
+        handles=handles, loc="outside upper center", ncols=min(5, len(handles)), columnspacing=1.2, handlelength=1.5
+    )
     told = "; ".join(f"{letter} {name}" for name, letter in letters.items())
     style.footnote(drawn, style.wrapped(f"{told}. {data.place} 95% intervals of the fits; published: RTX 6000."))
     return drawn
 
 
-def _panel(axes: Axes, points: pd.DataFrame, letters: dict[str, str], shown: list[str]) -> None:
-    named = _labelled(points)
-    finite = points.assign(letter=[letters[name] for name in named])
-    spans = [*finite.published_ratio, *finite.ratio_to_nested]
-    low = min([0.4, *(0.8 * v for v in spans if v > 0)])
-    high = max([1.5, *(1.25 * v for v in spans)])
+def _clusters(points: pd.DataFrame) -> Iterator[tuple[str, float, float]]:
+    """Letters of points that lie too close to be labelled one by one, and the place of the lower right corner."""
+    left = points[points.ratio_to_nested > 0].sort_values("ratio_to_nested")
+    while len(left):
+        first = left.iloc[0]
+        apart = np.hypot(
+            np.log10(left.published_ratio / first.published_ratio),
+            np.log10(left.ratio_to_nested / first.ratio_to_nested),
+        )
+        near = left[apart < 0.13]
+        yield "".join(sorted(near.letter)), near.published_ratio.max(), near.ratio_to_nested.min()
+        left = left.drop(near.index)
+
+
+def _limits(frame: pd.DataFrame) -> tuple[float, float]:
+    spans = pd.concat([frame.published_ratio, frame.ratio_to_nested])
+    return min([0.4, *(0.75 * spans[spans > 0])]), max([1.5, *(1.3 * spans)])
+
+
+def _panel(
+    axes: Axes, points: pd.DataFrame, letters: dict[str, str], shown: list[str], limits: tuple[float, float]
+) -> None:
+    low, high = limits
+    finite = points.assign(letter=[letters[name] for name in _labelled(points)])
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.plot([low, high], [low, high], color="0.6", linewidth=0.8, zorder=1)
@@ -82,20 +104,18 @@ def _panel(axes: Axes, points: pd.DataFrame, letters: dict[str, str], shown: lis
             elinewidth=0.6,
             gid=f"measured-{series}",
         )
-        for point in own.itertuples():
+        for letters_here, x, y in _clusters(own):
             axes.annotate(
-                point.letter,
-                (point.published_ratio, point.ratio_to_nested),
-                xytext=(3.5, -5),
+                letters_here,
+                (x, y),
+                xytext=(4, -6),
                 textcoords="offset points",
-                fontsize=6,
+                fontsize=6.5,
                 color=look.colour,
             )
     for axis, limit in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
         limit(low, high)
-        axis.set_major_locator(FixedLocator([t for t in TICKS if low <= t <= high]))
-        axis.set_minor_locator(NullLocator())
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        style.plain_ticks(axis, low, high)
     axes.set_aspect("equal")
     if points.empty:
         axes.text(0.5, 0.5, "not measured", color=style.GREY, ha="center", va="center", transform=axes.transAxes)

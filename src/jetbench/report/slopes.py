@@ -113,7 +113,9 @@ def fits(records: pd.DataFrame) -> dict[tuple, dict[str, Fit]]:
     usable = records[(records.status == "ok") & records.axis.isin(list(LINEAR_AXES))]
     usable = usable.assign(batch_vectors=usable.batch.astype("float64") * usable.vectors.astype("float64"))
     return {
-        key: {m.name: fit(curve.x.to_numpy(), curve[m.column].to_numpy(dtype=float) * m.factor) for m in METRICS.values()}
+        key: {
+            m.name: fit(curve.x.to_numpy(), curve[m.column].to_numpy(dtype=float) * m.factor) for m in METRICS.values()
+        }
         for key, curve in usable.groupby(CURVE, sort=False)
     }
 

@@ -1,12 +1,13 @@
-"""How figures look: one colour, marker and line style a method, sizes for print, and files that are the same every time.
+"""How figures look: one colour, marker and line style a method, sizes for print, and the same files every time.
 
-The paper's colours are kept (nested blue, standard orange, collapsed green) in the tones of Okabe and Ito, which readers
-with any colour vision tell apart; the other methods have colours from the same palette. Marker and line style repeat
-the distinction for print in grey.
+The paper's colours are kept (nested blue, standard orange, collapsed green) in the tones of Okabe and Ito, which
+readers with any colour vision tell apart; the other methods have colours from the same palette. Marker and line style
+repeat the distinction for print in grey.
 """
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jetbench.report import labels
 
@@ -109,6 +112,38 @@ def footnote(figure: Figure, text: str) -> None:
         figure.supxlabel(text, fontsize=6, color=GREY, x=0.01, ha="left", wrap=False)
 
 
+MANTISSAS = (
+    [1, 10],
+    [1, 2, 5],
+    [1, 1.5, 2, 3, 5, 7],
+    [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8],
+    [1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2, 2.2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9],
+)
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """At least three (if possible) and at most `most` round numbers for a logarithmic axis; 1 first of all."""
+    found: list[float] = []
+    for mantissas in MANTISSAS:
+        exponents = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+        candidates = sorted({round(m * 10.0**e, 12) for e in exponents for m in mantissas})
+        found = [tick for tick in candidates if low <= tick <= high]
+        if len(found) >= 3:
+            break
+    apart, kept = math.log(high / low) / most, []
+    for tick in sorted(found, key=lambda t: (t != 1, t)):
+        if all(abs(math.log(tick / other)) > apart for other in kept):
+            kept.append(tick)
+    return sorted(kept)
+
+
+def plain_ticks(axis: Axis, low: float, high: float) -> None:
+    """Plain numbers as the only ticks of a logarithmic axis."""
+    axis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
 def wrapped(text: str, width: int = 175) -> str:
     """Small print broken into lines that fit the full width."""
     return "\n".join(textwrap.wrap(text, width))
@@ -131,7 +166,10 @@ def save(figure: Figure, path: Path) -> list[Path]:
     stem = path.with_suffix("") if path.suffix in SUFFIXES else path
     path.parent.mkdir(parents=True, exist_ok=True)
     written = [stem.with_name(stem.name + suffix) for suffix in chosen]
-    metadata = {".pdf": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None}, ".png": {"Software": None}}
+    metadata = {
+        ".pdf": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None},
+        ".png": {"Software": None},
+    }
     for target in written:
         figure.savefig(target, metadata=metadata[target.suffix])
     return written

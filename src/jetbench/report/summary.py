@@ -53,7 +53,9 @@ def _comparison(data: Data, points: pd.DataFrame) -> RichTable:
 
 def _cell(found: pd.DataFrame, records: pd.DataFrame, study: str, case: str, mode: str, series: str) -> str:
     if found.empty:
-        same = (records.study == study) & (records.case == case) & (records["mode"] == mode) & (records.series == series)
+        same = (
+            (records.study == study) & (records.case == case) & (records["mode"] == mode) & (records.series == series)
+        )
         states = records[same & (records.status != "ok")].status
         return states.iloc[-1] if len(states) else ""
     row = found.iloc[0]

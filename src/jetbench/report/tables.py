@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -16,20 +17,21 @@ from jetbench.report.slopes import METRICS, slopes
 
 MAIN_METRICS = ("time", "memory_differentiable", "memory_nondifferentiable")
 PUBLISHED_NOTE = (
-    "published: ratio in the paper (Nvidia RTX 6000, float64, best of 50), only for the same network, dtype and directions."
+    "published: ratio in the paper (Nvidia RTX 6000, best of 50), only for the same network, dtype and directions."
 )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Data:
     """What tables and figures are made from: the records of one machine, their slopes, and the published numbers."""
 
     records: pd.DataFrame
     published: Published
-    slopes: pd.DataFrame = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.slopes = slopes(self.records)
+    @cached_property
+    def slopes(self) -> pd.DataFrame:
+        """The slopes of the records, as `slopes.slopes` makes them."""
+        return slopes(self.records)
 
     @property
     def ok(self) -> pd.DataFrame:
@@ -86,7 +88,9 @@ def main(data: Data) -> Table:
 
 @table("compiled", "the main table under torch.compile or jit")
 def compiled(data: Data) -> Table:
-    return _slope_table(data, "Cost per datum and per sample, compiled", ["batch", "samples"], ["compiled"], MAIN_METRICS)
+    return _slope_table(
+        data, "Cost per datum and per sample, compiled", ["batch", "samples"], ["compiled"], MAIN_METRICS
+    )
 
 
 @table("rank", "weighted Laplacian: cost per unit of rank over dimension, and per datum at each rank")
@@ -110,7 +114,12 @@ def _slope_table(data: Data, title: str, axes, modes, metrics, chosen: pd.DataFr
     by_curve = frame.set_index(["study", "case", "series", "mode", "metric"])
     rows, published_seen = [], False
     for row in described.itertuples():
-        shown = {"operator": named[row.case], "per": row.per, "mode": row.mode, "method": labels.series_label(row.series)}
+        shown = {
+            "operator": named[row.case],
+            "per": row.per,
+            "mode": row.mode,
+            "method": labels.series_label(row.series),
+        }
         shown |= {"points": row.points, "block": f"{row.study} {row.case} {row.mode}"}
         for metric in metrics:
             found = by_curve.loc[(row.study, row.case, row.series, row.mode, metric)]
@@ -190,15 +199,18 @@ def dimension(data: Data) -> Table:
     return _cost_table(data, "Cost against the dimension", frame, fields)
 
 
-def reference_points(records: pd.DataFrame) -> pd.DataFrame:
-    """The ok points of the `operators` study, or else of `batch` and `samples`, at the largest x most methods reached."""
+def reference_points(records: pd.DataFrame, within: tuple[str, ...] = ("study", "case", "mode")) -> pd.DataFrame:
+    """The ok points of the `operators` study, or else of `batch` and `samples`, at one x for each group.
+
+    The x is the largest of those that most methods of the group reached.
+    """
     ok = records[records.status == "ok"]
     chosen = ok[ok.study == "operators"]
-    chosen = ok[ok.axis.isin(["batch", "samples"])] if chosen.empty else chosen
+    chosen = ok[ok.study.isin(["batch", "samples"])] if chosen.empty else chosen
     parts = []
-    for _, case in chosen.groupby(["study", "case", "mode"], sort=False):
-        reached = case.groupby("x").series.nunique()
-        parts.append(case[case.x == reached[reached == reached.max()].index.max()])
+    for _, group in chosen.groupby(list(within), sort=False):
+        reached = group.groupby("x").series.nunique()
+        parts.append(group[group.x == reached[reached == reached.max()].index.max()])
     return pd.concat(parts) if parts else chosen
 
 
@@ -216,9 +228,13 @@ def _cost_table(data: Data, title: str, frame: pd.DataFrame, fields: list[Field]
         time_ms_high=1e3 * frame.time_high_s,
         memory_differentiable_mib=frame.memory_differentiable_bytes / 2**20,
         memory_nondifferentiable_mib=frame.memory_nondifferentiable_bytes / 2**20,
-        block=[" ".join(map(str, v)) for v in zip(frame.study, frame.case, frame["mode"], frame.axis_value, strict=True)],
+        block=[
+            " ".join(map(str, v)) for v in zip(frame.study, frame.case, frame["mode"], frame.axis_value, strict=True)
+        ],
     )
-    notes = [f"{data.place} Medians with 95% intervals; the floor is the network's matrix products on the fewest vectors."]
+    notes = [
+        f"{data.place} Medians with 95% intervals; the floor is the network's matrix products on the fewest vectors."
+    ]
     return Table(title, fields, shown.reset_index(drop=True), notes, "block")
 
 
@@ -231,14 +247,20 @@ def status(data: Data) -> Table:
         study, case, mode, series, state, reason = key
         values = ", ".join(f"{value:g}" for value in sorted(group.axis_value))
         row = {"study": study, "operator": named[case], "mode": mode, "method": labels.series_label(series)}
-        row |= {"status": state, "at": f"{group.axis.iloc[0]} {values}", "reason": "" if pd.isna(reason) else str(reason)}
+        row |= {
+            "status": state,
+            "at": f"{group.axis.iloc[0]} {values}",
+            "reason": "" if pd.isna(reason) else str(reason),
+        }
         rows.append(row | {"block": study})
     names = [("study", "Study"), ("operator", "Operator"), ("mode", "Mode"), ("method", "Method")]
     names += [("status", "Status"), ("at", "At"), ("reason", "Reason")]
     fields = [Field(key, header, "text") for key, header in names]
     counts = data.records.status.value_counts()
     told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
-    return Table("Points that were not measured", fields, _frame(rows, fields), [f"{data.place} Points: {told}."], "block")
+    return Table(
+        "Points that were not measured", fields, _frame(rows, fields), [f"{data.place} Points: {told}."], "block"
+    )
 
 
 def _case_names(data: Data, frame: pd.DataFrame) -> dict[str, str]:
