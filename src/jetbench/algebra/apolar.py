@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 from jetbench.algebra.apolar_arithmetic import Bilinear, Blockwise, Unrolled
 from jetbench.algebra.apolar_powers import Powers
-from jetbench.algebra.apolar_tables import Table, block_forms, coproduct_tables, with_forms
-from jetbench.algebra.base import Algebra, Array, Blocks, add, scale
+from jetbench.algebra.apolar_tables import product_tables
+from jetbench.algebra.base import Algebra, Array, Blocks, add, concatenate, scale, stack
 from jetbench.algebra.constants import is_traced
 from jetbench.algebra.inverse_system import InverseSystem, inverse_system
 from jetbench.problem import Problem
@@ -45,6 +44,9 @@ class Apolar(Algebra):
         self.system: InverseSystem = inverse_system(tuple(problem.operator.symbols.values()))
         self.sizes = self.system.sizes
         self._elementwise = elementwise
+        tables = product_tables(self.system)
+        self.powers = Powers(self.system, tables)
+        self._bilinear = {key: Bilinear(table) for key, table in tables.items()}
 
     def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
         del draws
@@ -60,34 +62,32 @@ class Apolar(Algebra):
             result[name] = total
         return result
 
-    @cached_property
-    def tables(self) -> dict[tuple[int, int, int], Table]:
-        """(k, i, j) → the product of blocks i and j in block k."""
-        forms = block_forms(self.system)
-        return {
-            (k, i, j): with_forms(
-                self.sizes[k - 1], entries, self.sizes[i - 1], self.sizes[j - 1], forms.get(i, ()), forms.get(j, ())
-            )
-            for (k, i, j), entries in coproduct_tables(self.system).items()
-        }
-
-    @cached_property
-    def powers(self) -> Powers:
-        """What an elementwise function needs."""
-        return Powers(self.system, self.tables)
-
-    @cached_property
-    def _bilinear(self) -> dict[tuple[int, int, int], Bilinear]:
-        return {key: Bilinear(table) for key, table in self.tables.items()}
-
     def compose(self, derivatives: Sequence[Array | None], blocks: Blocks) -> Blocks:
+        if not self._is_unrolled(blocks):
+            return self.powers.compose(Blockwise(), derivatives, blocks)
+        lists = self.powers.compose(Unrolled(), derivatives, blocks)
+        return [None if components is None else _stack(components) for components in lists]
+
+    def compose_whole(self, value: Array, derivatives: Sequence[Array | None], blocks: Blocks) -> Array | None:
+        """φ(u) and all its blocks in one array (1 + Σ sizes, *S), assembled in one step; None where a block is zero.
+
+        Under a compiler every component is then written once, to where the next linear layer reads it.
+        """
+        if self._is_unrolled(blocks):
+            lists = self.powers.compose(Unrolled(), derivatives, blocks)
+            if any(components is None for components in lists):
+                return None
+            return _stack([value, *(component for components in lists for component in components)])
+        whole = self.powers.compose(Blockwise(), derivatives, blocks)
+        if any(block is None or block.shape[1:] != value.shape for block in whole):
+            return None
+        return concatenate([value[None], *whole])
+
+    def _is_unrolled(self, blocks: Blocks) -> bool:
         known = next((block for block in blocks if block is not None), None)
-        if known is None:
-            return [None] * self.order
-        is_unrolled = self._elementwise == "unrolled" or (
-            self._elementwise == "auto" and self.powers.products <= UNROLLED_PRODUCTS and is_traced(known)
-        )
-        return self.powers.compose(Unrolled() if is_unrolled else Blockwise(), derivatives, blocks)
+        if self._elementwise != "auto" or known is None:
+            return self._elementwise == "unrolled"
+        return self.powers.products <= UNROLLED_PRODUCTS and is_traced(known)
 
     def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:
         result: Blocks = []
@@ -102,3 +102,11 @@ class Apolar(Algebra):
                         total = add(total, bilinear(a_blocks[i - 1], b_blocks[j - 1], product))
             result.append(total)
         return result
+
+
+def _stack(components: list[Array | None]) -> Array | None:
+    """Components in one array, zeros filled in; None where all are zero."""
+    known = next((component for component in components if component is not None), None)
+    if known is None:
+        return None
+    return stack([0 * known if component is None else component for component in components])

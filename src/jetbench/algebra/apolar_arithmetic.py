@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from jetbench.algebra.apolar_components import Form, Sums
 from jetbench.algebra.apolar_tables import Table
-from jetbench.algebra.base import Array, add, scale, stack
+from jetbench.algebra.base import Array, add, scale
 
 
 class Blockwise:
@@ -20,9 +20,6 @@ class Blockwise:
 
     def load(self, block: Array | None) -> Array | None:
         return block
-
-    def store(self, value: Array | None, size: int) -> Array | None:
-        return value
 
     def add(self, x: Array | None, y: Array | None) -> Array | None:
         return add(x, y)
@@ -62,12 +59,6 @@ class Unrolled:
 
     def load(self, block: Array | None) -> list[Array | None] | None:
         return None if block is None else [block[i] for i in range(block.shape[0])]
-
-    def store(self, value: list[Array | None] | None, size: int) -> Array | None:
-        if value is None or all(v is None for v in value):
-            return None
-        known = next(v for v in value if v is not None)
-        return stack([0 * known if v is None else v for v in value])
 
     def add(self, x: list | None, y: list | None) -> list | None:
         if x is None or y is None:

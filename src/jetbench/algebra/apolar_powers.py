@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 from jetbench.algebra.apolar_arithmetic import Blockwise, Unrolled
 from jetbench.algebra.apolar_tables import Table, block_forms, with_forms
@@ -22,6 +21,9 @@ class Powers:
 
     and every product has a factor w_j with the smallest index there is: the coproduct has few terms there. In the
     highest block, from which no further products are made, the sum over e is taken before the product.
+
+    Attributes:
+        products: how many products of components `compose` takes when it is unrolled.
     """
 
     def __init__(self, system: InverseSystem, tables: dict[tuple[int, int, int], Table]) -> None:
@@ -35,27 +37,22 @@ class Powers:
             for k, (pivots, block) in enumerate(zip(system.pivots, system.blocks, strict=True), 1)
         }
         self._pure = {k: self._pure_tables(system, k) for k in range(3, self.order + 1)}
-
-    @cached_property
-    def products(self) -> int:
-        """How many products of components `compose` takes when it is unrolled."""
         counter = _Counter()
-        ones = [[True] * size for size in self._sizes]
-        self.compose(counter, [True] * self.order, ones)
-        return counter.products
+        self.compose(counter, [True] * self.order, [[True] * size for size in self._sizes])
+        self.products = counter.products
 
-    def compose(self, arithmetic: Blockwise | Unrolled, derivatives: Sequence[Array | None], blocks: Blocks) -> Blocks:
-        """Blocks of φ(u): Σ_m φ^(m)(u) (w^m/m!)."""
+    def compose(self, arithmetic: Blockwise | Unrolled, derivatives: Sequence[Array | None], blocks: Blocks) -> list:
+        """Blocks of φ(u), Σ_m φ^(m)(u) (w^m/m!), as values of the arithmetic."""
         w = [arithmetic.load(block) for block in blocks]
         run = _Run(self, arithmetic, w)
-        result: Blocks = []
+        result = []
         for k in range(1, self.order + 1):
             total = None if derivatives[0] is None else arithmetic.times(derivatives[0], w[k - 1])
             for m in range(2, k + 1):
                 if derivatives[m - 1] is not None:
                     power = run.top(m) if k == self.order else run.power(m, 1, k)
                     total = arithmetic.add(total, arithmetic.times(derivatives[m - 1], power))
-            result.append(arithmetic.store(total, self._sizes[k - 1]))
+            result.append(total)
         return result
 
     def table(self, k: int, i: int, j: int, divisor: int) -> Table | None:
@@ -175,16 +172,17 @@ class _Run:
                 if table is not None:
                     total = arithmetic.add(total, arithmetic.product(table, w, w))
             for i in range((m - 1) * j, k - j + 1):
-                table = self._powers.table(k, j, i, 1)
-                if table is None:
+                parts = [(e, self._part(m - 1, j, e - 1, i)) for e in range(1, m + 1) if m > 2 or e == 1]
+                parts = [(e, part) for e, part in parts if part is not None]
+                if not parts:
                     continue
-                rest = None
-                for e in range(1, m + 1):
-                    if m == 2 and e == 2:
-                        continue
-                    part = self._part(m - 1, j, e - 1, i)
-                    rest = arithmetic.add(rest, arithmetic.scale(1 / e, part))
-                total = arithmetic.add(total, arithmetic.product(table, w, rest))
+                divisor = parts[0][0] if len(parts) == 1 else 1
+                table = self._powers.table(k, j, i, divisor)
+                if table is not None:
+                    rest = None
+                    for e, part in parts:
+                        rest = arithmetic.add(rest, arithmetic.scale(divisor / e, part))
+                    total = arithmetic.add(total, arithmetic.product(table, w, rest))
         return total
 
 
@@ -208,9 +206,6 @@ class _Counter(Unrolled):
     def load(self, block: list) -> list:
         return block
 
-    def store(self, value: list, size: int) -> list:
-        return value
-
     def add(self, x: list | None, y: list | None) -> list | None:
         return x or y
 
@@ -224,4 +219,5 @@ class _Counter(Unrolled):
         if x is None or y is None:
             return None
         self.products += table.products
+        table.prepare()
         return [True] * table.size

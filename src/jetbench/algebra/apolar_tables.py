@@ -33,6 +33,10 @@ class Table:
         terms = tuple((q, a, b, factor * c) for q, a, b, c in self.terms)
         return Table(self.size, terms, self.left_size, self.right_size, self.left_forms, self.right_forms)
 
+    def prepare(self) -> None:
+        """Work out what applying the table needs, so that nothing of it is left to a compiler's recording."""
+        self.groups, self.sections  # noqa: B018
+
     @cached_property
     def sections(self) -> tuple[tuple[bool, bool, Section], ...]:
         """The terms by whether they take x and y from the block or from its forms."""
@@ -77,6 +81,15 @@ class Table:
     def products(self) -> int:
         """How many products of two components the table takes when it is applied component by component."""
         return sum(len(products) for _, products in self.groups)
+
+
+def product_tables(system: InverseSystem) -> dict[tuple[int, int, int], Table]:
+    """(k, i, j) → the product of blocks i and j in block k, for i + j ≤ k; where there is none, it is zero."""
+    forms, sizes = block_forms(system), system.sizes
+    return {
+        (k, i, j): with_forms(sizes[k - 1], entries, sizes[i - 1], sizes[j - 1], forms.get(i, ()), forms.get(j, ()))
+        for (k, i, j), entries in coproduct_tables(system).items()
+    }
 
 
 def coproduct_tables(system: InverseSystem) -> dict[tuple[int, int, int], dict[int, list[tuple[int, int, float]]]]:
