@@ -10,6 +10,7 @@ min_version("9.20")
 
 
 include: "workflows/rules/settings.smk"
+include: "workflows/rules/inputs.smk"
 include: "workflows/rules/measure.smk"
 include: "workflows/rules/report.smk"
 

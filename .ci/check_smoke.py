@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from jetbench.measure import case, config
-from jetbench.report.figures import FIGURES
+from jetbench.report.gallery import FIGURES
 from jetbench.report.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,9 +43,13 @@ def main(folder: Path) -> list[str]:
     if len(records) != sum(statuses.values()):
         complaints.append(f"records.parquet has {len(records)} rows, the curves {sum(statuses.values())} records")
     for name in TABLES:
-        complaints += [text for suffix in ("csv", "md", "tex") if (text := _thin(folder / "tables" / f"{name}.{suffix}", 20))]
+        complaints += [
+            text for suffix in ("csv", "md", "tex") if (text := _thin(folder / "tables" / f"{name}.{suffix}", 20))
+        ]
     for name in FIGURES:
-        complaints += [text for suffix in ("pdf", "png") if (text := _thin(folder / "figures" / f"{name}.{suffix}", 2000))]
+        complaints += [
+            text for suffix in ("pdf", "png") if (text := _thin(folder / "figures" / f"{name}.{suffix}", 2000))
+        ]
     print(f"{sum(statuses.values())} records ({dict(statuses)}), {len(TABLES)} tables, {len(FIGURES)} figures")
     return complaints
 
@@ -53,7 +57,9 @@ def main(folder: Path) -> list[str]:
 def _thin(path: Path, least: int) -> str | None:
     """A complaint if a file is missing or smaller than `least` bytes."""
     size = path.stat().st_size if path.exists() else None
-    return None if size is not None and size >= least else f"{path}: {'missing' if size is None else f'only {size} bytes'}"
+    return (
+        None if size is not None and size >= least else f"{path}: {'missing' if size is None else f'only {size} bytes'}"
+    )
 
 
 if __name__ == "__main__":

@@ -233,7 +233,7 @@ def test_wrong_config_is_told_with_what_is_allowed(tmp_path, change, named, allo
 
 
 def dry_run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run("snakemake", "--directory", str(tmp_path), "--cores", "1", "--dry-run", "--quiet", "rules", *arguments)
+    return run("snakemake", "--quiet", "rules", "--dry-run", "--directory", str(tmp_path), "--cores", "1", *arguments)
 
 
 def planned_jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:

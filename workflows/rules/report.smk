@@ -1,25 +1,8 @@
-# From records to one tidy table, and from that to every table and figure by its name. A figure of one axis needs only
-# the studies along that axis, so that asking for it alone measures nothing else.
+# From records to one tidy table, and from that to every table and figure by its name.
 from jetbench.report.gallery import FIGURES
 from jetbench.report.tables import TABLES
 
 COLLECTED = f"{RESULTS}/records.parquet"
-SCOPED = f".jetbench/collected/{MACHINE}/{{scope}}/records.parquet"
-AXES = sorted({study["axis"] for study in STUDIES["studies"].values()})
-
-
-def scope(wildcards):
-    """The collected records that a figure needs: those of its axis, or all."""
-    axis = wildcards.name.partition("_")[0]
-    return SCOPED.format(scope=axis if axis in AXES else "all")
-
-
-def records(wildcards):
-    """What has to be measured first for a scope; without measuring, whatever records there are."""
-    if not MEASURE:
-        return sorted(str(path) for path in Path(RESULTS).glob("*/*/*.jsonl"))
-    axes = AXES if wildcards.get("scope", "all") == "all" else [wildcards.scope]
-    return [mark(curve) for curve in CURVES.values() if curve.points[0].axis in axes]
 
 
 rule collect:
@@ -33,10 +16,11 @@ rule collect:
         "logs/collect.log",
     params:
         results=RESULTS,
+        out=lambda wildcards, output: str(Path(output[0]).parent),
     message:
         "Collecting all records into {output[0]}"
     shell:
-        "jetbench report collect {params.results} --out {params.results} > {log} 2>&1"
+        "jetbench report collect {params.results:q} --out {params.out:q} > {log} 2>&1"
 
 
 rule collect_scope:
@@ -54,7 +38,7 @@ rule collect_scope:
     message:
         "Collecting records ({wildcards.scope})"
     shell:
-        "jetbench report collect {params.results} --out {params.out:q} > {log} 2>&1"
+        "jetbench report collect {params.results:q} --out {params.out:q} > {log} 2>&1"
 
 
 rule table:
@@ -68,16 +52,17 @@ rule table:
         name="|".join(TABLES),
     params:
         machine=MACHINE,
+        out=lambda wildcards, output: str(Path(output[0]).with_suffix("")),
     message:
         "Table {wildcards.name}"
     shell:
         "jetbench report table {wildcards.name} --records {input:q} --machine {params.machine:q}"
-        " --out tables/{wildcards.name} > {log} 2>&1"
+        " --out {params.out} > {log} 2>&1"
 
 
 rule figure:
     input:
-        scope,
+        collected,
     output:
         multiext("figures/{name}", ".pdf", ".png"),
     log:
@@ -86,11 +71,12 @@ rule figure:
         name="|".join(FIGURES),
     params:
         machine=MACHINE,
+        out=lambda wildcards, output: str(Path(output[0]).with_suffix("")),
     message:
         "Figure {wildcards.name}"
     shell:
         "jetbench report figure {wildcards.name} --records {input:q} --machine {params.machine:q}"
-        " --out figures/{wildcards.name} > {log} 2>&1"
+        " --out {params.out} > {log} 2>&1"
 
 
 rule tables:

@@ -1,0 +1,39 @@
+# What each kind of job needs first. A curve stands as a mark: `jetbench measure` appends to
+# results/<machine>/<study>/<curve>.jsonl and skips what is there, so that whatever is killed loses one point at most, but
+# Snakemake deletes the outputs of a failed job. Its output is therefore a mark elsewhere, whose name changes with the points.
+import hashlib
+import json
+
+SCOPED = f".jetbench/collected/{MACHINE}/{{scope}}/records.parquet"
+AXES = sorted({study["axis"] for study in STUDIES["studies"].values()})
+
+
+def mark(curve):
+    """The mark of a finished curve; one whose records have been removed is void."""
+    points = json.dumps([[point.case.key, point.axis_value] for point in curve.points])
+    digest = hashlib.sha256(points.encode()).hexdigest()[:8]
+    path = Path(".jetbench", "measured", MACHINE, curve.study, f"{curve.name}.{digest}")
+    if path.exists() and not Path(RESULTS, MACHINE, curve.path).exists():
+        path.unlink()
+    return str(path)
+
+
+def implementation(wildcards):
+    """The module of the curve's method: when it is edited, Snakemake looks whether points of a new version are missing."""
+    method = CURVES[wildcards.study, wildcards.curve].points[0].case.method
+    source = ROOT / "src" / "jetbench" / "torch" / "methods" / f"{method}.py"
+    return [str(source)] if source.exists() else []
+
+
+def records(wildcards):
+    """What has to be measured for a scope, an axis or "all"; without measuring, whatever records there are."""
+    if not MEASURE:
+        return sorted(str(path) for path in Path(RESULTS).glob("*/*/*.jsonl"))
+    axes = AXES if wildcards.get("scope", "all") == "all" else [wildcards.scope]
+    return [mark(curve) for curve in CURVES.values() if curve.points[0].axis in axes]
+
+
+def collected(wildcards):
+    """The collected records that a figure needs: those of its axis, so that it alone measures nothing else, or all."""
+    axis = wildcards.name.partition("_")[0]
+    return SCOPED.format(scope=axis if axis in AXES else "all")
