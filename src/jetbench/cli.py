@@ -1,0 +1,346 @@
+"""The command `jetbench`. Only options and messages belong here; importing it loads no framework."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jetbench.errors import ConfigError, Interrupted, JetbenchError
+from jetbench.report.commands import app as report_app
+from jetbench.several import SeveralValues
+
+app = typer.Typer(
+    name="jetbench",
+    help="Measure how cheap linear PDE operators of neural networks can be. Start with `list` and `compare`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(report_app, name="report")
+
+Config = Annotated[Path, typer.Option("--config", help="YAML or JSON file with the studies.")]
+Study = Annotated[str | None, typer.Option("--study", help="Only this study.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of this machine's results.")]
+Again = Annotated[
+    str, typer.Option("--again", help="Which recorded points to measure once more: never, failed (not ok) or all.")
+]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda; by default as the config says.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file as JSON.")]
+
+
+@contextmanager
+def _user_errors() -> Iterator[None]:
+    """Errors that a user can put right end as one line and status 2; an interruption with its own status."""
+    try:
+        yield
+    except Interrupted as stop:
+        typer.echo(str(stop), err=True)
+        raise typer.Exit(stop.status) from None
+    except JetbenchError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        typer.secho(f"Error:{where}: {error.strerror or error}", fg="red", err=True)
+        raise typer.Exit(2) from None
+
+
+def _command(name: str, **settings: Any) -> Callable[[Callable], Callable]:
+    """Register a command whose list options take several values after one flag and whose errors are for users."""
+
+    def register(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            with _user_errors():
+                function(*args, **kwargs)
+
+        app.command(name, cls=SeveralValues, **settings)(guarded)
+        return function
+
+    return register
+
+
+@_command("list")
+def list_command(
+    topics: Annotated[
+        list[str] | None,
+        typer.Argument(help="operators, methods, estimators, networks, studies or support (what supports what)."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Show the studies of this config only.")] = None,
+    operators_file: Annotated[
+        Path | None, typer.Option("--operators-file", help="Your own operators; the file is run.")
+    ] = None,
+) -> None:
+    """Show operators, methods, estimators, networks, studies, and what supports what."""
+    from rich.console import Console
+
+    from jetbench import listing
+    from jetbench.measure.case import load_operators
+
+    load_operators(str(operators_file) if operators_file else None)
+    tables = listing.tables(config)
+    wrong = [topic for topic in topics or () if topic not in tables]
+    if wrong:
+        raise ConfigError(f"There is nothing to list called {wrong[0]!r}; there are {', '.join(tables)}.")
+    console = Console(soft_wrap=False)
+    for topic in topics or tables:
+        console.print(tables[topic]())
+
+
+@_command("compare")
+def compare_command(
+    operator: Annotated[str, typer.Option("--operator", help="Name of an operator; `jetbench list operators`.")],
+    dim: Annotated[int, typer.Option("--dim", min=1, help="Number of coordinates of x.")],
+    widths: Annotated[list[int], typer.Option("--widths", help="Widths of the hidden layers.")] = [768, 768, 512, 512],  # noqa: B006
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Number of points x evaluated together.")] = 32,
+    dtype: Annotated[str, typer.Option("--dtype", help="float64, float32, bfloat16 or float16.")] = "float64",
+    methods: Annotated[list[str] | None, typer.Option("--methods", help="By default all.")] = None,
+    mode: Annotated[list[str], typer.Option("--mode", help="eager, compiled or both.")] = ["eager"],  # noqa: B006
+    network: Annotated[str, typer.Option("--network", help="mlp, residual_mlp, layernorm_mlp or attention.")] = "mlp",
+    activation: Annotated[str, typer.Option("--activation", help="Between the layers.")] = "tanh",
+    outputs: Annotated[
+        int | None, typer.Option("--outputs", min=1, help="Of the network; by default what the operator needs.")
+    ] = None,
+    estimator: Annotated[str, typer.Option("--estimator", help="exact, normal, rademacher or coordinate.")] = "exact",
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Of a random estimator.")] = None,
+    directions: Annotated[
+        list[str], typer.Option("--directions", help="polarization, griewank or both; above order 2.")
+    ] = ["polarization"],  # noqa: B006
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="An argument of the operator: name=value, the value in JSON.")
+    ] = None,
+    operators_file: Annotated[
+        Path | None, typer.Option("--operators-file", help="Your own operators; the file is run.")
+    ] = None,
+    budget: Annotated[float, typer.Option("--budget", help="Seconds of sampling for each measurement.")] = 8.0,
+    first_call: Annotated[
+        float, typer.Option("--first-call", help="Seconds for everything else of a measurement, compilation included.")
+    ] = 300.0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; by default all cores.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the network's weights.")] = 0,
+    gradient: Annotated[bool, typer.Option(help="Time the gradient too.")] = True,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory.")] = True,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the records to this file.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure one operator by several methods and show them side by side.
+
+    Example: jetbench compare --operator biharmonic --dim 5 --batch 32 --methods nested taylor collapsed
+    --mode eager compiled --json out.json
+    """
+    from rich.console import Console
+
+    from jetbench.measure import compare
+    from jetbench.measure.case import load_operators, resolve_device
+    from jetbench.measure.progress import Progress
+    from jetbench.measure.supervisor import Setup
+
+    _positive("--budget", budget)
+    _positive("--first-call", first_call)
+    load_operators(str(operators_file) if operators_file else None)
+    common = {
+        "operator": operator,
+        "dim": dim,
+        "operator_options": dict(_option(text) for text in option or ()),
+        "estimator": estimator,
+        "samples": samples,
+        "network": network,
+        "widths": tuple(widths),
+        "activation": activation,
+        "outputs": outputs,
+        "network_seed": seed,
+        "dtype": dtype,
+        "batch": batch,
+        "device": resolve_device(device),
+    }
+    points = compare.points(common, methods or _all_methods(), mode, directions)
+    setup = Setup(
+        device=common["device"],
+        threads=threads,
+        budget={"point_s": budget, "first_call_s": first_call, "gradient": gradient, "memory": memory},
+        operators_file=str(operators_file) if operators_file else None,
+    )
+    if json_out is not None:
+        json_out.parent.mkdir(parents=True, exist_ok=True)
+        json_out.touch()
+    with Progress(quiet) as progress:
+        found = compare.measure(points, setup, progress)
+    if json_out is not None:
+        _write_json(json_out, found)
+    console = Console()
+    console.print(compare.table(found))
+    for line in compare.notes(found):
+        console.print(line, markup=False, highlight=False)
+    if all(record["status"] != "ok" for record in found):
+        raise typer.Exit(1)
+
+
+@_command("measure")
+def measure_command(
+    config: Config,
+    study: Annotated[str, typer.Option("--study", help="Name of the study.")],
+    curve: Annotated[str, typer.Option("--curve", help="Name of the curve; `jetbench curves` prints them.")],
+    out: Out,
+    device: Device = None,
+    again: Again = "never",
+    quiet: Quiet = False,
+) -> None:
+    """Measure the points of one curve that have no record yet, and append them to OUT/STUDY/CURVE.jsonl."""
+    from jetbench.measure import case
+    from jetbench.measure import config as configs
+
+    settings = configs.load(config)
+    device = _device(settings, device)
+    _measure([case.curve(settings, study, curve, device)], settings, out, device, again, None, quiet)
+
+
+@_command("sweep")
+def sweep_command(
+    config: Config,
+    out: Annotated[Path, typer.Option("--out", help="Folder of all results; this machine's lie below it.")] = Path(
+        "results"
+    ),
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="Stop after so long; the same command goes on from there.")
+    ] = None,
+    machine_name: Annotated[
+        str | None, typer.Option("--machine-name", help="Name of this machine's folder, such as h200.")
+    ] = None,
+    study: Study = None,
+    device: Device = None,
+    again: Again = "never",
+    quiet: Quiet = False,
+) -> None:
+    """Measure a whole config without Snakemake, study by study; resumes, in slices of --minutes if you like."""
+    from jetbench.measure import case, sweep
+    from jetbench.measure import config as configs
+
+    if minutes is not None:
+        _positive("--minutes", minutes)
+    settings = configs.load(config)
+    device = _device(settings, device)
+    curves = case.curves(settings, study, device)
+    _measure(curves, settings, sweep.folder(out, device, machine_name), device, again, minutes, quiet)
+
+
+@_command("plan")
+def plan_command(
+    config: Config,
+    study: Study = None,
+    device: Device = None,
+    json_out: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the config itself as JSON, for hosts without PyYAML."),
+    ] = None,
+) -> None:
+    """List every point of a config with its estimated time and memory. Nothing is measured; no GPU is needed."""
+    from rich.console import Console
+
+    from jetbench.measure import case, plan
+    from jetbench.measure import config as configs
+
+    settings = configs.load(config)
+    device = _device(settings, device)
+    found = plan.estimates(case.curves(settings, study, device), settings)
+    console = Console()
+    console.print(plan.table(found))
+    console.print(plan.summary(found), highlight=False)
+    console.print(plan.assumptions(device), highlight=False)
+    if json_out is not None:
+        _write_json(json_out, settings)
+
+
+@_command("curves")
+def curves_command(config: Config, study: Study = None, device: Device = None) -> None:
+    """Print the curves of a config, STUDY/CURVE a line; fast, no framework is loaded."""
+    from jetbench.measure import case
+    from jetbench.measure import config as configs
+
+    settings = configs.load(config)
+    for curve in case.curves(settings, study, _device(settings, device)):
+        typer.echo(str(curve))
+
+
+@_command("machine")
+def machine_command(
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    name: Annotated[bool, typer.Option("--name", help="Only the name of its results folder; fast.")] = False,
+) -> None:
+    """Describe this machine as records do: hardware, versions, flags, state of the code. JSON."""
+    from jetbench.measure import machine
+    from jetbench.measure.case import resolve_device
+    from jetbench.measure.supervisor import Setup, Supervisor
+
+    device = resolve_device(device)
+    if name:
+        typer.echo(machine.name(device))
+        return
+    with Supervisor(Setup(device=device)) as supervisor:
+        typer.echo(json.dumps(supervisor.hello["machine"], indent=2, ensure_ascii=False))
+
+
+def _measure(
+    curves: Sequence[Any],
+    settings: dict[str, Any],
+    folder: Path,
+    device: str,
+    again: str,
+    minutes: float | None,
+    quiet: bool,
+) -> None:
+    from jetbench.measure import sweep
+    from jetbench.measure.progress import Progress
+
+    if again not in ("never", "failed", "all"):
+        raise ConfigError(f"--again must be never, failed or all; got {again!r}.")
+    with Progress(quiet) as progress:
+        result = sweep.measure(curves, settings, folder, progress, device, again, minutes)
+    if not quiet:
+        more = " Run the same command again to go on." if result.left else ""
+        typer.echo(f"{folder}: {result}{more}")
+
+
+def _device(settings: dict[str, Any], device: str | None) -> str:
+    from jetbench.measure.case import resolve_device
+
+    return resolve_device(device or settings.get("device", "auto"))
+
+
+def _all_methods() -> list[str]:
+    from jetbench.measure.adapter import find
+
+    return list(find("torch").methods())
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise ConfigError(f"--option takes name=value; got {text!r}.")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _positive(flag: str, value: float) -> None:
+    if not value > 0:
+        raise ConfigError(f"{flag} must be above 0; got {value:g}.")
+
+
+def _write_json(path: Path, content: Any) -> None:
+    from jetbench.measure.records import encode
+
+    rows = ",\n".join(encode(record) for record in content) if isinstance(content, list) else None
+    path.write_text(f"[\n{rows}\n]\n" if rows is not None else json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    app()

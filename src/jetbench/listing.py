@@ -1,0 +1,114 @@
+"""What there is: tables of operators, methods, estimators, networks and studies, and of what supports what."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from jetbench import estimators, networks, operators
+from jetbench.errors import JetbenchError
+from jetbench.problem import Operator, Problem
+
+CONFIGS = Path("workflows/config")
+
+
+def tables(config: Path | None = None) -> dict[str, Callable[[], Table]]:
+    """Topic → a function that makes its table."""
+    return {
+        "operators": _operators,
+        "methods": _methods,
+        "estimators": _estimators,
+        "networks": _networks,
+        "studies": lambda: _studies(config),
+        "support": _support,
+    }
+
+
+def _operators() -> Table:
+    made = _table("Operators", "operator", "arguments", "what it is")
+    for name, function in operators.REGISTRY.items():
+        made.add_row(name, ", ".join(map(str, inspect.signature(function).parameters.values())), summary(function))
+    return made
+
+
+def _methods() -> Table:
+    from jetbench.torch import METHODS
+
+    made = _table("Methods in torch", "method", "version", "what it is")
+    for name, method in METHODS.items():
+        made.add_row(name, str(method.version), summary(type(method)))
+    return made
+
+
+def _estimators() -> Table:
+    made = _table("Estimators", "estimator", "what it is")
+    for kind in estimators.KINDS:
+        made.add_row(kind, summary(getattr(estimators, kind)))
+    return made
+
+
+def _networks() -> Table:
+    made = _table("Networks", "network", "activations")
+    for kind in networks.KINDS:
+        made.add_row(kind, ", ".join(networks.ACTIVATIONS))
+    return made
+
+
+def _studies(config: Path | None) -> Table:
+    from jetbench.measure import config as configs
+
+    made = _table("Studies", "config", "study", "axis", "methods", "cases")
+    for path in [config] if config else sorted(CONFIGS.glob("*.yaml")):
+        for name, study in configs.load(path)["studies"].items():
+            methods = [m if isinstance(m, str) else f"{m['method']} ({m.get('directions')})" for m in study["methods"]]
+            cases = [f"{c['operator']} D={c.get('dim', '*')}" for c in study["cases"]]
+            made.add_row(path.stem, name, study["axis"], ", ".join(methods), ", ".join(dict.fromkeys(cases)))
+    return made
+
+
+def _support() -> Table:
+    from jetbench.torch import METHODS
+
+    made = _table(
+        "What supports what in torch: vectors per datum, - where unsupported", "operator", "estimator", *METHODS
+    )
+    for operator in _examples():
+        for kind in estimators.KINDS:
+            estimator = estimators.exact() if kind == "exact" else estimators.Estimator(kind, 2)
+            cells = [_vectors(method, Problem(operator, estimator)) for method in METHODS.values()]
+            made.add_row(f"{operator.name} D={operator.dim}", kind + ("" if kind == "exact" else " S=2"), *cells)
+    return made
+
+
+def _vectors(method: Any, problem: Problem) -> str:
+    try:
+        return "-" if method.unsupported(problem) else str(method.vectors(problem))
+    except (JetbenchError, ValueError):
+        return "-"
+
+
+def _examples() -> Iterator[Operator]:
+    """Each operator in the smallest number of dimensions up to 4 that it can be made with by `dim` alone."""
+    for name in operators.REGISTRY:
+        for dim in (3, 2, 1, 4):
+            try:
+                yield operators.make(name, dim=dim)
+                break
+            except (ValueError, TypeError):
+                continue
+
+
+def summary(thing: object) -> str:
+    """The first sentence or line of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _table(title: str, *columns: str) -> Table:
+    made = Table(title=title, title_justify="left")
+    for column in columns:
+        made.add_column(column)
+    return made

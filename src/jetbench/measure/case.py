@@ -1,0 +1,303 @@
+"""What is measured: cases, their identity, and the curves and points that a config stands for.
+
+A curve is one (backend, operator, estimator, method, network, mode) of a study; its points lie along the study's axis.
+Nothing is measured here and no framework is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
+from typing import Any
+
+from jetbench.errors import ConfigError
+
+AXES = ("batch", "samples", "rank", "width", "depth", "dimension")
+MODES = ("eager", "compiled")
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+DEVICES = ("auto", "cpu", "cuda")
+NETWORK = {"kind": "mlp", "widths": [768, 768, 512, 512], "activation": "tanh", "outputs": None, "seed": 0}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What defines one measurement, and nothing else: two records with equal cases are comparable.
+
+    Attributes:
+        directions: the scheme that finds directions, or None where it cannot matter (degree at most 2, or directions
+            that are drawn).
+        method_version: None until a worker has told which version of the method it has.
+    """
+
+    operator: str
+    dim: int
+    method: str
+    backend: str = "torch"
+    operator_options: Mapping[str, Any] = field(default_factory=dict)
+    estimator: str = "exact"
+    samples: int | None = None
+    method_version: int | None = None
+    directions: str | None = None
+    network: str = "mlp"
+    widths: tuple[int, ...] = (768, 768, 512, 512)
+    activation: str = "tanh"
+    outputs: int = 1
+    network_seed: int = 0
+    mode: str = "eager"
+    dtype: str = "float64"
+    batch: int = 32
+    device: str = "cpu"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The fields that define the case, as they stand in a record."""
+        return {**asdict(self), "operator_options": dict(self.operator_options), "widths": list(self.widths)}
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of the identity; the same on every machine and in every version."""
+        canonical = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def versioned(self, versions: Mapping[str, int]) -> Case:
+        """The case with the version of its method that `versions` (method → version) tells."""
+        return replace(self, method_version=versions.get(self.method))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Case:
+        """The case a record or another mapping with the identity fields describes; other keys are left out."""
+        known = {f.name: record[f.name] for f in fields(cls) if f.name in record}
+        return cls(**{**known, "widths": tuple(known.get("widths", cls.widths))})
+
+    @property
+    def label(self) -> str:
+        """A few words for progress displays and messages."""
+        estimator = "" if self.estimator == "exact" else f", {self.estimator} {self.samples}"
+        scheme = f" ({self.directions})" if self.directions == "griewank" else ""
+        return f"{self.operator} D={self.dim}{estimator}: {self.method}{scheme}, {self.mode}, batch {self.batch}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A case and its place in a study."""
+
+    case: Case
+    study: str = ""
+    axis: str = "batch"
+    axis_value: float = 0
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The fields of a record that say where on which figure it belongs."""
+        return {"study": self.study, "axis": self.axis, "axis_value": self.axis_value}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points that one worker process measures, in the order of the config's values.
+
+    Attributes:
+        name: readable and a file stem, such as "torch-laplacian-50-exact-collapsed-eager".
+    """
+
+    study: str
+    name: str
+    points: tuple[Point, ...]
+
+    @property
+    def path(self) -> str:
+        """Where its records lie below a machine's folder of results."""
+        return f"{self.study}/{self.name}.jsonl"
+
+    def __str__(self) -> str:
+        return f"{self.study}/{self.name}"
+
+
+def curves(config: Mapping[str, Any], study: str | None = None, device: str | None = None) -> list[Curve]:
+    """The curves of a validated config, in its order; those of one study only if it is named.
+
+    Args:
+        device: instead of the config's, so that a GPU's config can be planned without one.
+
+    Raises:
+        ConfigError: there is no such study, or an operator, option or value is not possible.
+    """
+    studies = config["studies"]
+    if study is not None and study not in studies:
+        raise ConfigError(f"There is no study {study!r} in the config; it has {', '.join(studies)}.")
+    device = device or resolve_device(config.get("device", "auto"))
+    load_operators(config.get("operators_file"))
+    found: list[Curve] = []
+    for name, entry in studies.items():
+        if study in (None, name):
+            found += _study_curves(name, entry, config, device)
+    return found
+
+
+def curve(config: Mapping[str, Any], study: str, name: str, device: str | None = None) -> Curve:
+    """One curve of a config by its name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    known = {c.name: c for c in curves(config, study, device)}
+    if name not in known:
+        import difflib
+
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or list(known)[:3]
+        raise ConfigError(
+            f"The study {study!r} has no curve {name!r}. Did you mean {', '.join(close)}? `jetbench curves` prints all."
+        )
+    return known[name]
+
+
+def resolve_device(device: str) -> str:
+    """ "cpu" or "cuda"; "auto" is cuda where there is an NVIDIA GPU and the installed torch can use it."""
+    if device not in DEVICES:
+        raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {device!r}.")
+    if device != "auto":
+        return device
+    from jetbench.measure.machine import has_cuda
+
+    return "cuda" if has_cuda() else "cpu"
+
+
+def load_operators(path: str | None) -> None:
+    """Run the user's own file of operators, if there is one.
+
+    Raises:
+        ConfigError: it cannot be run, or registers nothing.
+    """
+    if path:
+        from jetbench import operators
+
+        try:
+            operators.load(path)
+        except Exception as error:
+            raise ConfigError(f"The operators file {path} cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any], device: str) -> Iterator[Curve]:
+    axis = entry["axis"]
+    taken: dict[str, tuple[Point, ...]] = {}
+    for number, given in enumerate(entry["cases"]):
+        case_entry = {**entry, **given}
+        where = f"studies.{study}.cases[{number}]"
+        if not case_entry.get("values"):
+            raise ConfigError(f"{where}: no values for the axis {axis!r}; give `values` in the study or in the case.")
+        for method in case_entry["methods"]:
+            method = {"method": method} if isinstance(method, str) else dict(method)
+            for mode in case_entry.get("modes", ["eager"]):
+                points = _points(study, axis, case_entry, method, mode, config, device, where)
+                name = _stem(points, axis, case_entry)
+                if taken.get(name, points) != points:
+                    name = f"{name}-{number}"
+                if name not in taken:
+                    taken[name] = points
+                    yield Curve(study, name, points)
+
+
+def _points(
+    study: str,
+    axis: str,
+    entry: Mapping[str, Any],
+    method: Mapping[str, str],
+    mode: str,
+    config: Mapping[str, Any],
+    device: str,
+    where: str,
+) -> tuple[Point, ...]:
+    network = {**NETWORK, **entry.get("network", {})}
+    estimator = entry.get("estimator", "exact")
+    estimator = {"kind": estimator} if isinstance(estimator, str) else estimator
+    options = dict(entry.get("options") or {})
+    points = []
+    for value in entry["values"]:
+        dim = int(value) if axis == "dimension" else entry.get("dim")
+        if dim is None:
+            raise ConfigError(f"{where}: `dim` is missing; it may be left out only where the axis is dimension.")
+        widths, at = list(network["widths"]), value
+        if axis == "width":
+            widths = [int(value)] * len(widths)
+        elif axis == "depth":
+            widths = widths[:1] * int(value)
+        elif axis == "rank":
+            at = max(1, int(value * dim + 1e-9)) if isinstance(value, float) and value <= 1 else int(value)
+            options = {**options, "rank": at}
+        samples = int(value) if axis == "samples" else estimator.get("samples")
+        if estimator["kind"] == "exact":
+            if axis == "samples":
+                raise ConfigError(f"{where}: the axis samples needs a random estimator, such as {{kind: normal}}.")
+            samples = None
+        elif samples is None:
+            raise ConfigError(f"{where}: the estimator {estimator['kind']} needs `samples`.")
+        order, components = _facts(config.get("operators_file"), entry["operator"], dim, _frozen(options), where)
+        scheme = None if order <= 2 or samples is not None else method.get("directions", "polarization")
+        case = Case(
+            operator=entry["operator"],
+            dim=dim,
+            method=method["method"],
+            backend=method.get("backend", entry.get("backend", "torch")),
+            operator_options=options,
+            estimator=estimator["kind"],
+            samples=samples,
+            directions=scheme,
+            network=network["kind"],
+            widths=tuple(widths),
+            activation=network["activation"],
+            outputs=network["outputs"] or components or 1,
+            network_seed=network["seed"],
+            mode=mode,
+            dtype=entry.get("dtype", "float64"),
+            batch=int(value) if axis == "batch" else entry.get("batch", 32),
+            device=device,
+        )
+        points.append(Point(case, study, axis, at))
+    return tuple(points)
+
+
+def facts(case: Case) -> tuple[int, int | None]:
+    """Order of a case's operator, and how many components it needs of a network (None: any number).
+
+    Raises:
+        ConfigError: there is no such operator, or an option of it is not possible.
+    """
+    return _facts(None, case.operator, case.dim, _frozen(case.operator_options), "")
+
+
+@cache
+def _facts(operators_file: str | None, operator: str, dim: int, options: str, where: str) -> tuple[int, int | None]:
+    del operators_file  # part of the key only: another file may mean another operator by the same name
+    from jetbench import operators
+
+    try:
+        made = operators.make(operator, dim=dim, **json.loads(options))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from error
+    return made.order, made.components
+
+
+def _frozen(options: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(options, sort_keys=True)
+    except TypeError as error:
+        raise ConfigError(f"Options of an operator must be plain numbers, texts or lists: {error}.") from error
+
+
+def _stem(points: Sequence[Point], axis: str, entry: Mapping[str, Any]) -> str:
+    case = points[0].case
+    operator = case.operator if axis == "dimension" else f"{case.operator}-{case.dim}"
+    shown = {k: v for k, v in (entry.get("options") or {}).items() if not (axis == "rank" and k == "rank")}
+    operator += "".join(f"-{_plain(k)}_{_plain(v)}" for k, v in sorted(shown.items()))
+    estimator = case.estimator + (str(case.samples) if case.samples is not None and axis != "samples" else "")
+    method = case.method + ("_griewank" if case.directions == "griewank" else "")
+    return f"{case.backend.replace('.', '_')}-{operator}-{estimator}-{method}-{case.mode}"
+
+
+def _plain(value: Any) -> str:
+    """Letters, digits and dots of a value, short enough for a file name."""
+    text = "".join(c if c.isalnum() or c == "." else "_" for c in str(value)).strip("_")
+    return text if len(text) <= 24 else hashlib.sha256(text.encode()).hexdigest()[:8]

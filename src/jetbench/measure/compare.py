@@ -1,0 +1,164 @@
+"""One case by several methods and modes, side by side: what `jetbench compare` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from jetbench import estimators, networks
+from jetbench.errors import ConfigError
+from jetbench.measure import lock
+from jetbench.measure.case import DTYPES, MODES, Case, Point, facts
+from jetbench.measure.progress import Progress, duration, size
+from jetbench.measure.supervisor import Setup, Supervisor, interruptible
+from jetbench.measure.sweep import check_methods
+from jetbench.problem import SCHEMES
+
+Record = Mapping[str, Any]
+
+
+def points(
+    common: Mapping[str, Any], methods: Sequence[str], modes: Sequence[str], schemes: Sequence[str]
+) -> list[Point]:
+    """One point for each mode and method, and for each scheme where it matters.
+
+    Args:
+        common: fields of `Case` that all share; `outputs` may be None, for what the operator needs.
+
+    Raises:
+        ConfigError: a value is not possible; the message names the allowed ones.
+    """
+    for mode in modes:
+        _check("--mode", mode, MODES)
+    for scheme in schemes:
+        _check("--directions", scheme, SCHEMES)
+    _check("--dtype", common["dtype"], DTYPES)
+    case = Case(**{**common, "outputs": common["outputs"] or 1, "method": "nested"})
+    order, components = facts(case)
+    outputs = common["outputs"] or components or 1
+    try:
+        estimators.Estimator(case.estimator, case.samples)
+        networks.NetworkSpec(case.network, case.dim, case.widths, outputs, case.activation, case.network_seed)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    matters = order > 2 and case.estimator == "exact"
+    return [
+        Point(
+            Case(**{**common, "outputs": outputs, "method": method, "mode": mode, "directions": scheme}),
+            axis_value=case.batch,
+        )
+        for mode in dict.fromkeys(modes)
+        for method in dict.fromkeys(methods)
+        for scheme in (dict.fromkeys(schemes) if matters else (None,))
+    ]
+
+
+def _check(flag: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{flag} must be {', '.join(allowed[:-1])} or {allowed[-1]}; got {value!r}.")
+
+
+def measure(points: Sequence[Point], setup: Setup, progress: Progress) -> list[dict[str, Any]]:
+    """The records of some points, measured one after the other in one worker; without points, of none.
+
+    Raises:
+        ConfigError: a method does not exist.
+        Interrupted: SIGINT or SIGTERM.
+    """
+    found: list[dict[str, Any]] = []
+    with (
+        interruptible(lambda: f"Stopped after {len(found)} of {len(points)} measurements; nothing was written."),
+        lock.device(setup.device, progress.say),
+        Supervisor(setup, progress.stage) as supervisor,
+    ):
+        versions = supervisor.hello["versions"]
+        check_methods(points, versions)
+        progress.start_curve("", len(points))
+        for point in points:
+            versioned = Point(point.case.versioned(versions), point.study, point.axis, point.axis_value)
+            record = supervisor.measure(versioned)
+            found.append(record)
+            progress.finish_point(versioned, record)
+    return found
+
+
+def table(records: Sequence[Record]) -> Table:
+    """The comparison, one row a record; ratios to nested are within one mode."""
+    first = records[0]
+    samples = "" if first["samples"] is None else f", {first['estimator']} with {first['samples']} samples"
+    network = f"{first['network']} {first['dim']}-{'-'.join(map(str, first['widths']))}-{first['outputs']}"
+    made = Table(
+        title=f"{first['operator']} in {first['dim']} dimensions{samples}; {network}, {first['activation']}; "
+        f"batch {first['batch']}, {first['dtype']}, {first['device']}",
+        caption=_caption(records),
+        title_justify="left",
+        caption_justify="left",
+    )
+    for name in ("method", "mode", "status"):
+        made.add_column(name, no_wrap=True)
+    for name in (
+        "vectors",
+        "time",
+        "95% interval",
+        "over floor",
+        "over nested",
+        "gradient",
+        "memory diff.",
+        "non-diff.",
+        "error",
+    ):
+        made.add_column(name, justify="right")
+    nested = {r["mode"]: r for r in records if r["method"] == "nested" and r["time_s"]}
+    for record in records:
+        made.add_row(*_row(record, nested.get(record["mode"])))
+    return made
+
+
+def notes(records: Sequence[Record]) -> list[str]:
+    """A line for each record that is not ok, and for each warning."""
+    lines = []
+    for record in records:
+        who = f"{_series(record)}, {record['mode']}"
+        if record["status"] != "ok":
+            lines.append(f"{who}: {record['status']}. {record['reason']}")
+        lines += [f"{who}: {warning}" for warning in record["warnings"]]
+    return lines
+
+
+def _row(record: Record, nested: Record | None) -> list[str]:
+    memory = record["peak_memory_bytes"]
+    low, high = record["time_interval_s"] or (None, None)
+    return [
+        _series(record),
+        record["mode"],
+        record["status"],
+        "-" if record["vectors"] is None else str(record["vectors"]),
+        duration(record["time_s"]),
+        "-" if low is None else f"{duration(low)} … {duration(high)}",
+        _ratio(record["time_over_floor"]),
+        _ratio(record["time_s"] / nested["time_s"] if nested and record["time_s"] else None),
+        duration(record["gradient_time_s"]),
+        size(memory["differentiable"]),
+        size(memory["nondifferentiable"]),
+        "-" if record["relative_error"] is None else f"{record['relative_error']:.1e}",
+    ]
+
+
+def _series(record: Record) -> str:
+    return f"{record['method']} (griewank)" if record["directions"] == "griewank" else record["method"]
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _caption(records: Sequence[Record]) -> str | None:
+    with_floor = next((r for r in records if r["floor_s"]), None)
+    if with_floor is None:
+        return None
+    return (
+        f"floor: the network's matrix products on {with_floor['floor_vectors']} vectors per datum, "
+        f"{duration(with_floor['floor_s'])}. gradient: operator and gradient of its mean square together."
+    )

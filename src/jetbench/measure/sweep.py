@@ -1,0 +1,143 @@
+"""Measuring curves into files: one curve for the workflow, or a whole config in slices of time. Both resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jetbench.errors import ConfigError
+from jetbench.measure import case, lock, machine, records
+from jetbench.measure.case import Curve, Point
+from jetbench.measure.progress import Progress
+from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor, interruptible
+
+
+@dataclass
+class Result:
+    """What became of the points that were asked for.
+
+    Attributes:
+        total: points of all curves.
+        done: those recorded before.
+        measured: status → number of points measured now.
+    """
+
+    total: int = 0
+    done: int = 0
+    measured: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """Points still without a record."""
+        return self.total - self.done - sum(self.measured.values())
+
+    def __str__(self) -> str:
+        now = ", ".join(f"{n} {status}" for status, n in sorted(self.measured.items())) or "none"
+        return f"{self.total} points: {self.done} recorded before, measured now: {now}; {self.left} left."
+
+
+def setups(config: Mapping[str, Any], curves: Iterable[Curve], device: str | None = None) -> dict[str, Setup]:
+    """Backend → what its workers are told, for the backends that the curves use."""
+    backends = {point.case.backend for curve in curves for point in curve.points}
+    return {
+        backend: Setup(
+            backend,
+            device or case.resolve_device(config.get("device", "auto")),
+            config.get("threads"),
+            config.get("budget") or {},
+            config.get("operators_file"),
+        )
+        for backend in sorted(backends)
+    }
+
+
+def folder(out: str | Path, device: str, machine_name: str | None = None) -> Path:
+    """The folder of this machine's results below `out`."""
+    return Path(out) / (machine_name or machine.name(device))
+
+
+def measure(
+    curves: Iterable[Curve],
+    config: Mapping[str, Any],
+    machine_folder: str | Path,
+    progress: Progress,
+    device: str | None = None,
+    again: str = "never",
+    minutes: float | None = None,
+) -> Result:
+    """Measure what is missing of some curves and append it to their files below a machine's folder.
+
+    The device's lock is held curve by curve, so that two runs on one machine take turns.
+
+    Args:
+        again: "never", "failed" or "all": which recorded points are measured once more.
+        minutes: stop after so long; the point in progress is given up.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM; finished points are recorded.
+        ConfigError: the config names methods that the backend does not have.
+    """
+    curves = list(curves)
+    machine_folder = Path(machine_folder)
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    result = Result(total=sum(len(curve.points) for curve in curves))
+    known: dict[str, Mapping[str, int]] = {}
+    with interruptible(lambda: f"Stopped. {result} Run the same command again to go on."):
+        setup_of = setups(config, curves, device)
+        for number, curve in enumerate(curves):
+            path = machine_folder / curve.path
+            setup = setup_of[curve.points[0].case.backend]
+            todo = None
+            if setup.backend in known:
+                todo = records.remaining(curve.points, records.read(path), known[setup.backend], again)
+            if todo == []:
+                result.done += len(curve.points)
+                progress.finish_curve(curve, number + 1, len(curves), result)
+                continue
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+            try:
+                _measure_curve(curve, path, setup, progress, deadline, again, result, known)
+            except OutOfTime:
+                break
+            progress.finish_curve(curve, number + 1, len(curves), result)
+    return result
+
+
+def _measure_curve(
+    curve: Curve,
+    path: Path,
+    setup: Setup,
+    progress: Progress,
+    deadline: float | None,
+    again: str,
+    result: Result,
+    known: dict[str, Mapping[str, int]],
+) -> None:
+    with lock.device(setup.device, progress.say), Supervisor(setup, progress.stage) as supervisor:
+        versions = known[setup.backend] = supervisor.hello["versions"]
+        check_methods(curve.points, versions)
+        machine.remember(path.parents[1], supervisor.hello["machine"])
+        # Read under the lock: another run may have measured some of it in the meantime.
+        todo = records.remaining(curve.points, records.read(path), versions, again)
+        result.done += len(curve.points) - len(todo)
+        progress.start_curve(curve, len(todo))
+        for point in todo:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise OutOfTime
+            record = supervisor.measure(point, deadline)
+            records.append(path, record)
+            result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
+            progress.finish_point(point, record)
+
+
+def check_methods(points: Iterable[Point], versions: Mapping[str, int]) -> None:
+    """Raise a ConfigError if a point names a method that the backend does not have."""
+    for point in points:
+        if point.case.method not in versions:
+            raise ConfigError(
+                f"The backend {point.case.backend} has no method {point.case.method!r}; it has {', '.join(versions)}."
+            )

@@ -1,0 +1,90 @@
+"""The process that measures. It reads a setup and then points as JSON lines, and writes events as JSON lines.
+
+Run by the supervisor as `python -m jetbench.measure.worker`; by hand it takes the lines from a file:
+`python -m jetbench.measure.worker points.jsonl`. Events are hello, stage, record and fatal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TextIO
+
+from jetbench.errors import JetbenchError
+from jetbench.measure import adapter, machine, point, records
+from jetbench.measure.case import Case, Point, load_operators
+
+
+def serve(lines: Iterable[str], write: TextIO) -> None:
+    """Answer a setup line with hello and each point with a record, in order.
+
+    A setup has the keys backend, device, threads, budget and operators_file; a point those of a case and of its place.
+    """
+    lines = iter(lines)
+
+    def send(event: str, **content: Any) -> None:
+        write.write(records.encode({"event": event, **content}) + "\n")
+        write.flush()
+
+    try:
+        setup = json.loads(next(lines))
+        load_operators(setup.get("operators_file"))
+        backend = adapter.find(setup["backend"])
+        session = backend.open_session(setup["device"], setup.get("threads"))
+        description = machine.describe(setup["device"], backend.description(setup["device"]))
+        versions = backend.methods()
+    except JetbenchError as error:
+        send("fatal", message=str(error))
+        return
+    send("hello", versions=versions, machine=description)
+    for line in lines:
+        given = json.loads(line)
+        if "quit" in given:
+            return
+        at = Point(Case.from_record(given), given.get("study", ""), given.get("axis", "batch"), given["axis_value"])
+
+        def stage(name: str, so_far: Mapping[str, Any]) -> None:
+            send("stage", stage=name, record=so_far)
+
+        record = point.measure(session, at, setup["budget"], stage)
+        record.update(machine=description["id"], threads=description["backend"].get("threads"))
+        session.release()
+        send("record", record=record)
+
+
+def _lines_until_abandoned() -> Iterator[str]:
+    """Lines of the standard input. If it ends without a quit, the supervisor is gone, and this process goes too."""
+    arrived: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            arrived.put(line)
+            if '"quit"' in line:
+                return
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        yield arrived.get()
+
+
+def main() -> None:
+    """Entry point. What libraries print goes to the standard error, so that it cannot mix with events."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    if len(sys.argv) > 1:
+        with open(sys.argv[1], encoding="utf-8") as stream:
+            serve(stream, out)
+    else:
+        serve(_lines_until_abandoned(), out)
+
+
+if __name__ == "__main__":
+    main()
