@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from math import prod
 from numbers import Real
 from types import MappingProxyType
 
@@ -78,7 +79,7 @@ class Symbol:
             raise ValueError(f"There is no variable {index} in {self.dim} variables.")
         return Symbol(
             self.dim,
-            {e[:index] + (e[index] - 1,) + e[index + 1 :]: c * e[index] for e, c in self.terms.items() if e[index]},
+            {(*e[:index], e[index] - 1, *e[index + 1 :]): c * e[index] for e, c in self.terms.items() if e[index]},
         )
 
     def quadratic_form(self) -> np.ndarray:
@@ -109,7 +110,7 @@ class Symbol:
         """p(ξ) at a point ξ of D numbers."""
         if len(xi) != self.dim:
             raise ValueError(f"A point of {self.dim} coordinates is needed; got {len(xi)}.")
-        return sum(c * np.prod([x**e for x, e in zip(xi, k, strict=True) if e]) for k, c in self.terms.items())
+        return sum(c * prod(x**e for x, e in zip(xi, k, strict=True) if e) for k, c in self.terms.items())
 
     def _coerce(self, other: object) -> Symbol | None:
         if isinstance(other, Symbol):
