@@ -125,5 +125,3 @@ def linear_operator(
     if reason is not None:
         raise Unsupported(reason)
     return LinearOperator(net, problem, method)
-
-

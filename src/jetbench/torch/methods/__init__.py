@@ -17,7 +17,7 @@ def _discover() -> dict[str, Method]:
             if issubclass(member, Method) and member.__module__ == module.__name__ and not inspect.isabstract(member):
                 found[member.name] = member()
     order = ("nested", "nested_reverse", "taylor", "collapsed", "forward_laplacian", "apolar")
-    return dict(sorted(found.items(), key=lambda item: (order.index(item[0]) if item[0] in order else len(order))))
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 
 METHODS: dict[str, Method] = _discover()

@@ -55,8 +55,10 @@ def det(a: Jet) -> tuple[Jet, None, None]:
 
 def _inverse_times(a: Jet, right: Value) -> Value:
     """(A + E)⁻¹ B by x ← A⁻¹(B − E x), exact after K steps."""
-    solved = linear(lambda t: torch.linalg.solve(a.primal, t), right) if isinstance(right, Jet) else (
-        torch.linalg.solve(a.primal, right)
+    solved = (
+        linear(lambda t: torch.linalg.solve(a.primal, t), right)
+        if isinstance(right, Jet)
+        else (torch.linalg.solve(a.primal, right))
     )
     if not a.present:
         return solved
@@ -75,9 +77,7 @@ def inverse(a: Jet, *, check_errors: bool = False) -> tuple[Jet, None]:
 
 
 @rule(aten._linalg_solve_ex.default)
-def solve(
-    a: Value, b: Value, *, left: bool = True, check_errors: bool = False
-) -> tuple[Value, None, None, None]:
+def solve(a: Value, b: Value, *, left: bool = True, check_errors: bool = False) -> tuple[Value, None, None, None]:
     del check_errors
     vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
 

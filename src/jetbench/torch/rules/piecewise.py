@@ -44,9 +44,11 @@ def clamp(x: Value, lower: Number | Value | None = None, upper: Number | Value |
         result: Value = x
         for bound, choose in ((lower, maximum), (upper, minimum)):
             if bound is not None:
-                result = choose(result, bound) if isinstance(result, Jet) or isinstance(bound, Jet) else (
-                    torch.maximum if choose is maximum else torch.minimum
-                )(result, bound)
+                result = (
+                    choose(result, bound)
+                    if isinstance(result, Jet) or isinstance(bound, Jet)
+                    else (torch.maximum if choose is maximum else torch.minimum)(result, bound)
+                )
         return result
     inside = torch.ones_like(x.primal, dtype=torch.bool)
     if lower is not None:
