@@ -171,7 +171,7 @@ def kolmogorov_backward(
     The defaults are b = −x and σ = S + ¼ x xᵀ with a constant triangular S.
     Source: Øksendal, Stochastic Differential Equations (2003), chapter 8.
     """
-    noise = dim - 1 if noise is None else noise
+    noise = _noise(dim, noise)
     zeta = variables(noise + 1)
     symbol = zeta[noise] + 0.5 * (zeta[:noise] @ zeta[:noise])
     factor = drifted(drift or ornstein_uhlenbeck, diffusion or quadratic_diffusion, dim, noise)
@@ -195,7 +195,7 @@ def fokker_planck(
     a constant triangular σ.
     Source: Risken, The Fokker–Planck Equation (1996), chapter 4.
     """
-    noise = dim - 1 if noise is None else noise
+    noise = _noise(dim, noise)
     if reaction is None:
         reaction = -(dim - 1) if drift is None and diffusion is None else 0
     zeta = variables(noise + 1)
@@ -224,8 +224,10 @@ def black_scholes(
     if rho.shape != (assets, assets) or not np.allclose(rho, rho.T) or np.linalg.eigvalsh(rho)[0] < -1e-12:
         raise ValueError(f"correlation must be a number or a positive semidefinite ({assets}, {assets}) matrix.")
     values, columns = np.linalg.eigh(rho)
-    volatilities = np.broadcast_to(np.asarray(volatility, dtype=float), (assets,))
-    root = volatilities[:, None] * columns * np.sqrt(np.maximum(values, 0))
+    volatilities = np.asarray(volatility, dtype=float)
+    if volatilities.shape not in ((), (assets,)):
+        raise ValueError(f"volatility must be a number or one for each of {assets} assets; got {volatility!r}.")
+    root = volatilities.reshape(-1, 1) * columns * np.sqrt(np.maximum(values, 0))
 
     def drift(x: Any) -> Any:
         return rate * x[..., 1:]
@@ -362,6 +364,15 @@ def gradient_of_laplacian(dim: int = 3) -> dict[str, Symbol]:
 def _gradient(dim: int) -> dict[str, Symbol]:
     """The derivatives in all coordinates but the first, which is time."""
     return {f"u_x{i}": x for i, x in enumerate(variables(dim)) if i}
+
+
+def _noise(dim: int, noise: int | None) -> int:
+    """The number of columns of σ, as many as space coordinates unless given."""
+    if noise is None:
+        return dim - 1
+    if isinstance(noise, bool) or not isinstance(noise, (int, np.integer)) or noise < 1:
+        raise ValueError(f"noise, the number of columns of σ, must be a whole number, at least 1; got {noise!r}.")
+    return int(noise)
 
 
 def _rank(dim: int, rank: int | float) -> int:

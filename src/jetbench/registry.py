@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import wraps
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ def operator(function: Callable | None = None, *, min_dim: int = 1) -> Callable:
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < min_dim:
             raise ValueError(f"{name}: dim must be a whole number, at least {min_dim}; got {dim!r}.")
         bound.arguments["dim"] = int(dim)
+        for key, value in bound.arguments.items():
+            if signature.parameters[key].annotation in ("float", float) and not _is_number(value):
+                raise ValueError(f"{name}: {key} must be a finite number; got {value!r}.")
         options = {
             key: _plain(value)
             for key, value in bound.arguments.items()
@@ -120,6 +124,10 @@ def load(path: str | Path) -> tuple[str, ...]:
 
 def _source(function: Callable) -> str:
     return str(Path(function.__code__.co_filename).resolve())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
 
 
 def _is_default(value: Any, default: Any) -> bool:
