@@ -109,6 +109,11 @@ def test_no_records_have_no_slopes():
     assert frame.empty and "ratio_to_nested" in frame
 
 
+@pytest.fixture(scope="module")
+def predictions(records):
+    return predicted.predictions(records, published.load())
+
+
 @pytest.mark.parametrize(
     ("study", "operator", "series", "expected"),
     [
@@ -122,17 +127,17 @@ def test_no_records_have_no_slopes():
     ],
 )
 def test_predicted_ratios_are_quotients_of_vectors_and_what_synthetic_times_show(
-    records, study, operator, series, expected
+    predictions, study, operator, series, expected
 ):
-    frame = predicted.predictions(records, published.load())
+    frame = predictions
     row = frame[(frame.study == study) & (frame.operator == operator) & (frame.series == series)].iloc[0]
     assert row.predicted == pytest.approx(expected)
     assert row.time == pytest.approx(expected)
     assert row.memory_differentiable == pytest.approx(expected, rel=1e-5)
 
 
-def test_predictions_carry_the_published_ratio_of_the_same_directions(records):
-    frame = predicted.predictions(records, published.load())
+def test_predictions_carry_the_published_ratio_of_the_same_directions(predictions):
+    frame = predictions
     eager = frame[(frame.study == "batch") & (frame.operator == "biharmonic") & (frame["mode"] == "eager")]
     eager = eager.set_index("series")
     # slopes.csv: 0.552 and 0.723 of nested.
@@ -171,13 +176,8 @@ def test_published_numbers_go_only_with_the_same_network_dtype_rank_and_mode():
     about = pd.Series(record("weighted_laplacian", 50, rank=25) | {"rank_ratio": 0.5, "widths": published.WIDTHS})
     assert len(paper.curves(about)) == 30
     assert set(paper.curves(about).rank_ratio) == {0.5}
-    for name, value in [
-        ("dtype", "float32"),
-        ("widths", "64-64"),
-        ("dim", 10),
-        ("backend", "numpy"),
-        ("rank_ratio", 0.3),
-    ]:
+    others = {"dtype": "float32", "widths": "64-64", "dim": 10, "backend": "numpy", "rank_ratio": 0.3}
+    for name, value in others.items():
         assert paper.curves(pd.Series({**about, name: value})).empty, name
     assert paper.slope(about, "apolar", "time") is None
     assert paper.slope(about, "collapsed", "time").ratio_to_nested == pytest.approx(0.487, abs=1e-3)

@@ -178,7 +178,6 @@ def _case(record: dict[str, Any], widths: str | None, options: Mapping[str, Any]
         record.get("dtype"),
         None if axis == "batch" else f"batch={record.get('batch')}",
         record.get("device"),
-        f"threads={record.get('threads')}",
     ]
     return " ".join(str(part) for part in parts if part not in (None, ""))
 

@@ -71,7 +71,7 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[keys.sort_values(names, kind="stable").index]
 
 
-DISTINGUISHING = ("backend", "dtype", "network", "widths", "activation", "outputs", "batch", "samples", "threads")
+DISTINGUISHING = ("backend", "dtype", "network", "widths", "activation", "outputs", "batch", "samples", "device")
 
 
 def case_labels(frame: pd.DataFrame, *, dim: bool = True) -> dict[str, str]:

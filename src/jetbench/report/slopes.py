@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from jetbench.report.collect import REFERENCE
 
@@ -81,8 +81,13 @@ def fit(x: np.ndarray, y: np.ndarray) -> Fit:
         return Fit(slope, intercept, math.nan, math.nan, math.nan, len(x))
     residual = y - intercept - slope * x
     error = math.sqrt(float(residual @ residual) / (len(x) - 2) / spread)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(x) - 2)) * error
+    half = _quantile(len(x) - 2) * error
     return Fit(slope, intercept, error, slope - half, slope + half, len(x))
+
+
+def _quantile(freedom: float) -> float:
+    """How many standard errors half an interval is wide, by Student's t."""
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
 def ratio(numerator: Fit, denominator: Fit) -> tuple[float, float, float]:
@@ -99,7 +104,7 @@ def ratio(numerator: Fit, denominator: Fit) -> tuple[float, float, float]:
     if variance == 0:
         return value, value, value
     freedom = variance**2 / sum(p**2 / f.freedom for p, f in zip(parts, (numerator, denominator), strict=True))
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(variance)
+    half = _quantile(freedom) * math.sqrt(variance)
     return value, value - half, value + half
 
 

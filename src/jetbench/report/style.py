@@ -78,7 +78,7 @@ LOOKS: dict[str, Look] = {
     "forward_laplacian": Look("#CC79A7", "v", (0, (4, 1, 1, 1))),
     "collapsed_griewank": Look("#00543D", ">", (0, (2, 1.2))),
     "collapsed": Look("#009E73", "^", "-"),
-    "apolar": Look("#882255", "D", (0, (6, 1, 1, 1, 1, 1))),
+    "apolar": Look("#5A0A4A", "D", (0, (6, 1, 1, 1, 1, 1))),
 }
 #: For methods that this file does not know, in alphabetical order of their names.
 SPARE = [Look("#000000", "P", ":"), Look("#777777", "X", ":"), Look("#5B5BD6", "p", ":"), Look("#8C6D31", "*", ":")]

@@ -43,9 +43,9 @@ class Data:
         """Where it was measured, in a sentence."""
         if self.records.empty:
             return "No machine."
-        first = self.records.iloc[0]
-        named = "" if pd.isna(first.hardware) else f" ({first.hardware})"
-        return f"Measured on {first.machine}{named}."
+        hardware = self.records.hardware.dropna()
+        named = f" ({hardware.iloc[-1]})" if len(hardware) else ""
+        return f"Measured on {self.records.machine.iloc[0]}{named}."
 
 
 @dataclass(frozen=True)

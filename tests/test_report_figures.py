@@ -1,0 +1,290 @@
+"""What is drawn, by its artists: curves, intervals, colours, labels, failures, published points. Not the pixels."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+
+from jetbench.report import collect, gallery, labels, published, style, tables
+from jetbench.report.figures import FIGURES
+from report_records import failure, record, sweep, write
+
+METHODS = ("nested", "taylor", "collapsed", "apolar")
+
+
+def data_of(records, folder):
+    return tables.Data(collect.read(write(records, folder)), published.load())
+
+
+@pytest.fixture(autouse=True)
+def look():
+    with style.settings():
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    records = sweep(METHODS)
+    for made in records:
+        if made["method"] == "taylor" and made["operator"] == "biharmonic" and made["axis_value"] == 64:
+            made.update(failure("oom", "needed 90 GiB"))
+    return data_of(records, tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def drawn(data):
+    """Name → the figure of `data`, drawn once."""
+
+    @functools.cache
+    def make(name):
+        with style.settings():
+            return gallery.make(name, data)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory):
+    return tables.Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
+
+
+def tagged(figure, prefix):
+    """Gid → the artists that carry it, for those that begin with `prefix`."""
+    found = {}
+    for artist in figure.findobj(lambda a: str(a.get_gid() or "").startswith(prefix)):
+        found.setdefault(artist.get_gid(), []).append(artist)
+    for axes in figure.axes:
+        for container in axes.containers:
+            if str(getattr(container, "get_gid", lambda: "")() or "").startswith(prefix):
+                found.setdefault(container.get_gid(), []).append(container)
+    return found
+
+
+def panels(figure):
+    return [axes for axes in figure.axes if axes.axison]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_with_labelled_axes(name, drawn):
+    figure = drawn(name)
+    assert not tagged(figure, "no-data")
+    assert panels(figure)
+    rows = {axes.get_subplotspec().rowspan.start for axes in panels(figure)}
+    for axes in panels(figure):
+        if axes.get_subplotspec().rowspan.start == max(rows):
+            assert axes.get_xlabel()
+    assert any(axes.get_ylabel() or axes.get_yticklabels() for axes in panels(figure))
+    assert figure.legends or name == "overview"
+    assert "cpu-test (Synthetic CPU)" in figure._supxlabel.get_text()
+    figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_without_records_there_is_a_placeholder_and_a_warning(name, nothing, tmp_path, caplog):
+    paths = gallery.write(name, nothing, tmp_path / name)
+    assert [path.suffix for path in paths] == [".pdf", ".png"]
+    assert all(path.stat().st_size > 1000 for path in paths)
+    assert tagged(gallery.make(name, nothing), "no-data")
+    assert name in caplog.text
+
+
+def test_the_batch_figure_has_a_row_for_each_case_and_a_panel_for_each_mode(drawn):
+    figure = drawn("batch")
+    assert len(figure.axes) == 5 * 4
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["eager", "compiled"] * 2
+    assert [axes.get_ylabel() for axes in figure.axes[:4]] == ["Time / floor", "", "Time / nested", ""]
+    assert {axes.get_xlabel() for axes in figure.axes[-4:]} == {"Batch size (points)"}
+    titles = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert {"Laplacian, D = 50", "Weighted Laplacian, D = 50, rank 0.5 D", "Biharmonic, D = 5"} <= titles
+
+
+def test_a_panel_shows_every_method_at_its_values_with_its_interval(drawn, data):
+    axes = drawn("batch").axes[0]
+    curves = {c.get_label(): c for c in axes.containers}
+    assert list(curves) == [labels.series_label(m) for m in METHODS]
+    points = data.records
+    points = points[(points.study == "batch") & (points.operator == "laplacian") & (points["mode"] == "eager")]
+    for method in METHODS:
+        own = points[points.series == method].sort_values("x")
+        line, caps, _ = curves[labels.series_label(method)]
+        assert line.get_xdata() == pytest.approx(own.x)
+        assert line.get_ydata() == pytest.approx(own.time_over_floor)
+        assert to_hex(line.get_color()) == to_hex(style.LOOKS[method].colour)
+        assert line.get_marker() == style.LOOKS[method].marker
+        low, high = (cap.get_ydata() for cap in caps)
+        assert low == pytest.approx(own.time_over_floor_low) and high == pytest.approx(own.time_over_floor_high)
+
+
+def test_the_prediction_is_the_quotient_of_vectors(drawn):
+    axes = drawn("batch").axes[0]
+    (line,) = [line for line in axes.lines if line.get_gid() == "predicted-taylor"]
+    assert line.get_ydata() == pytest.approx(101 / 52)
+
+
+def test_published_points_are_hollow_in_the_colour_of_their_method(drawn):
+    axes = drawn("batch").axes[2]
+    hollow = {line.get_gid(): line for line in axes.lines if str(line.get_gid()).startswith("published")}
+    assert set(hollow) == {"published-nested", "published-taylor", "published-collapsed"}
+    line = hollow["published-collapsed"]
+    assert line.get_markerfacecolor() == "none"
+    assert to_hex(line.get_markeredgecolor()) == to_hex(style.LOOKS["collapsed"].colour)
+    assert len(line.get_xdata()) == 10 and max(line.get_xdata()) == 2048
+    assert line.get_ydata()[-1] == pytest.approx(0.48, abs=0.01)
+    assert any("published" in text.get_text() for text in drawn("batch").legends[0].get_texts())
+
+
+def test_without_the_same_network_nothing_published_is_shown(tmp_path):
+    records = [record(method=m, value=v, widths=[64, 64]) for m in ("nested", "collapsed") for v in (1, 8, 32)]
+    figure = gallery.make("batch", data_of(records, tmp_path))
+    assert not tagged(figure, "published")
+    assert not any("published" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+def test_a_failed_point_is_a_cross_and_in_the_small_print(drawn):
+    figure = drawn("batch")
+    crosses = tagged(figure, "failed")
+    assert set(crosses) == {"failed-taylor", "failed-taylor_griewank"}
+    assert all(list(line.get_xdata()) == [64] and line.get_marker() == "x" for line in crosses["failed-taylor"])
+    assert "Standard Taylor eager (1 oom)" in " ".join(figure._supxlabel.get_text().split())
+    assert "Apolar Taylor" in drawn("samples")._supxlabel.get_text()
+
+
+def test_a_study_where_everything_failed_is_a_placeholder(tmp_path):
+    records = [record(value=v, **failure("timeout", "60 s were not enough")) for v in (1, 8)]
+    assert tagged(gallery.make("batch", data_of(records, tmp_path)), "no-data")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize(
+    "records",
+    [
+        [record(method="collapsed", value=v) for v in (1, 8, 32)],
+        [record(method="nested", value=8)],
+        [record(method=m, value=v, mode="compiled") for m in ("nested", "novel") for v in (1, 8)],
+        [record(method="nested", value=8), record(method="taylor", value=8, **failure("mismatch", "off by 3"))],
+        [record(m, 5, "collapsed", study="dimension", axis="dimension", value=5) for m in ("laplacian", "biharmonic")],
+        [record(value=v, time_over_floor=None, time_over_floor_interval=None, floor_s=None) for v in (1, 8)],
+    ],
+    ids=["no nested", "one point", "unknown method", "one failed", "one dimension", "no floor"],
+)
+def test_scarce_records_never_break_a_figure(name, records, tmp_path):
+    gallery.make(name, data_of(records, tmp_path)).draw_without_rendering()
+
+
+def test_the_reproduction_scatter_pairs_published_with_measured_ratios(drawn, data):
+    figure = drawn("reproduction")
+    assert len(figure.axes) == 6
+    assert figure.axes[0].get_title() == "Time, eager"
+    from jetbench.report.scatter import reproduction
+
+    frame = reproduction(data)
+    assert set(frame.series) == {"taylor", "collapsed", "taylor_griewank", "collapsed_griewank"}
+    eager = frame[(frame["mode"] == "eager") & (frame.metric == "time")]
+    (container,) = [c for c in figure.axes[0].containers if c[0].get_marker() == style.LOOKS["collapsed"].marker]
+    own = eager[eager.series == "collapsed"]
+    assert container[0].get_xdata() == pytest.approx(own.published_ratio)
+    assert container[0].get_ydata() == pytest.approx(own.ratio_to_nested)
+    one = own[(own.study == "batch") & (own.operator == "laplacian")].iloc[0]
+    assert one.published_ratio == pytest.approx(0.477, abs=1e-3)
+
+
+def test_the_overview_shows_vectors_and_time_of_the_same_size(drawn):
+    figure = drawn("overview")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["Vectors per datum", "Time / nested"] * 2
+    bars = [[bar.get_width() for bar in axes.patches] for axes in figure.axes]
+    assert bars[0] == [101, 101, 52, 52] and bars[2] == [101, 101, 77, 27]
+    assert bars[1][0] == 1 and bars[1][3] == pytest.approx(52 / 101 / 1.2, rel=0.1)
+    assert [to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches] == [
+        to_hex(style.LOOKS[method].colour) for method in METHODS
+    ]
+
+
+def test_the_overview_goes_without_apolar(tmp_path):
+    figure = gallery.make("overview", data_of(sweep(("nested", "taylor", "collapsed"), ("eager",)), tmp_path))
+    assert [len(axes.patches) for axes in figure.axes] == [3] * 4
+
+
+def test_files_are_the_same_every_time_and_carry_no_date(data, tmp_path):
+    first = gallery.write("width", data, tmp_path / "a" / "width")
+    second = gallery.write("width", data, tmp_path / "b" / "width")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert b"CreationDate" not in first[0].read_bytes()
+
+
+def test_one_format_can_be_asked_for(data, tmp_path):
+    assert gallery.write("width", data, tmp_path / "width.png") == [tmp_path / "width.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["width.png"]
+
+
+def test_drawing_leaves_the_callers_settings_alone(nothing, tmp_path):
+    before = dict(mpl.rcParams)
+    gallery.write("batch", nothing, tmp_path / "batch.png")
+    assert dict(mpl.rcParams) == before
+
+
+def test_an_unknown_figure_names_those_there_are(nothing):
+    with pytest.raises(KeyError, match="batch, samples"):
+        gallery.make("bacth", nothing)
+
+
+def test_every_known_method_has_a_look_of_its_own():
+    assert set(style.LOOKS) == set(labels.SERIES)
+    assert len({look.colour for look in style.LOOKS.values()}) == len(style.LOOKS)
+    assert len({look.marker for look in style.LOOKS.values()}) == len(style.LOOKS)
+    spare = [style.look(name, ["a", "b"]) for name in ("a", "b")]
+    assert len({(look.colour, look.marker) for look in [*spare, *style.LOOKS.values()]}) == len(style.LOOKS) + 2
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1, for linear RGB.
+BLINDNESS = {
+    "normal": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+}
+
+
+def lab(colour, matrix):
+    """CIE L*a*b* (D65) of a colour as seen through a simulated colour vision."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(matrix @ linear, 0, 1)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    ratio = xyz / np.array([0.9505, 1.0, 1.089])
+    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", BLINDNESS)
+def test_colours_of_methods_are_told_apart_with_any_colour_vision(vision):
+    seen = {name: lab(look.colour, BLINDNESS[vision]) for name, look in style.LOOKS.items()}
+    distances = {(a, b): np.linalg.norm(seen[a] - seen[b]) for a, b in itertools.combinations(seen, 2)}
+    closest = min(distances, key=distances.get)
+    assert distances[closest] > 14, (closest, distances[closest])
+
+
+def test_the_papers_colours_are_kept():
+    hue = {name: to_rgb(style.LOOKS[name].colour) for name in ("nested", "taylor", "collapsed")}
+    red, green, blue = hue["nested"]
+    assert blue > green > red
+    red, green, blue = hue["taylor"]
+    assert red > green > blue
+    red, green, blue = hue["collapsed"]
+    assert green > blue > red
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.2, 1.1), (0.95, 1.3), (0.5, 40), (0.9, 5000), (1.9, 2.1)])
+def test_ticks_are_few_and_round(low, high):
+    ticks = style.log_ticks(low, high)
+    assert 1 <= len(ticks) <= 7 and all(low <= tick <= high for tick in ticks)
+    assert all(len(f"{tick:g}".replace(".", "").strip("0")) <= 2 for tick in ticks)
+    assert 1 in ticks or not low <= 1 <= high
