@@ -5,7 +5,6 @@ Everything here works on arrays of any framework and knows no algebra: indices a
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ from jetbench.algebra.constants import Constant
 Form = tuple[tuple[int, float], ...]  # Σ value · component, as (component, value)
 Term = tuple[int, int, int, float]  # z_q += c · x_a · y_b, as (q, a, b, c)
 
-SMALL = 96  # up to so many terms are gathered and summed in one go, more of them slot by slot
+SMALL = 96  # up to so many terms, or as many as the factors have components, are gathered and summed in one go
 
 
 class Selection:
@@ -94,13 +93,13 @@ class Sums:
 class Section:
     """z_q = Σ c x_a y_b on whole blocks, arrays (n, *S) with one leading component axis.
 
-    Few terms are gathered at once and summed; many go in slots: slot s holds the s-th term of every z_q, so that
-    no temporary array is larger than a block.
+    Few terms are gathered at once and summed; many go in slots, the s-th term of every z_q in slot s, so that no
+    temporary array is larger than the blocks.
     """
 
     def __init__(self, size: int, terms: Sequence[Term], left_size: int, right_size: int) -> None:
         self.size = size
-        by_component: dict[int, list[Term]] = defaultdict(list)
+        by_component: dict[int, list[Term]] = {q: [] for q in range(size)}
         for term in sorted(terms):
             by_component[term[0]].append(term)
         length = max(len(of_q) for of_q in by_component.values())
@@ -110,36 +109,35 @@ class Section:
             for row in table:
                 if len(row) == s:
                     row.append((a, b, 0.0))
+        values = {term[3] for term in terms}
+        self._common = (
+            values.pop() if len(values) == 1 and all(len(r) == length for r in by_component.values()) else 1.0
+        )
         self._length = length
-        if size == 1 or size * length <= SMALL:
-            rows = [entry for of_q in table for entry in of_q]
-            self._slots = [_Slot(rows, left_size, right_size)]
-            self._is_gathered = True
-        else:
-            self._slots = [_Slot([table[q][s] for q in range(size)], left_size, right_size) for s in range(length)]
-            self._is_gathered = False
+        self._is_gathered = size == 1 or size * length <= max(SMALL, left_size + right_size)
+        columns = [[e for row in table for e in row]] if self._is_gathered else list(zip(*table, strict=True))
+        self._slots = [_Slot(column, left_size, right_size, self._common) for column in columns]
 
     def __call__(self, x: Array, y: Array) -> Array:
-        if not self._is_gathered:
-            total = None
-            for slot in self._slots:
-                total = add(total, slot(x, y))
-            return total
-        products = self._slots[0](x, y)
-        if self._length == 1:
-            return products
-        return products.reshape((self.size, self._length, *products.shape[1:])).sum(1)
+        total = None
+        for slot in self._slots:
+            total = add(total, slot(x, y))
+        if self._is_gathered and self._length > 1:
+            total = total.reshape((self.size, self._length, *total.shape[1:])).sum(1)
+        return scale(self._common, total)
 
 
 class _Slot:
-    """c_s x_{a_s} y_{b_s}, one product for each entry (a, b, c)."""
+    """c_s x_{a_s} y_{b_s} / common, one product for each entry (a, b, c)."""
 
-    def __init__(self, entries: Sequence[tuple[int, int, float]], left_size: int, right_size: int) -> None:
-        left, right = [entry[0] for entry in entries], [entry[1] for entry in entries]
+    def __init__(
+        self, entries: Sequence[tuple[int, int, float]], left_size: int, right_size: int, common: float
+    ) -> None:
+        left, right = [a for a, _, _ in entries], [b for _, b, _ in entries]
         self._left = Selection(left, left_size)
         self._right = Selection(right, right_size, keep=len(set(left)) == 1)
-        self._is_square = [e[0] for e in entries] == [e[1] for e in entries]
-        self._factors = Factors([entry[2] for entry in entries])
+        self._is_square = left == right
+        self._factors = Factors([c / common for _, _, c in entries])
 
     def __call__(self, x: Array, y: Array) -> Array:
         left = self._left(x)

@@ -33,10 +33,6 @@ class Table:
         terms = tuple((q, a, b, factor * c) for q, a, b, c in self.terms)
         return Table(self.size, terms, self.left_size, self.right_size, self.left_forms, self.right_forms)
 
-    def prepare(self) -> None:
-        """Work out what applying the table needs, so that nothing of it is left to a compiler's recording."""
-        self.groups, self.sections  # noqa: B018
-
     @cached_property
     def sections(self) -> tuple[tuple[bool, bool, Section], ...]:
         """The terms by whether they take x and y from the block or from its forms."""
