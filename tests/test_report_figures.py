@@ -159,6 +159,15 @@ def test_a_study_where_everything_failed_is_a_placeholder(tmp_path):
     assert tagged(gallery.make("batch", data_of(records, tmp_path)), "no-data")
 
 
+def test_a_mode_that_was_not_measured_says_so_and_leaves_the_scale_of_its_neighbour_alone(tmp_path):
+    records = [record(method=m, value=v) for m in METHODS for v in (1, 8)]
+    records += [record("biharmonic", 5, m, mode, value=v) for m in METHODS for v in (1, 8) for mode in labels.MODES]
+    figure = gallery.make("batch", data_of(records, tmp_path))
+    eager, compiled = figure.axes[:2]
+    assert [text.get_text() for text in compiled.texts] == ["not measured"]
+    assert compiled.get_ylim() == eager.get_ylim() and eager.get_ylim()[0] > 0.8
+
+
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize(
     "records",

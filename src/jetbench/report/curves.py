@@ -151,7 +151,11 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
     _mark_failures(axes, points, shown)
     if ok.empty and not published:
         axes.text(0.5, 0.5, "not measured", color=style.GREY, ha="center", va="center", transform=axes.transAxes)
-    _x_ticks(axes, points, axis, published)
+        axes.xaxis.set_major_locator(NullLocator())
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_gid("not-measured")
+    else:
+        _x_ticks(axes, points, axis, published)
     return published
 
 
@@ -200,8 +204,9 @@ def _x_ticks(axes: Axes, points: pd.DataFrame, axis: str, published: bool) -> No
 
 def _share_y(group: Sequence[Axes]) -> None:
     """The same limits for the panels of one quantity, and a handful of plain numbers as ticks."""
-    low = min(axes.get_ylim()[0] for axes in group)
-    high = max(axes.get_ylim()[1] for axes in group)
+    drawn = [axes for axes in group if axes.get_gid() != "not-measured"] or group
+    low = min(axes.get_ylim()[0] for axes in drawn)
+    high = max(axes.get_ylim()[1] for axes in drawn)
     for number, axes in enumerate(group):
         axes.set_ylim(low, high)
         style.plain_ticks(axes.yaxis, low, high)

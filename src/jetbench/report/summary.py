@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -17,52 +18,53 @@ STYLES = {"nested": "blue", "nested_reverse": "bright_blue", "taylor": "yellow",
 
 
 def summary(data: Data, folders: Iterable[tuple[str, Path]] = ()) -> RenderableType:
-    """A short comparison: per case and mode the time over nested of each method, and in brackets over the floor."""
+    """A short comparison: for each case, method and mode the time over nested and over the floor."""
     parts: list[RenderableType] = []
-    points = labels.ordered(reference_points(data.records))
+    points = labels.ordered(reference_points(data.records, ("study", "case")))
     if points.empty:
         parts.append(Text("Nothing was measured yet, so there is nothing to compare."))
     else:
         parts.append(_comparison(data, points))
     parts.append(Text(_counts(data.records)))
-    for name, path in folders:
-        if Path(path).exists():
-            parts.append(Text(f"{name}: {path}"))
+    parts += [Text(f"{name}: {path}") for name, path in folders if Path(path).exists()]
     return Group(*parts)
 
 
 def _comparison(data: Data, points: pd.DataFrame) -> RichTable:
-    table = RichTable(title=f"Time over nested (over floor). {data.place}", title_justify="left", title_style="bold")
-    table.add_column("Operator")
-    table.add_column("Mode")
-    table.add_column("At", justify="right")
-    shown = labels.ranked(points.series, labels.SERIES)
-    for series in shown:
-        table.add_column(labels.series_label(series), justify="right", style=STYLES.get(series))
+    """A block a case, a line a method; narrow enough for 80 columns."""
+    modes = labels.ranked(points["mode"], labels.MODES)
+    table = RichTable(box=SIMPLE_HEAD, title=f"Time of one evaluation. {data.place}", title_justify="left")
+    table.add_column("Case and method")
+    table.add_column("Vectors", justify="right", no_wrap=True)
+    for mode in modes:
+        table.add_column(f"{mode}\n/ nested", justify="right", no_wrap=True)
+        table.add_column("\n/ floor", justify="right", no_wrap=True)
     named = {c: n for _, study in points.groupby("study") for c, n in labels.case_labels(study).items()}
-    last = None
-    for (study, case, mode), group in points.groupby(["study", "case", "mode"], sort=False):
-        if last not in (None, case):
-            table.add_section()
-        at = f"{group.axis.iloc[0]} {group.axis_value.iloc[0]:g}"
-        cells = [_cell(group[group.series == series], data.records, study, case, mode, series) for series in shown]
-        table.add_row(named[case] if case != last else "", mode, at, *cells)
-        last = case
+    for (study, case), group in points.groupby(["study", "case"], sort=False):
+        axis, value = group.axis.iloc[0], group.axis_value.iloc[0]
+        table.add_row(Text(f"{named[case]}, {axis} {value:g}", style="bold"))
+        place = data.records[(data.records.study == study) & (data.records.case == case)]
+        place = place[place.axis_value == value]
+        for series in labels.ranked(place.series, labels.SERIES):
+            own = place[place.series == series]
+            cells = [cell for mode in modes for cell in _cells(own[own["mode"] == mode])]
+            if any(cells):
+                vectors = own.vectors.dropna()
+                counted = str(vectors.iloc[0]) if len(vectors) else ""
+                table.add_row(f"  {labels.series_label(series)}", counted, *cells, style=STYLES.get(series))
+        table.add_section()
     return table
 
 
-def _cell(found: pd.DataFrame, records: pd.DataFrame, study: str, case: str, mode: str, series: str) -> str:
+def _cells(found: pd.DataFrame) -> tuple[str, str]:
+    """Time over nested (in ms where nested is missing) and over the floor; the status where it was not measured."""
     if found.empty:
-        same = (
-            (records.study == study) & (records.case == case) & (records["mode"] == mode) & (records.series == series)
-        )
-        states = records[same & (records.status != "ok")].status
-        return states.iloc[-1] if len(states) else ""
-    row = found.iloc[0]
-    floor = "" if pd.isna(row.time_over_floor) else f" ({row.time_over_floor:.2f})"
-    if pd.isna(row.time_over_nested):
-        return f"{1e3 * row.time_s:.3g} ms{floor}"
-    return f"{row.time_over_nested:.2f}{floor}"
+        return "", ""
+    row = found.iloc[-1]
+    if row.status != "ok":
+        return ("", "") if row.status == "unsupported" else (str(row.status), "")
+    nested = f"{1e3 * row.time_s:.3g} ms" if pd.isna(row.time_over_nested) else f"{row.time_over_nested:.2f}"
+    return nested, "" if pd.isna(row.time_over_floor) else f"{row.time_over_floor:.2f}"
 
 
 def _counts(records: pd.DataFrame) -> str:
