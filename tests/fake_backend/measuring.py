@@ -1,0 +1,119 @@
+"""Adapter of the fake backend. The method's name says what happens when it is called."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import time
+
+from jetbench.errors import Unsupported
+from jetbench.measure.clock import WallClock
+
+VERSIONS = {
+    "well": 1,
+    "other": 7,
+    "hang": 1,
+    "hang_in_gradient": 1,
+    "wrong": 1,
+    "broken": 1,
+    "hungry": 1,
+    "starved_gradient": 1,
+    "segfault": 1,
+    "killed": 1,
+    "exits": 1,
+    "noisy": 1,
+    "unable": 1,
+    "slow": 1,
+}
+
+
+def methods():
+    return {**VERSIONS, "well": int(os.environ.get("FAKE_VERSION", VERSIONS["well"]))}
+
+
+def vectors(method, problem):
+    return 10, None
+
+
+def description(device):
+    return {"threads": 1, "process": "fake"}
+
+
+def open_session(device, threads=None):
+    return Session()
+
+
+class Session:
+    def prepare(self, case):
+        if case.method == "unable":
+            raise Unsupported("This method cannot do anything.")
+        return Subject(case)
+
+    def is_out_of_memory(self, error):
+        return isinstance(error, MemoryError)
+
+    def release(self):
+        pass
+
+
+class Subject:
+    order = 2
+    vectors = 10
+    floor_vectors = 10
+    has_own_floor = True
+    tolerance = 1e-8
+    memory_source = "made up"
+    network_flops = 100
+
+    def __init__(self, case):
+        self.case, self.clock, self.calls = case, WallClock(), 0
+
+    def value(self):
+        self.calls += 1
+        log = os.environ.get("FAKE_LOG")
+        if log:
+            with open(log, "a") as stream:
+                stream.write(f"{os.getpid()} {self.case.method} {self.case.batch} {self.calls}\n")
+        bad_batch = int(os.environ.get("FAKE_BAD_BATCH", self.case.batch))
+        if self.case.batch != bad_batch:
+            return 1.0
+        match self.case.method:
+            case "hang":
+                time.sleep(600)
+            case "slow":
+                time.sleep(0.3)
+            case "broken":
+                raise ValueError("a rule\nis missing")
+            case "hungry":
+                resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))
+                bytearray(2**32)
+            case "segfault":
+                ctypes.string_at(0)
+            case "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "exits":
+                os._exit(3)
+            case "noisy":
+                print('{"event": "record", "record": {}}', flush=True)
+                os.write(1, b"not an event\n")
+        return 1.0
+
+    def gradient(self):
+        if self.case.method == "hang_in_gradient":
+            time.sleep(600)
+        if self.case.method == "starved_gradient":
+            raise MemoryError("no more")
+
+    def floor(self, vectors):
+        return lambda: None
+
+    def relative_error(self, value):
+        return 0.5 if self.case.method == "wrong" else 1e-12
+
+    def flops(self):
+        return 1000
+
+    def peak_memory(self, differentiable):
+        return 2048 if differentiable else 1024
