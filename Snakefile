@@ -25,16 +25,18 @@ localrules:
     figures,
 
 
+# Without outputs, it is never up to date: the summary is printed also where nothing had to be done.
 rule all:
     default_target: True
     input:
-        COLLECTED,
+        records,
         rules.tables.input,
         rules.figures.input,
-
-
-onsuccess:
-    shell("jetbench report summary --records {COLLECTED} --machine {MACHINE}")
+        collected=COLLECTED,
+    params:
+        machine=MACHINE,
+    shell:
+        "jetbench report summary --records {input.collected} --machine {params.machine:q}"
 
 
 onerror:

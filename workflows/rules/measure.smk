@@ -5,7 +5,7 @@ rule measure:
     input:
         method=implementation,
     output:
-        touch(f".jetbench/measured/{MACHINE}/{{study}}/{{curve}}.{{digest}}"),
+        f".jetbench/measured/{MACHINE}/{{study}}/{{curve}}.{{digest}}",
     log:
         f"logs/{MACHINE}/{{study}}/{{curve}}.{{digest}}.log",
     wildcard_constraints:
@@ -23,4 +23,4 @@ rule measure:
         "Measuring {wildcards.study}: {wildcards.curve}"
     shell:
         "jetbench measure --config {params.config:q} --study {wildcards.study} --curve {wildcards.curve:q}"
-        " --out {params.out:q} 2>&1 | tee {log:q}"
+        " --out {params.out:q} 2>&1 | tee {log:q} && touch {output:q}"
