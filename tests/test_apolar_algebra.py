@@ -296,8 +296,8 @@ def test_tables_with_shared_forms_are_the_plain_ones(symbols: tuple[Symbol, ...]
     for key, table in product_tables(system).items():
         dense = np.zeros((table.size, table.left_size, table.right_size))
         for q, a, b, c in table.terms:
-            left = table.left_forms[a - table.left_size] if a >= table.left_size else ((a, 1),)
-            right = table.right_forms[b - table.right_size] if b >= table.right_size else ((b, 1),)
+            left = table.left_forms.terms[a - table.left_size] if a >= table.left_size else ((a, 1),)
+            right = table.right_forms.terms[b - table.right_size] if b >= table.right_size else ((b, 1),)
             for i, x in left:
                 for j, y in right:
                     dense[q, i, j] += c * x * y

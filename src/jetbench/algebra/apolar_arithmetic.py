@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jetbench.algebra.apolar_components import Form, Sums
+from jetbench.algebra.apolar_components import NO_FORMS, Form, Forms, Sums
 from jetbench.algebra.apolar_tables import Table
 from jetbench.algebra.base import Array, add, scale
 
@@ -16,7 +16,7 @@ class Blockwise:
     """
 
     def __init__(self) -> None:
-        self._forms: dict[tuple[int, tuple[Form, ...]], tuple[Array, Array]] = {}
+        self._known: list[tuple[Array, Forms, Array]] = []
 
     def load(self, block: Array | None) -> Array | None:
         return block
@@ -41,11 +41,13 @@ class Blockwise:
             total = add(total, section(left, right))
         return total
 
-    def _sums(self, forms: tuple[Form, ...], x: Array) -> Array:
-        key = (id(x), forms)
-        if key not in self._forms:  # x is kept beside its sums, so that its id stays its own
-            self._forms[key] = (x, Sums(forms, x.shape[0])(x))
-        return self._forms[key][1]
+    def _sums(self, forms: Forms, x: Array) -> Array:
+        for array, of_array, sums in self._known:
+            if array is x and of_array is forms:
+                return sums
+        sums = forms.sums(x)
+        self._known.append((x, forms, sums))
+        return sums
 
 
 class Unrolled:
@@ -92,13 +94,13 @@ class Unrolled:
             result.append(None if total is None else scale(common, total))
         return result
 
-    def _component(self, x: list, forms: tuple[Form, ...], index: int) -> Array | None:
-        return x[index] if index < len(x) else self._sum(x, (), forms[index - len(x)])
+    def _component(self, x: list, forms: Forms, index: int) -> Array | None:
+        return x[index] if index < len(x) else self._sum(x, NO_FORMS, forms.terms[index - len(x)])
 
-    def _sum(self, x: list, forms: tuple[Form, ...], form: Form) -> Array | None:
+    def _sum(self, x: list, forms: Forms, form: Form) -> Array | None:
         if len(form) == 1 and form[0][1] == 1:
             return self._component(x, forms, form[0][0])
-        key = (id(x), forms, form)
+        key = (id(x), form)
         if key not in self._sums:
             total = None
             for b, value in form:

@@ -62,12 +62,12 @@ class Sums:
     """Linear forms of a block's components, (len(forms), *S) from (size, *S).
 
     Args:
-        forms: their terms; indices from `size` on stand for the `shared` forms.
+        forms: their terms; indices from `size` on stand for those of `shared`.
     """
 
-    def __init__(self, forms: Sequence[Form], size: int, shared: Sequence[Form] = ()) -> None:
-        self._shared = Sums(shared, size) if any(b >= size for form in forms for b, _ in form) else None
-        size += len(shared) if self._shared else 0
+    def __init__(self, forms: Sequence[Form], size: int, shared: Forms | None = None) -> None:
+        self._shared = shared.sums if shared and any(b >= size for form in forms for b, _ in form) else None
+        size += len(shared.terms) if self._shared else 0
         length = max((len(form) for form in forms), default=0)
         padded = [list(form) + [(0, 0.0)] * (length - len(form)) for form in forms]
         self._rows = len(forms)
@@ -88,6 +88,22 @@ class Sums:
             return total
         total = total if total.shape[0] > 1 else concatenate([total] * (self._rows * self._length))
         return total.reshape((self._rows, self._length, *total.shape[1:])).sum(1)
+
+
+class Forms:
+    """Sums of a block's components that many products share.
+
+    Attributes:
+        terms: the sums.
+        sums: the same for whole blocks; None where there is none.
+    """
+
+    def __init__(self, terms: Sequence[Form] = (), size: int = 0) -> None:
+        self.terms = tuple(terms)
+        self.sums = Sums(self.terms, size) if self.terms else None
+
+
+NO_FORMS = Forms()
 
 
 class Section:

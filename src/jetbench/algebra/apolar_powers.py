@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jetbench.algebra.apolar_arithmetic import Blockwise, Unrolled
+from jetbench.algebra.apolar_components import NO_FORMS, Forms
 from jetbench.algebra.apolar_tables import Table, block_forms, with_forms
 from jetbench.algebra.base import Array, Blocks
 from jetbench.algebra.inverse_system import InverseSystem
@@ -36,7 +37,8 @@ class Powers:
             k: {pivot for pivot, element in zip(pivots, block, strict=True) if len(element) == 1}
             for k, (pivots, block) in enumerate(zip(system.pivots, system.blocks, strict=True), 1)
         }
-        self._pure = {k: self._pure_tables(system, k) for k in range(3, self.order + 1)}
+        forms = block_forms(system)
+        self._pure = {k: self._pure_tables(system, forms, k) for k in range(3, self.order + 1)}
         counter = _Counter()
         self.compose(counter, [True] * self.order, [[True] * size for size in self._sizes])
         self.products = counter.products
@@ -72,7 +74,7 @@ class Powers:
         """w_1 · (w_1^{m−1}/(m − 1)!)_{m−1} / m in block k, where it can be had from fewer terms; None otherwise."""
         return self._pure.get(k, {}).get(m)
 
-    def _pure_tables(self, system: InverseSystem, k: int) -> dict[int, Table]:
+    def _pure_tables(self, system: InverseSystem, forms: dict[int, Forms], k: int) -> dict[int, Table]:
         """(w_1^m/m!)_q is the part of degree m of q at the point w_1: one product for each of its monomials γ, namely
         w_1 at one variable times (w_1^{m−1}/(m−1)!) at the rest, provided that the rest is a basis element."""
         result: dict[int, Table] = {}
@@ -101,9 +103,8 @@ class Powers:
                 entries: dict[int, list] = {}
                 for q, a, b, c in terms:
                     entries.setdefault(q, []).append((a, b, c))
-                forms = block_forms(system).get(m - 1, ())
                 sizes = system.sizes
-                table = with_forms(sizes[k - 1], entries, sizes[0], sizes[m - 2], (), forms)
+                table = with_forms(sizes[k - 1], entries, sizes[0], sizes[m - 2], NO_FORMS, forms[m - 1])
                 general = self._tables.get((k, 1, m - 1))
                 if general is None or table.products < general.products:
                     result[m] = table

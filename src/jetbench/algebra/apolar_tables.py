@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from jetbench.algebra.apolar_components import Form, Section, Term
+from jetbench.algebra.apolar_components import NO_FORMS, Form, Forms, Section, Term
 from jetbench.algebra.inverse_system import InverseSystem
 
 
@@ -25,8 +25,8 @@ class Table:
     terms: tuple[Term, ...]
     left_size: int
     right_size: int
-    left_forms: tuple[Form, ...] = ()
-    right_forms: tuple[Form, ...] = ()
+    left_forms: Forms = NO_FORMS
+    right_forms: Forms = NO_FORMS
 
     def scaled(self, factor: float) -> Table:
         """The table of factor · z."""
@@ -45,8 +45,8 @@ class Table:
 
     def _sizes(self, is_left: bool, is_right: bool) -> tuple[int, int]:
         return (
-            len(self.left_forms) if is_left else self.left_size,
-            len(self.right_forms) if is_right else self.right_size,
+            len(self.left_forms.terms) if is_left else self.left_size,
+            len(self.right_forms.terms) if is_right else self.right_size,
         )
 
     @cached_property
@@ -83,7 +83,7 @@ def product_tables(system: InverseSystem) -> dict[tuple[int, int, int], Table]:
     """(k, i, j) → the product of blocks i and j in block k, for i + j ≤ k; where there is none, it is zero."""
     forms, sizes = block_forms(system), system.sizes
     return {
-        (k, i, j): with_forms(sizes[k - 1], entries, sizes[i - 1], sizes[j - 1], forms.get(i, ()), forms.get(j, ()))
+        (k, i, j): with_forms(sizes[k - 1], entries, sizes[i - 1], sizes[j - 1], forms[i], forms[j])
         for (k, i, j), entries in coproduct_tables(system).items()
     }
 
@@ -102,15 +102,15 @@ def coproduct_tables(system: InverseSystem) -> dict[tuple[int, int, int], dict[i
     return result
 
 
-def block_forms(system: InverseSystem) -> dict[int, tuple[Form, ...]]:
+def block_forms(system: InverseSystem) -> dict[int, Forms]:
     """Block → the system's shapes of that degree in its components, where they have nothing in lower blocks."""
-    found: dict[int, list[Form]] = defaultdict(list)
+    found: dict[int, list[Form]] = {k: [] for k in range(1, len(system.sizes) + 1)}
     for shape in system.shapes:
         coordinates = system.coordinates(shape)
         blocks = {k for k, _, _ in coordinates}
         if len(blocks) == 1:
             found[blocks.pop()].append(tuple((position, float(c)) for _, position, c in coordinates))
-    return {k: tuple(forms) for k, forms in found.items()}
+    return {k: Forms(terms, system.sizes[k - 1]) for k, terms in found.items()}
 
 
 def with_forms(
@@ -118,8 +118,8 @@ def with_forms(
     entries: dict[int, list[tuple[int, int, float]]],
     left_size: int,
     right_size: int,
-    left_forms: tuple[Form, ...],
-    right_forms: tuple[Form, ...],
+    left_forms: Forms,
+    right_forms: Forms,
 ) -> Table:
     """A table whose terms use the forms wherever that takes fewer of them."""
     terms: list[Term] = []
@@ -127,13 +127,13 @@ def with_forms(
         rows: dict[int, dict[int, float]] = defaultdict(dict)
         for a, b, c in of_q:
             rows[a][b] = rows[a].get(b, 0.0) + c
-        shortened = {a: _shorten(row, right_size, right_forms) for a, row in rows.items()}
+        shortened = {a: _shorten(row, right_size, right_forms.terms) for a, row in rows.items()}
         columns: dict[int, dict[int, float]] = defaultdict(dict)
         for a, row in shortened.items():
             for b, c in row.items():
                 columns[b][a] = c
         for b, column in columns.items():
-            terms.extend((q, a, b, c) for a, c in _shorten(column, left_size, left_forms).items())
+            terms.extend((q, a, b, c) for a, c in _shorten(column, left_size, left_forms.terms).items())
     return Table(size, tuple(terms), left_size, right_size, left_forms, right_forms)
 
 

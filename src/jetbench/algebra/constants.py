@@ -32,6 +32,8 @@ class Constant:
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values
+        self._is_real = values.dtype.kind == "f"
+        self._listed = values.tolist()  # what compilers for torch can record
         self._kept: dict[Any, Array] = {}
 
     def on(self, array: Array) -> Array:
@@ -50,10 +52,9 @@ class Constant:
         return self._kept[key]
 
     def _convert(self, array: Array) -> Array:
-        if np.issubdtype(self.values.dtype, np.floating):
-            return like(self.values, array)
         if type(array).__module__.partition(".")[0] == "torch":
             import torch
 
-            return torch.tensor(self.values.tolist(), dtype=torch.long, device=array.device)
-        return self.values
+            dtype = array.dtype if self._is_real else torch.long
+            return torch.tensor(self._listed, dtype=dtype, device=array.device)
+        return like(self.values, array) if self._is_real else self.values
