@@ -218,6 +218,19 @@ def test_the_overview_goes_without_apolar(tmp_path):
     assert [len(axes.patches) for axes in figure.axes] == [3] * 4
 
 
+def test_a_method_missing_for_one_operator_keeps_its_line_in_the_overview(tmp_path):
+    records = [record("laplacian", 50, m) for m in ("nested", "collapsed")]
+    records += [record("biharmonic", 5, m) for m in ("nested", "collapsed", "apolar")]
+    figure = gallery.make("overview", data_of(records, tmp_path))
+    assert [[bar.get_width() for bar in axes.patches] for axes in figure.axes[::2]] == [[101, 52, 0], [101, 77, 27]]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["101", "52", "not measured"]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        "Nested",
+        "Collapsed Taylor",
+        "Apolar Taylor",
+    ]
+
+
 def test_files_are_the_same_every_time_and_carry_no_date(data, tmp_path):
     first = gallery.write("width", data, tmp_path / "a" / "width")
     second = gallery.write("width", data, tmp_path / "b" / "width")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -80,7 +80,7 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
                     axes.set_title(mode)
                 if row == len(cases) - 1:
                     axes.set_xlabel(AXIS_LABELS[axis])
-            _share_y(group)
+            _share_axes(group, axis, records[records.case == case])
             group[0].set_ylabel(quantity.label)
         _row_title(panels[row, 0], named[case], row)
     _legend(figure, shown, ok, quantities, published_seen)
@@ -151,11 +151,7 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
     _mark_failures(axes, points, shown)
     if ok.empty and not published:
         axes.text(0.5, 0.5, "not measured", color=style.GREY, ha="center", va="center", transform=axes.transAxes)
-        axes.xaxis.set_major_locator(NullLocator())
-        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_gid("not-measured")
-    else:
-        _x_ticks(axes, points, axis, published)
     return published
 
 
@@ -187,14 +183,32 @@ def _mark_failures(axes: Axes, points: pd.DataFrame, shown: list[str]) -> None:
         )
 
 
-def _x_ticks(axes: Axes, points: pd.DataFrame, axis: str, published: bool) -> None:
-    values = sorted(points.x.dropna().unique())
-    if axis in ("batch", "width", "dimension"):
-        low, high = axes.get_xlim()
-        if published or len(values) > 5:
+def _share_axes(group: Sequence[Axes], axis: str, points: pd.DataFrame) -> None:
+    """The same limits for the panels of one quantity, and a handful of plain numbers as ticks."""
+    drawn = [axes for axes in group if axes.get_gid() != "not-measured"] or group
+    left, right = _union(axes.get_xlim() for axes in drawn)
+    low, high = _union(axes.get_ylim() for axes in drawn)
+    for number, axes in enumerate(group):
+        axes.set_xlim(left, right)
+        _x_ticks(axes, sorted(points.x.dropna().unique()), axis)
+        axes.set_ylim(low, high)
+        style.plain_ticks(axes.yaxis, low, high)
+        if number:
+            axes.tick_params(labelleft=False)
+
+
+def _union(limits: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    lows, highs = zip(*limits, strict=True)
+    return min(lows), max(highs)
+
+
+def _x_ticks(axes: Axes, values: list[float], axis: str) -> None:
+    """The measured positions where they are few and fill the axis, else round numbers."""
+    low, high = axes.get_xlim()
+    if axis in LOGARITHMIC:
+        if len(values) > 6 or max(values) < high / 4:
             exponents = np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)
-            step = max(1, int(np.ceil(len(exponents) / 5)))
-            values = [2.0**e for e in exponents[::step]]
+            values = list(2.0 ** exponents[:: max(1, int(np.ceil(len(exponents) / 5)))])
         axes.xaxis.set_major_locator(FixedLocator(values))
         axes.xaxis.set_minor_locator(NullLocator())
     elif axis == "depth" and len(values) <= 8:
@@ -202,27 +216,10 @@ def _x_ticks(axes: Axes, points: pd.DataFrame, axis: str, published: bool) -> No
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _share_y(group: Sequence[Axes]) -> None:
-    """The same limits for the panels of one quantity, and a handful of plain numbers as ticks."""
-    drawn = [axes for axes in group if axes.get_gid() != "not-measured"] or group
-    low = min(axes.get_ylim()[0] for axes in drawn)
-    high = max(axes.get_ylim()[1] for axes in drawn)
-    for number, axes in enumerate(group):
-        axes.set_ylim(low, high)
-        style.plain_ticks(axes.yaxis, low, high)
-        if number:
-            axes.tick_params(labelleft=False)
-
-
 def _legend(
     figure: Figure, shown: list[str], ok: pd.DataFrame, quantities: Sequence[Quantity], published: bool
 ) -> None:
-    present = [series for series in shown if series in set(ok.series)]
-    handles = []
-    for series in present:
-        look = style.look(series, shown)
-        name = labels.series_label(series)
-        handles.append(Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.line, label=name))
+    handles = style.method_handles([series for series in shown if series in set(ok.series)])
     if any(q.predicted for q in quantities):
         handles.append(Line2D([], [], color=style.GREY, linestyle=":", linewidth=0.8, label="predicted from vectors"))
     if published:
@@ -230,7 +227,7 @@ def _legend(
         handles.append(
             Line2D([], [], color=style.GREY, marker="o", linestyle="none", label="published (RTX 6000)", **hollow)
         )
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)), columnspacing=1.5)
+    style.legend(figure, handles)
 
 
 def _small_print(data: Data, records: pd.DataFrame) -> str:

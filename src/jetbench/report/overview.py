@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from jetbench.report import labels, style
@@ -26,62 +25,53 @@ def overview(data: Data) -> Figure:
     if points.empty:
         raise NoData("No measured Laplacian or biharmonic.")
     subjects = labels.ranked(points.operator, SUBJECTS)
-    drawn = style.new(2.35)
-    panels = drawn.subplots(1, 2 * len(subjects), squeeze=False, width_ratios=[1, 1] * len(subjects))[0]
-    for number, operator in enumerate(subjects):
+    shown = labels.ranked(points.series, labels.SERIES)
+    drawn = style.new(0.36 * len(shown) + 0.95)
+    panels = drawn.subplots(1, 2 * len(subjects), squeeze=False)[0]
+    for operator, left, right in zip(subjects, panels[::2], panels[1::2], strict=True):
         own = points[points.operator == operator]
         own = own[own.case == own.groupby("case").series.nunique().idxmax()]
-        best = own.sort_values("time_s").drop_duplicates("series").set_index("series")
-        shown = [series for series in CHAIN if series in best.index]
-        left, right = panels[2 * number], panels[2 * number + 1]
-        counted = [np.nan if pd.isna(best.vectors[s]) else float(best.vectors[s]) for s in shown]
-        _bars(left, shown, counted, "{:.0f}")
-        timed = best.reindex(shown)
-        relative = "nested" in best.index
+        best = own.sort_values("time_s").drop_duplicates("series").set_index("series").reindex(shown)
+        relative = pd.notna(best.time_s.get("nested", np.nan))
         base = best.time_s["nested"] if relative else best.floor_s.min()
-        errors = np.vstack([(timed.time_s - timed.time_low_s) / base, (timed.time_high_s - timed.time_s) / base])
-        _bars(right, shown, list(timed.time_s / base), "{:.2f}", np.nan_to_num(errors).clip(min=0))
+        modes = {"compiled": " c"} if set(own["mode"]) > {"compiled"} else {}
+        timed = [
+            f"{time / base:.2f}{modes.get(mode, '')}" for time, mode in zip(best.time_s, best["mode"], strict=True)
+        ]
+        counted = [f"{count:g}" for count in best.vectors.astype("float64")]
+        _bars(left, shown, best.vectors.astype("float64").to_numpy(), counted)
+        intervals = np.vstack([best.time_s - best.time_low_s, best.time_high_s - best.time_s]) / base
+        _bars(right, shown, (best.time_s / base).to_numpy(), timed, np.nan_to_num(intervals).clip(min=0))
         left.set_xlabel("Vectors per datum")
         right.set_xlabel("Time / nested" if relative else "Time / floor")
-        row = own.iloc[0]
-        left.set_title(
-            f"{labels.operator_label(operator)}, $D$ = {row.dim}, batch {row.batch}", loc="left", fontweight="bold"
-        )
-        right.set_yticklabels([])
-        if number:
-            left.set_yticklabels([])
-    style.footnote(
-        drawn,
-        style.wrapped(
-            f"{data.place} {points.dtype.iloc[0]}, network {points.widths.iloc[0]}; better of eager and compiled."
-        ),
-    )
+        title = f"{labels.operator_label(operator)}, $D$ = {own.dim.iloc[0]}, batch {own.batch.iloc[0]}"
+        left.set_title(title, loc="left", fontweight="bold")
+    for axes in panels[1:]:
+        axes.set_yticklabels([])
+    about = f"{points.dtype.iloc[0]}, network {points.widths.iloc[0]}; the better of eager and compiled (c)."
+    style.footnote(drawn, style.wrapped(f"{data.place} {about}"))
     return drawn
 
 
-def _bars(axes: Axes, shown: list[str], values: list[float], form: str, errors: np.ndarray | None = None) -> None:
-    positions = np.arange(len(shown))
-    colours = [style.look(s).colour for s in shown]
-    axes.barh(positions, np.nan_to_num(values), color=colours, height=0.62, xerr=errors, error_kw={"elinewidth": 0.8})
-    axes.set_yticks(positions, [labels.series_label(s) for s in shown])
+def _bars(
+    axes: Axes, shown: list[str], values: np.ndarray, texts: list[str], intervals: np.ndarray | None = None
+) -> None:
+    """A bar a method with its value written beside it."""
+    positions, known = np.arange(len(shown)), np.isfinite(values)
+    lengths, colours = np.where(known, values, 0), [style.look(series, shown).colour for series in shown]
+    axes.barh(positions, lengths, color=colours, height=0.62, xerr=intervals, error_kw={"elinewidth": 0.8})
+    axes.set_yticks(positions, [labels.series_label(series) for series in shown])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    highest = np.nanmax(values) if np.isfinite(values).any() else 1
-    axes.set_xlim(0, 1.28 * highest)
-    for place, value in enumerate(values):
-        known = np.isfinite(value)
-        over = errors[1][place] if errors is not None else 0
-        text = form.format(value) if known else "not counted"
-        axes.text(
-            (value + over if known else 0) + 0.03 * highest,
-            place,
-            text,
-            va="center",
-            fontsize=7.5,
-            color="0.15" if known else style.GREY,
-        )
+    longest = lengths.max() or 1.0
+    axes.set_xlim(0, 1.32 * longest)
+    ends = lengths + (0 if intervals is None else intervals[1])
+    for place, (end, text) in enumerate(zip(ends, texts, strict=True)):
+        told = text if known[place] else "not measured"
+        colour = "0.15" if known[place] else style.GREY
+        axes.text(end + 0.03 * longest, place, told, va="center", fontsize=7.5, color=colour)
 
 
 @figure("operators", "every operator and method: vectors, time over the floor and over nested")
@@ -94,10 +84,10 @@ def operators(data: Data) -> Figure:
     cases = list(dict.fromkeys(points.case))
     shown = labels.ranked(points.series, labels.SERIES)
     modes = labels.ranked(points["mode"], labels.MODES)
-    drawn = style.new(0.24 * len(cases) * len(modes) + 1.35)
-    panels = drawn.subplots(1, 3, sharey=True)
-    lines = [(case, mode) for case in cases for mode in modes]
+    lines = list(dict.fromkeys(zip(points.case, points["mode"], strict=True)))
     place = {line: i for i, line in enumerate(lines)}
+    drawn = style.new(0.24 * len(lines) + 1.35)
+    panels = drawn.subplots(1, 3, sharey=True)
     about = [
         ("vectors", "Vectors per datum"),
         ("time_over_floor", "Time / floor"),
@@ -115,10 +105,9 @@ def operators(data: Data) -> Figure:
                 )
             kind = {"color": look.colour, "marker": look.marker, "linestyle": "none", "elinewidth": 0.8}
             axes.errorbar(values, heights, xerr=bars, gid=f"measured-{series}", **kind)
-        for number in range(0, len(cases), 2):
-            axes.axhspan(
-                number * len(modes) - 0.5, (number + 1) * len(modes) - 0.5, color="0.96", zorder=0, linewidth=0
-            )
+        for case in cases[::2]:
+            own = [place[line] for line in lines if line[0] == case]
+            axes.axhspan(min(own) - 0.5, max(own) + 0.5, color="0.96", zorder=0, linewidth=0)
         axes.set_xscale("log")
         axes.set_xlabel(label)
         axes.grid(visible=False, axis="y")
@@ -128,13 +117,7 @@ def operators(data: Data) -> Figure:
     names = [f"{named[case]}, {mode}" if len(modes) > 1 else named[case] for case, mode in lines]
     panels[0].set_yticks(range(len(lines)), names)
     panels[0].set_ylim(len(lines) - 0.4, -0.6)
-    handles = [
-        Line2D(
-            [], [], color=style.look(s, shown).colour, marker=style.look(s, shown).marker, linestyle="none", label=name
-        )
-        for s, name in ((s, labels.series_label(s)) for s in shown)
-    ]
-    drawn.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
+    style.legend(drawn, style.method_handles(shown, lines=False))
     style.footnote(
         drawn, style.wrapped(f"{data.place} Largest measured size of each case. Medians with 95% intervals.")
     )

@@ -45,16 +45,8 @@ def draw(data: Data) -> Figure:
             axes.set_title(f"{METRICS[metric].label}, {mode}")
             axes.set_xlabel("Published ratio to nested" if row == len(modes) - 1 else "")
             axes.set_ylabel("Measured ratio to nested" if column == 0 else "")
-    handles = [
-        Line2D(
-            [], [], color=style.look(s, shown).colour, marker=style.look(s, shown).marker, linestyle="none", label=name
-        )
-        for s, name in ((s, labels.series_label(s)) for s in shown)
-    ]
-    handles.append(Line2D([], [], color="0.6", linewidth=0.8, label="equal"))
-    drawn.legend(
-        handles=handles, loc="outside upper center", ncols=min(5, len(handles)), columnspacing=1.2, handlelength=1.5
-    )
+    handles = style.method_handles(shown, lines=False)
+    style.legend(drawn, [*handles, Line2D([], [], color="0.6", linewidth=0.8, label="equal")])
     told = "; ".join(f"{letter} {name}" for name, letter in letters.items())
     style.footnote(drawn, style.wrapped(f"{told}. {data.place} 95% intervals of the fits; published: RTX 6000."))
     return drawn

@@ -18,6 +18,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jetbench.report import labels
@@ -104,6 +105,22 @@ def settings() -> Iterator[None]:
 def new(height: float, width: float = WIDTH) -> Figure:
     """An empty figure of that size in inches, with room for every label."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def legend(figure: Figure, handles: list[Line2D]) -> None:
+    """One legend for all panels above them, in as few and as even rows as fit the width."""
+    inches = sum(0.6 + 0.062 * len(str(handle.get_label())) for handle in handles)
+    rows = 1 if inches < WIDTH else math.ceil(len(handles) / 4)
+    figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / rows), columnspacing=1.3)
+
+
+def method_handles(shown: Sequence[str], *, lines: bool = True) -> list[Line2D]:
+    """Legend entries of methods in the order given, with their line or only their marker."""
+    looks = [(look(series, shown), labels.series_label(series)) for series in shown]
+    return [
+        Line2D([], [], color=each.colour, marker=each.marker, linestyle=each.line if lines else "none", label=name)
+        for each, name in looks
+    ]
 
 
 def footnote(figure: Figure, text: str) -> None:

@@ -33,7 +33,13 @@ def summary(data: Data, folders: Iterable[tuple[str, Path]] = ()) -> RenderableT
 def _comparison(data: Data, points: pd.DataFrame) -> RichTable:
     """A block a case, a line a method; narrow enough for 80 columns."""
     modes = labels.ranked(points["mode"], labels.MODES)
-    table = RichTable(box=SIMPLE_HEAD, title=f"Time of one evaluation. {data.place}", title_justify="left")
+    table = RichTable(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        title=f"Time of one evaluation. {data.place}",
+        title_justify="left",
+    )
     table.add_column("Case and method")
     table.add_column("Vectors", justify="right", no_wrap=True)
     for mode in modes:
