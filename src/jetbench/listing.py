@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from jetbench import estimators, networks, operators
@@ -31,7 +32,8 @@ def tables(config: Path | None = None) -> dict[str, Callable[[], Table]]:
 def _operators() -> Table:
     made = _table("Operators", "operator", "arguments", "what it is")
     for name, function in operators.REGISTRY.items():
-        made.add_row(name, ", ".join(map(str, inspect.signature(function).parameters.values())), summary(function))
+        arguments = (f"{p.name}={p.default}" for p in inspect.signature(function).parameters.values())
+        made.add_row(name, escape(", ".join(arguments)), summary(function))
     return made
 
 
@@ -74,13 +76,17 @@ def _support() -> Table:
     from jetbench.torch import METHODS
 
     made = _table(
-        "What supports what in torch: vectors per datum, - where unsupported", "operator", "estimator", *METHODS
+        "What supports what in torch: vectors per datum; - or no row where unsupported",
+        "operator",
+        "estimator",
+        *METHODS,
     )
     for operator in _examples():
         for kind in estimators.KINDS:
             estimator = estimators.exact() if kind == "exact" else estimators.Estimator(kind, 2)
             cells = [_vectors(method, Problem(operator, estimator)) for method in METHODS.values()]
-            made.add_row(f"{operator.name} D={operator.dim}", kind + ("" if kind == "exact" else " S=2"), *cells)
+            if set(cells) != {"-"}:
+                made.add_row(f"{operator.name} D={operator.dim}", kind + ("" if kind == "exact" else " S=2"), *cells)
     return made
 
 
@@ -103,8 +109,8 @@ def _examples() -> Iterator[Operator]:
 
 
 def summary(thing: object) -> str:
-    """The first sentence or line of a docstring."""
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
+    """The first line of a docstring, as rich prints it."""
+    return escape((inspect.getdoc(thing) or "").partition("\n")[0])
 
 
 def _table(title: str, *columns: str) -> Table:

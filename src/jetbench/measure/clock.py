@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 SHORTEST_SAMPLE_S = 1e-3
 CONFIDENCE = 0.95
+SAMPLES_FOR_INTERVAL = 6
 
 
 class Clock(Protocol):
@@ -125,7 +126,8 @@ def sample(
     """Time all candidates alternately until the first one's median is settled or the budget is spent.
 
     Each round takes one sample of each, in an order that alternates from round to round. Calls much shorter than a
-    millisecond are repeated within a sample. One round is always taken, however small the budget.
+    millisecond are repeated within a sample. For the first `samples_min` rounds twice the budget may be spent; one
+    round is always taken.
 
     Args:
         warm: seconds that a call of a candidate is known to take; such a one is not called once more to warm up.
@@ -150,7 +152,8 @@ def sample(
         settled = is_settled(leading, interval)
         if len(leading) >= samples_max or (settled and len(leading) >= samples_min):
             break
-        if now - start + longest_round > budget_s:
+        allowed = budget_s if len(leading) >= samples_min else 2 * budget_s
+        if now - start + longest_round > allowed:
             break
     return Samples(seconds, settled, time.perf_counter() - start)
 

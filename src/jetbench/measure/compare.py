@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from jetbench import estimators, networks
 from jetbench.errors import ConfigError
 from jetbench.measure import lock
 from jetbench.measure.case import DTYPES, MODES, Case, Point, facts
-from jetbench.measure.progress import Progress, duration, size
+from jetbench.measure.progress import Progress, duration, interval, size
 from jetbench.measure.supervisor import Setup, Supervisor, interruptible
 from jetbench.measure.sweep import check_methods
 from jetbench.problem import SCHEMES
@@ -95,6 +96,8 @@ def table(records: Sequence[Record]) -> Table:
         caption=_caption(records),
         title_justify="left",
         caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for name in ("method", "mode", "status"):
         made.add_column(name, no_wrap=True)
@@ -102,8 +105,8 @@ def table(records: Sequence[Record]) -> Table:
         "vectors",
         "time",
         "95% interval",
-        "over floor",
-        "over nested",
+        "/ floor",
+        "/ nested",
         "gradient",
         "memory diff.",
         "non-diff.",
@@ -117,14 +120,13 @@ def table(records: Sequence[Record]) -> Table:
 
 
 def notes(records: Sequence[Record]) -> list[str]:
-    """A line for each record that is not ok, and for each warning."""
-    lines = []
+    """A line for each reason why a record is not ok and for each warning, with all records that it concerns."""
+    concerned: dict[str, list[str]] = {}
     for record in records:
-        who = f"{_series(record)}, {record['mode']}"
-        if record["status"] != "ok":
-            lines.append(f"{who}: {record['status']}. {record['reason']}")
-        lines += [f"{who}: {warning}" for warning in record["warnings"]]
-    return lines
+        sentences = [] if record["status"] == "ok" else [f"{record['status']}. {record['reason']}"]
+        for sentence in [*sentences, *record["warnings"]]:
+            concerned.setdefault(sentence, []).append(f"{_series(record)} {record['mode']}")
+    return [f"{', '.join(who)}: {sentence}" for sentence, who in concerned.items()]
 
 
 def _row(record: Record, nested: Record | None) -> list[str]:
@@ -136,7 +138,7 @@ def _row(record: Record, nested: Record | None) -> list[str]:
         record["status"],
         "-" if record["vectors"] is None else str(record["vectors"]),
         duration(record["time_s"]),
-        "-" if low is None else f"{duration(low)} … {duration(high)}",
+        "-" if low is None else interval(low, high),
         _ratio(record["time_over_floor"]),
         _ratio(record["time_s"] / nested["time_s"] if nested and record["time_s"] else None),
         duration(record["gradient_time_s"]),

@@ -114,13 +114,14 @@ def _stages(session: Session, point: Point, budget: Mapping[str, Any], stage: St
 
     stage("time", record)
     share = 1 - GRADIENT_SHARE if budget["gradient"] else 1.0
-    warm = {"method": record["first_call_s"]} if point.case.mode == "eager" else {}
+    eager = point.case.mode == "eager"
+    warm = {"method": record["first_call_s"]} if eager else {}
     _time(subject, point, budget, share * budget["point_s"], warm, record)
     record.update(status="ok", reason=None)
 
     if budget["gradient"]:
         stage("gradient", record)
-        _extra("gradient", session, record, lambda: _time_gradient(subject, budget, record))
+        _extra("gradient", session, record, lambda: _time_gradient(subject, budget, eager, record))
     if budget["memory"]:
         memory = record["peak_memory_bytes"]
         memory["source"] = subject.memory_source
@@ -166,12 +167,7 @@ def _time(
         stable=samples.settled,
     )
     if not samples.settled:
-        low, high = record["time_interval_s"]
-        half = (high - low) / 2 / record["time_s"] if record["time_s"] else 1
-        record["warnings"].append(
-            f"Unstable: after {len(times)} samples in {samples.spent_s:.3g} s the median is known to ± {half:.1%}, not "
-            f"± {budget['interval']:.1%}. Close other programs, or raise budget.point_s."
-        )
+        record["warnings"].append(_unstable(times, samples.spent_s, budget["interval"]))
     if watch is not None:
         record["device_state"] = {"before": before, "after": watch.state(), "throttled_rounds": watch.throttled_rounds}
         if watch.throttled_rounds:
@@ -179,6 +175,15 @@ def _time(
                 f"The GPU was throttled in {len(watch.throttled_rounds)} of {watch.rounds} rounds (device_state)."
             )
     _relate_to_floor(subject, samples.seconds, record)
+
+
+def _unstable(times: list[float], spent_s: float, interval: float) -> str:
+    """How well the median is known, and what to do about it."""
+    known = f"the median is not known to ± {interval:.1%}"
+    if len(times) >= clock.SAMPLES_FOR_INTERVAL:
+        low, high = clock.interval_of_median(times)
+        known = f"the median is known to ± {(high - low) / 2 / median(times):.1%}, not ± {interval:.1%}"
+    return f"Unstable: after {len(times)} samples in {spent_s:.2g} s {known}. Close other programs, or raise the budget."
 
 
 def _relate_to_floor(subject: Subject, seconds: Mapping[str, list[float]], record: Record) -> None:
@@ -197,8 +202,8 @@ def _relate_to_floor(subject: Subject, seconds: Mapping[str, list[float]], recor
         record.update(own_floor_s=median(own), time_over_own_floor=median(clock.ratios(seconds["method"], own)))
 
 
-def _time_gradient(subject: Subject, budget: Mapping[str, Any], record: Record) -> None:
-    subject.gradient()
+def _time_gradient(subject: Subject, budget: Mapping[str, Any], eager: bool, record: Record) -> None:
+    first_s = subject.clock.time(subject.gradient)
     samples = clock.sample(
         {"gradient": subject.gradient},
         subject.clock,
@@ -206,6 +211,7 @@ def _time_gradient(subject: Subject, budget: Mapping[str, Any], record: Record) 
         budget["samples_min"],
         budget["samples_max"],
         budget["interval"],
+        {"gradient": first_s} if eager else {},
     )
     times = samples.seconds["gradient"]
     record.update(
@@ -236,7 +242,7 @@ def _load_warning(record: Record) -> None:
         return
     cores = os.cpu_count() or 1
     if running >= cores:
-        record["warnings"].append(f"{running} other threads were running on {cores} cores when the point began.")
+        record["warnings"].append("Other programs kept all cores busy when the measurement began.")
 
 
 def _reason(error: BaseException) -> str:

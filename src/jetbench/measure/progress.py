@@ -12,6 +12,12 @@ from rich.console import Console
 from jetbench.measure.case import Curve, Point
 
 
+def paper() -> Console:
+    """The standard output for tables; wide enough for them where it is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
 class Progress:
     """Tells what is being measured. A context manager.
 
@@ -82,6 +88,13 @@ def duration(seconds: float | None) -> str:
         if seconds * factor >= 1 or unit == "µs":
             return f"{seconds * factor:.3g} {unit}"
     raise AssertionError("the loop returns")
+
+
+def interval(low: float, high: float) -> str:
+    """Two times with one unit, that of the larger."""
+    unit = duration(high).rpartition(" ")[2]
+    factor = {"s": 1.0, "ms": 1e3, "µs": 1e6}[unit]
+    return f"{low * factor:.3g}–{high * factor:.3g} {unit}"
 
 
 def size(count: float | None) -> str:

@@ -13,13 +13,14 @@ from functools import cached_property, partial
 from typing import Any
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the memory profiler's own messages are not the user's concern
+os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")  # a first call compiles, whatever was compiled before
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from jetbench import operators
 from jetbench.errors import JetbenchError
@@ -148,7 +149,7 @@ class Subject:
         scheme = case.directions or "polarization"
         self.built = linear_operator(self.net, self.operator, case.method, self.estimator, scheme)
         self.x = _inputs(case.batch, case.dim).to(self.dtype).to(self.device)
-        self.draws = self.built.draw(self.x, SEED)
+        self.draws = self.built.draw(self.x, None if self.estimator.is_exact else SEED)
         self.vectors = self.built.vectors
         self.order = self.operator.order
         self.has_own_floor = not case.method.startswith("nested")
@@ -159,6 +160,7 @@ class Subject:
         if case.mode == "compiled":
             torch._dynamo.reset()
             self.evaluate = torch.compile(self.built.evaluate, dynamic=False)
+        self._is_differentiated = False
         self.clock: Clock = WallClock()
         self.memory_source = "torch.profiler allocation events"
         if case.device == "cuda":
@@ -171,6 +173,7 @@ class Subject:
 
     def gradient(self) -> tuple[Tensor | None, ...]:
         loss = sum(output.square().mean() for output in _outputs(self.evaluate(self.x, self.draws)).values())
+        self._is_differentiated = True
         parameters = [p for p in self.net.parameters() if p.requires_grad]
         return torch.autograd.grad(loss, parameters, allow_unused=True)
 
@@ -222,16 +225,15 @@ class Subject:
 
     def flops(self) -> int:
         """Counted in one eager evaluation, so that compiled and eager mode report the same."""
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            self.built.evaluate(self.x, self.draws)
-        return int(counter.get_total_flops())
+        with torch.no_grad():
+            return counted_flops(lambda: self.built.evaluate(self.x, self.draws))
 
     def peak_memory(self, differentiable: bool) -> int:
         def call() -> Any:
             with torch.set_grad_enabled(differentiable):
                 return self.evaluate(self.x, self.draws)
 
-        if differentiable or self.case.mode == "compiled":
+        if differentiable and not self._is_differentiated:
             call()
         return _cuda_peak(call) if self.device.type == "cuda" else cpu_peak(call)
 
@@ -265,6 +267,34 @@ def _cuda_peak(call: Callable[[], Any]) -> int:
     highest = torch.cuda.max_memory_allocated()
     del result
     return highest - before
+
+
+class _Flops(TorchDispatchMode):
+    """Adds up operations by torch's own formulas, also under `torch.func` transforms and in backward passes.
+
+    `FlopCounterMode` uses the same formulas, but its hooks for modules do not work within a nested `autograd.grad`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: tuple, args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += int(formula(*args, **kwargs, out_val=result))
+        return result
+
+
+def counted_flops(call: Callable[[], Any]) -> int:
+    """Floating-point operations of the matrix products and convolutions in a call."""
+    with _Flops() as counter:
+        call()
+    return counter.total
 
 
 class _Products(TorchDispatchMode):
