@@ -54,6 +54,14 @@ class Algebra(ABC):
             blocks: the blocks of u.
         """
 
+    def compose_whole(self, value: Array, derivatives: Sequence[Array | None], blocks: Blocks) -> Array | None:
+        """φ(u) and all the blocks of `compose` in one array (1 + Σ sizes, *S), as the next linear layer wants them;
+        None where a block vanishes or does not have the shape of the value."""
+        composed = self.compose(derivatives, blocks)
+        if any(block is None or block.shape[1:] != value.shape for block in composed):
+            return None
+        return concatenate([value[None], *composed])
+
     @abstractmethod
     def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:
         """The blocks of a bilinear product of two jets, without its primal (Leibniz).
@@ -74,6 +82,11 @@ def add(left: Array | None, right: Array | None) -> Array | None:
     if left is None:
         return right
     return left if right is None else left + right
+
+
+def take(array: Array, start: int, stop: int) -> Array:
+    """array[start:stop], or the array itself where that is all of it: a slice would cost in the backward pass."""
+    return array if start == 0 and stop >= len(array) else array[start:stop]
 
 
 def scale(factor: float, array: Array) -> Array:

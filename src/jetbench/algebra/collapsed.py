@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import comb
 
-from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, stack
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, stack, take
 from jetbench.algebra.directional import Monomials, contract, plan
 from jetbench.problem import Problem
 
@@ -43,7 +43,9 @@ class Collapsed(Algebra):
         first_order = self._plan.rows[propagated:]
         if first_order:
             directions = self._plan.seeds(draws)[propagated:]
-            tops = [contract(self._weights(name, propagated, len(self._plan.rows)), directions) for name in self._summed]
+            tops = [
+                contract(self._weights(name, propagated, len(self._plan.rows)), directions) for name in self._summed
+            ]
             known = next(top for top in tops if top is not None)
             result[-1] = stack([0 * known if top is None else top for top in tops])
         return result
@@ -90,7 +92,7 @@ class Collapsed(Algebra):
             for j in range(1, k):
                 left, right = a_blocks[j - 1], b_blocks[k - j - 1]
                 if left is not None and right is not None:
-                    total = add(total, scale(comb(k, j), product(left[start:stop], right[start:stop])))
+                    total = add(total, scale(comb(k, j), product(take(left, start, stop), take(right, start, stop))))
             return total
 
         result: Blocks = []

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jetbench.algebra.base import Array, scale
+from jetbench.algebra.base import Array, concatenate, like, scale, take
 from jetbench.directions import decompose, randomize
 from jetbench.problem import Problem
 
@@ -67,8 +67,6 @@ class Plan:
             return fixed
         if len(draws) != len(self.groups):
             raise ValueError(f"The estimator draws {len(self.groups)} arrays of directions; got {len(draws)}.")
-        from jetbench.algebra.base import concatenate, like
-
         arrays = list(draws)
         if len(fixed):
             constant = like(fixed, draws[0])
@@ -141,15 +139,13 @@ def contract(weights: Sequence[float], array: Array) -> Array:
         else:
             runs.append((weight, index, index + 1))
     if len(runs) > 3:
-        from jetbench.algebra.base import like
-
         column = like(np.asarray(weights), array).reshape((-1, *(1,) * (array.ndim - 1)))
         return (column * array).sum(0)
     total = None
     for weight, start, stop in runs:
         if weight == 0:
             continue
-        term = array[start] if stop == start + 1 else array[start:stop].sum(0)
+        term = array[start] if stop == start + 1 else take(array, start, stop).sum(0)
         if total is None:
             total = scale(weight, term)
         else:
@@ -187,7 +183,7 @@ class Monomials:
     """
 
     def __init__(self, blocks: Sequence[Array | None], start: int, stop: int) -> None:
-        self._blocks, self._range = blocks, slice(start, stop)
+        self._blocks, self._start, self._stop = blocks, start, stop
         self._known: dict[tuple[int, ...], Array | None] = {}
 
     def __call__(self, parts: tuple[int, ...]) -> Array | None:
@@ -195,13 +191,13 @@ class Monomials:
         if parts not in self._known:
             if len(parts) == 1:
                 block = self._blocks[parts[0] - 1]
-                value = None if block is None else block[self._range]
+                value = None if block is None else take(block, self._start, self._stop)
             elif len(parts) % 2 == 0 and parts[: len(parts) // 2] == parts[len(parts) // 2 :]:
                 root = self(parts[: len(parts) // 2])
                 value = None if root is None else root * root
             else:
                 left, right = self(parts[:-1]), self(parts[-1:])
-                value = None if left is None or right is None else left[: len(right)] * right[: len(left)]
+                value = None if left is None or right is None else take(left, 0, len(right)) * take(right, 0, len(left))
             self._known[parts] = value
         return self._known[parts]
 
@@ -211,7 +207,7 @@ class Monomials:
         for multiplicity, term in partitions(order).get(parts, ()):
             value = self(term)
             if value is not None:
-                value = value[:count]
+                value = take(value, 0, count)
                 value = scale(multiplicity, value)
                 total = value if total is None else total + value
         return total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import comb
 
-from jetbench.algebra.base import Algebra, Array, Blocks, add, scale
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, take
 from jetbench.algebra.directional import Monomials, contract, plan
 from jetbench.problem import Problem
 
@@ -48,7 +48,7 @@ class Taylor(Algebra):
             for j in range(1, k):
                 left, right = a_blocks[j - 1], b_blocks[k - j - 1]
                 if left is not None and right is not None:
-                    total = add(total, scale(comb(k, j), product(left[:size], right[:size])))
+                    total = add(total, scale(comb(k, j), product(take(left, 0, size), take(right, 0, size))))
             if a_blocks[k - 1] is not None:
                 total = add(total, product(a_blocks[k - 1], b[None]))
             result.append(total)

@@ -5,12 +5,14 @@ Rules for single operations lie in `rules/`; they are made of `linear`, `multipl
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from jetbench.algebra.base import Algebra, Blocks
+from jetbench.torch.composition import Composition, Recipe, Recomputed, Tower, is_plain
 
 
 class Jet:
@@ -26,6 +28,9 @@ class Jet:
         blocks: as above, or None where `rest` is given.
         rest: with `present`, the indices of the blocks in it.
         whole: likewise; its first entry is the primal.
+
+    Attributes:
+        recipe: how to compute `whole` again, if the backward pass need not keep it.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Jet:
         if blocks is not None:
             present = tuple(k for k, block in enumerate(blocks) if block is not None)
         self.present = present
+        self.recipe: Recipe | None = None
 
     @classmethod
     def from_whole(cls, algebra: Algebra, whole: Tensor, present: tuple[int, ...]) -> Jet:
@@ -110,7 +116,8 @@ def linear(fn: Callable[[Tensor], Tensor], jet: Jet, lifted: Callable[[Tensor], 
     """
     lifted = lifted or torch.vmap(fn)
     if jet.whole is not None:
-        return Jet.from_whole(jet.algebra, lifted(jet.whole), jet.present)
+        with contextlib.nullcontext() if jet.recipe is None else jet.recipe.instead_of(jet.whole):
+            return Jet.from_whole(jet.algebra, lifted(jet.whole), jet.present)
     if not jet.present:
         return Jet(jet.algebra, fn(jet.primal))
     return Jet(jet.algebra, fn(jet.primal), rest=lifted(jet.rest), present=jet.present)
@@ -211,23 +218,30 @@ def times(a: Value, b: Value) -> Value:
     return multiply(torch.mul, a, b)
 
 
-def elementwise(tower: Callable[[Tensor, int], list[Tensor | None]], jet: Jet) -> Jet:
+def elementwise(tower: Tower, jet: Jet, constants: Sequence[Value] = ()) -> Jet:
     """φ applied entry by entry.
 
     Args:
         tower: (u, K) → [φ(u), φ'(u), …, φ^(K)(u)], with None for derivatives that vanish identically.
+        constants: the tensors that `tower` refers to, if any, so that gradients flow to them too.
     """
-    order = jet.algebra.order if jet.present else 0
-    value, *derivatives = tower(jet.primal, order)
     if not jet.present:
-        return Jet(jet.algebra, value)
-    return compose(jet, value, derivatives)
-
-
-def compose(jet: Jet, value: Tensor, derivatives: Sequence[Tensor | None]) -> Jet:
-    """The jet of φ(u) from that of u, from the value φ(u) and the derivatives of φ at u."""
-    blocks = jet.algebra.compose(derivatives, jet.blocks)
-    result = Jet(jet.algebra, value, blocks)
-    if len(result.present) == len(blocks) and all(b.shape[1:] == value.shape for b in blocks):
-        return Jet.from_whole(jet.algebra, torch.cat([value[None], *blocks]), result.present)
-    return result
+        return Jet(jet.algebra, tower(jet.primal, 0)[0])
+    algebra, u, blocks = jet.algebra, jet.primal, jet.blocks
+    given = [block for block in blocks if block is not None]
+    if not constants and u.numel() and u.ndim and is_plain(u, *given):
+        composition = Composition(algebra, tower, jet.present)
+        with torch.no_grad():
+            whole = composition.in_pieces(u, given)
+        if whole is not None:
+            result_blocks = tuple(range(algebra.order))
+            if not torch.is_grad_enabled() or not any(t.requires_grad for t in (u, *given)):
+                return Jet.from_whole(algebra, whole, result_blocks)
+            result = Jet.from_whole(algebra, Recomputed.apply(composition, whole, u, *given), result_blocks)
+            result.recipe = Recipe(composition, u, given)
+            return result
+    value, *derivatives = tower(u, algebra.order)
+    whole = algebra.compose_whole(value, derivatives, blocks)
+    if whole is not None:
+        return Jet.from_whole(algebra, whole, tuple(range(algebra.order)))
+    return Jet(algebra, value, algebra.compose(derivatives, blocks))

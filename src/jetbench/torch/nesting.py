@@ -14,6 +14,7 @@ from jetbench.problem import Problem
 from jetbench.symbol import Symbol
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
+from jetbench.torch.layer_norm import with_primitive_layer_norm
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Nesting(ABC):
     """
 
     def __init__(self, net: Function, problem: Problem) -> None:
-        self.net, self.problem = net, problem
+        self.net, self.problem = with_primitive_layer_norm(net), problem
         symbols: Mapping[str, Symbol] = problem.operator.symbols
         self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
         if not problem.estimator.is_exact:

@@ -92,7 +92,7 @@ def pow_tensor(base: Value | Number, exponent: Value) -> Jet:
         if exponent.ndim > base.ndim or torch.broadcast_shapes(exponent.shape, base.shape) != base.shape:
             shape = torch.broadcast_shapes(exponent.shape, base.shape)
             base = add(base, torch.zeros(shape, dtype=base.dtype, device=base.primal.device))
-        return elementwise(tower, base)
+        return elementwise(tower, base, constants=[exponent])
     logarithm: Value
     if isinstance(base, Jet):
         logarithm = elementwise(lambda u, order: [torch.log(u), *(real_power(u, order - 1, -1) if order else [])], base)
