@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, fx, nn
 from torch._decomp import core_aten_decompositions, decomposition_table
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
-from torch.func import functionalize
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import _disable_current_modes
 
 from jetbench.errors import JetbenchError, MissingRule, Unsupported
 from jetbench.torch.rules import RULES
 
-# Functions of these files' modules are PyTorch's own and do not change between calls.
 _SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _DEPTH = 6
 
@@ -170,7 +169,7 @@ def _contents(net: object) -> tuple[list[nn.Module], list[object]]:
         seen.add(id(value))
         if isinstance(value, nn.Module):
             modules.append(value)
-        elif isinstance(value, Tensor) or isinstance(value, _SIMPLE):
+        elif isinstance(value, (Tensor, *_SIMPLE)):
             things.append(value)
         elif isinstance(value, functools.partial):
             for part in (value.func, *value.args, *value.keywords.values()):

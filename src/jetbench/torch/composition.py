@@ -1,9 +1,10 @@
 """φ of a jet, entry by entry, computed in pieces that stay in the cache and saved sparingly for the backward pass.
 
 There are three ways to the same numbers. While something traces or transforms the computation (torch.compile,
-torch.func), plain differentiable operations are used, which the tracer sees and fuses; that is `jet.elementwise`. Here
-are the other two. Without gradients, one piece after the other is written into one buffer. With gradients likewise, and
-the backward pass starts again from the jet of u, so that neither derivatives of φ nor products of coefficients are kept.
+torch.func), plain differentiable operations are used, which the tracer sees and fuses; that is in `jet.elementwise`.
+Here are the other two. Without gradients, one piece after the other is written into one buffer. With gradients
+likewise, and the backward pass starts again from the jet of u, so that neither derivatives of φ nor products of
+coefficients are kept.
 """
 
 from __future__ import annotations

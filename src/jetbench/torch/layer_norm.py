@@ -1,8 +1,9 @@
 """Layer normalization whose derivatives are right to any order.
 
-PyTorch's native kernel has a wrong third derivative: in torch 2.13 the parameter gradient of a Laplacian, taken by nested
-AD through `nn.LayerNorm`, differs from finite differences and from the same formula written in primitive operations. The
-nested methods and the reference therefore run networks with the primitive formula. Jets have their own rule.
+PyTorch's native kernel has a wrong third derivative: in torch 2.13 the parameter gradient of a Laplacian, taken by
+nested AD through `nn.LayerNorm`, differs from finite differences and from the same formula written in primitive
+operations. The nested methods and the reference therefore run networks with the primitive formula. Jets have a rule of
+their own.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def layer_norm(
 
 
 class _Primitive(TorchFunctionMode):
-    def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):  # noqa: ANN204
+    def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
         if function is functional.layer_norm:
             return layer_norm(*args, **(kwargs or {}))
         return function(*args, **(kwargs or {}))

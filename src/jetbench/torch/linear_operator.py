@@ -74,9 +74,10 @@ class LinearOperator:
             raise TypeError(f"x must be a torch.Tensor; got {type(x).__name__}.")
         if not x.dtype.is_floating_point:
             raise TypeError(f"x must be of a real floating-point type; got {x.dtype}.")
-        if x.ndim == 0 or x.shape[-1] != self.problem.operator.dim:
+        operator = self.problem.operator
+        if x.ndim == 0 or x.shape[-1] != operator.dim:
             raise ValueError(
-                f"The last axis of x holds the {self.problem.operator.dim} coordinates of {self.problem.operator.name}; "
+                f"The last axis of x holds the {operator.dim} coordinates of {operator.name}; "
                 f"got x of shape {tuple(x.shape)}."
             )
 

@@ -6,6 +6,8 @@ the shape of u: no direction takes part here.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import zip_longest
 from math import comb
 
 import torch
@@ -79,11 +81,17 @@ def polynomial(coefficients: list[int], variable: Tensor) -> Tensor | int:
     return total
 
 
-def autonomous(value: Tensor, flow: list[int], order: int) -> Tower:
-    """The tower of a φ with φ' = F(φ) for a polynomial F, given by its coefficients.
+def autonomous(value: Tensor, flow: tuple[int, ...], order: int) -> Tower:
+    """The tower of a φ with φ' = F(φ) for a polynomial F, given by its coefficients: φ^(m) = F(φ)·Q_m(φ)."""
+    if order == 0:
+        return [value]
+    first = polynomial(list(flow), value)
+    return [value, first, *(first * polynomial(list(q), value) for q in _flow_derivatives(flow, order)[1:])]
 
-    φ^(m) = F·Q_m with Q_1 = 1 and Q_{m+1} = F' Q_m + F Q_m', all of them polynomials in φ.
-    """
+
+@cache
+def _flow_derivatives(flow: tuple[int, ...], order: int) -> list[list[int]]:
+    """Q_1, …, Q_order with Q_1 = 1 and Q_{m+1} = F' Q_m + F Q_m'."""
 
     def product(a: list[int], b: list[int]) -> list[int]:
         result = [0] * (len(a) + len(b) - 1)
@@ -95,18 +103,13 @@ def autonomous(value: Tensor, flow: list[int], order: int) -> Tower:
     def derivative(a: list[int]) -> list[int]:
         return [i * c for i, c in enumerate(a)][1:] or [0]
 
-    tower: Tower = [value]
-    if order == 0:
-        return tower
-    first = polynomial(flow, value)
-    tower.append(first)
-    q = [1]
+    found = [[1]]
     for _ in range(order - 1):
-        left, right = product(derivative(flow), q), product(flow, derivative(q))
-        length = max(len(left), len(right))
-        pad = [a + [0] * (length - len(a)) for a in (left, right)]
-        q = [x + y for x, y in zip(*pad, strict=True)]
+        terms = zip_longest(
+            product(derivative(list(flow)), found[-1]), product(list(flow), derivative(found[-1])), fillvalue=0
+        )
+        q = [x + y for x, y in terms]
         while len(q) > 1 and q[-1] == 0:
             q.pop()
-        tower.append(first * polynomial(q, value))
-    return tower
+        found.append(q)
+    return found

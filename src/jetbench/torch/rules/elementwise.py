@@ -14,8 +14,8 @@ from jetbench.torch.rules.registry import rule
 from jetbench.torch.series import Tower
 
 aten = torch.ops.aten
-TANH_FLOW = [1, 0, -1]
-SIGMOID_FLOW = [0, 1, -1]
+TANH_FLOW = (1, 0, -1)
+SIGMOID_FLOW = (0, 1, -1)
 
 
 def _register(tower: Callable[[Tensor, int], Tower], *operations: object) -> None:
@@ -169,7 +169,7 @@ _register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
 _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default)
 _register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
 _register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default)
-_register(lambda u, order: series.autonomous(torch.tan(u), [1, 0, 1], order), aten.tan.default)
+_register(lambda u, order: series.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
 _register(_from_derivative(torch.atan, _quadratic_power(1.0, 1.0, -1)), aten.atan.default)
 _register(_from_derivative(torch.asin, _quadratic_power(1.0, -1.0, -0.5)), aten.asin.default)
 _register(_from_derivative(torch.acos, _quadratic_power(1.0, -1.0, -0.5, -1)), aten.acos.default)
