@@ -39,16 +39,21 @@ class Quantity:
     published: str | None = None
     #: Whether counting vectors predicts it.
     predicted: bool = False
+    #: Whether 1 is worth a line, as it is for ratios.
+    is_ratio: bool = True
+    factor: float = 1.0
 
 
 OVER_FLOOR = Quantity("time_over_floor", "Time / floor", predicted=True)
 OVER_NESTED = Quantity("time_over_nested", "Time / nested", "time_over_nested")
 DIFFERENTIABLE = Quantity(
-    "memory_differentiable_over_nested", "Diff. memory / nested", "memory_differentiable_over_nested"
+    "memory_differentiable_over_nested", "Diff. memory\n/ nested", "memory_differentiable_over_nested"
 )
 NONDIFFERENTIABLE = Quantity(
-    "memory_nondifferentiable_over_nested", "Non-diff. memory / nested", "memory_nondifferentiable_over_nested"
+    "memory_nondifferentiable_over_nested", "Non-diff. memory\n/ nested", "memory_nondifferentiable_over_nested"
 )
+VECTORS = Quantity("vectors", "Vectors per datum", is_ratio=False)
+TIME = Quantity("time_s", "Time [ms]", is_ratio=False, factor=1e3)
 
 
 def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figure:
@@ -103,7 +108,8 @@ def _row_title(axes: Axes, text: str, row: int) -> None:
 def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data: Data, shown: list[str]) -> bool:
     """Draw one panel; whether it has published points."""
     ok = points[(points.status == "ok") & points[quantity.column].notna()]
-    axes.axhline(1, color="0.6", linewidth=0.8, zorder=1)
+    if quantity.is_ratio:
+        axes.axhline(1, color="0.6", linewidth=0.8, zorder=1)
     if axis in LOGARITHMIC:
         axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
@@ -132,8 +138,8 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
         look = style.look(series, shown)
         axes.errorbar(
             curve.x,
-            curve[quantity.column],
-            yerr=_intervals(curve, quantity.column),
+            quantity.factor * curve[quantity.column].astype("float64"),
+            yerr=_intervals(curve, quantity),
             color=look.colour,
             marker=look.marker,
             linestyle=look.line,
@@ -155,13 +161,16 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
     return published
 
 
-def _intervals(curve: pd.DataFrame, column: str) -> np.ndarray | None:
-    if f"{column}_low" not in curve:
+def _intervals(curve: pd.DataFrame, quantity: Quantity) -> np.ndarray | None:
+    """Lengths (2, P) of the error bars below and above; None for what has no interval."""
+    stem, unit = quantity.column.removesuffix("_s"), "_s" if quantity.column.endswith("_s") else ""
+    if f"{stem}_low{unit}" not in curve:
         return None
-    low = (curve[column] - curve[f"{column}_low"]).clip(lower=0).fillna(0)
-    high = (curve[f"{column}_high"] - curve[column]).clip(lower=0).fillna(0)
+    values = curve[quantity.column]
+    low = (values - curve[f"{stem}_low{unit}"]).clip(lower=0).fillna(0)
+    high = (curve[f"{stem}_high{unit}"] - values).clip(lower=0).fillna(0)
     # A logarithmic axis has no place for a bar that reaches zero.
-    return np.vstack([np.minimum(low, 0.98 * curve[column]), high])
+    return quantity.factor * np.vstack([np.minimum(low, 0.98 * values), high])
 
 
 def _mark_failures(axes: Axes, points: pd.DataFrame, shown: list[str]) -> None:
@@ -259,3 +268,8 @@ for _axis in ("batch", "samples", "rank"):
         f"memory over nested against {AXIS_LABELS[_axis].split(' (')[0].lower()}",
         partial(study_figure, axis=_axis, quantities=(DIFFERENTIABLE, NONDIFFERENTIABLE)),
     )
+register(
+    "dimension_vectors",
+    "vectors and time of every method against dimension",
+    partial(study_figure, axis="dimension", quantities=(VECTORS, TIME)),
+)

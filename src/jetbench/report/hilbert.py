@@ -1,0 +1,78 @@
+"""The figure of Hilbert functions: how many vectors of each order a method carries, counted, not measured.
+
+It explains the apolar method: whoever carries a jet along every direction carries R vectors of each order, where the
+derivatives of the symbol span only h_k.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from jetbench.algebra.inverse_system import inverse_system
+from jetbench.directions import decompose
+from jetbench.report import labels, style
+from jetbench.report.figures import figure
+from jetbench.report.tables import Data
+from jetbench.symbol import Symbol, variables
+
+SHOWN = ("taylor", "collapsed", "apolar")
+
+
+def examples() -> dict[str, Symbol]:
+    """Title → symbol of the operators that are shown."""
+    laplacian, four = {dim: sum(xi**2 for xi in variables(dim)) for dim in (3, 5)}, variables(4)
+    return {
+        "Laplacian, $D$ = 5": laplacian[5],
+        "Biharmonic, $D$ = 5": laplacian[5] ** 2,
+        "Triharmonic, $D$ = 3": laplacian[3] ** 3,
+        r"$\partial_0\,\partial_1\,\partial_2\,\partial_3$": four[0] * four[1] * four[2] * four[3],
+    }
+
+
+def counts(symbol: Symbol) -> dict[str, np.ndarray]:
+    """Method → how many vectors of order 0 … K it carries for a homogeneous symbol of degree K."""
+    order = symbol.degree
+    directions = len(decompose(symbol, "polarization").weights)
+    standard = np.array([1] + [directions] * order)
+    collapsed = standard.copy()
+    collapsed[order] = 1
+    return {"taylor": standard, "collapsed": collapsed, "apolar": np.array(inverse_system((symbol,)).hilbert)}
+
+
+@figure("hilbert", "vectors of each order that standard, collapsed and apolar Taylor mode carry (counted)")
+def draw(data: Data) -> Figure:
+    """One panel an operator; the sums, written into it, are the vectors per datum."""
+    del data  # nothing here is measured
+    drawn = style.new(2.1)
+    panels = drawn.subplots(1, len(examples()), squeeze=False)[0]
+    for axes, (title, symbol) in zip(panels, examples().items(), strict=True):
+        _panel(axes, counts(symbol))
+        axes.set_title(title, fontweight="bold")
+        axes.set_xlabel("Order $k$ of the coefficient")
+    panels[0].set_ylabel("Vectors of order $k$")
+    style.legend(drawn, style.method_handles(SHOWN))
+    return drawn
+
+
+def _panel(axes: Axes, counted: dict[str, np.ndarray]) -> None:
+    highest = max(int(numbers.max()) for numbers in counted.values())
+    for row, series in enumerate(labels.ranked(counted, labels.SERIES)):
+        numbers, look = counted[series], style.look(series)
+        kind = {"color": look.colour, "marker": look.marker, "linestyle": look.line}
+        axes.plot(range(len(numbers)), numbers, gid=f"counted-{series}", zorder=3 + row, **kind)
+        axes.text(
+            0.97 - 0.2 * (len(counted) - 1 - row),
+            0.99,
+            f"{numbers.sum()}",
+            color=look.colour,
+            fontweight="bold",
+            ha="right",
+            va="top",
+            transform=axes.transAxes,
+        )
+    axes.set_ylim(0, 1.3 * highest)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
