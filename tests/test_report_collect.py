@@ -8,6 +8,7 @@ import logging
 import pandas as pd
 import pytest
 
+from jetbench.errors import JetbenchError
 from jetbench.report import collect, columns
 from report_records import NESTED, failure, record, sweep, write
 
@@ -66,7 +67,7 @@ def test_machines_are_never_mixed(tmp_path):
     assert collect.machines(frame) == ["h200", "cpu-a"]
     assert set(collect.one_machine(frame, None).machine) == {"h200"}
     assert set(collect.one_machine(frame, "cpu-a").machine) == {"cpu-a"}
-    with pytest.raises(ValueError, match="cpu-a"):
+    with pytest.raises(JetbenchError, match="cpu-a"):
         collect.one_machine(frame, "cpu-b")
 
 
@@ -122,12 +123,12 @@ def test_no_records_give_an_empty_table_of_the_same_columns(tmp_path):
 
 
 def test_errors_say_what_to_give(tmp_path):
-    with pytest.raises(FileNotFoundError, match="machine"):
+    with pytest.raises(JetbenchError, match="machine"):
         collect.read(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="jetbench report collect"):
+    with pytest.raises(JetbenchError, match="jetbench report collect"):
         collect.load(tmp_path / "records.parquet")
     (tmp_path / "records.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"\.parquet or \.csv"):
+    with pytest.raises(JetbenchError, match=r"\.parquet or \.csv"):
         collect.load(tmp_path / "records.json")
 
 

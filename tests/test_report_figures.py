@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
+from jetbench.errors import JetbenchError
 from jetbench.report import collect, gallery, labels, published, style, tables
 from jetbench.report.figures import FIGURES
 from report_records import failure, record, sweep, write
@@ -279,7 +280,7 @@ def test_drawing_leaves_the_callers_settings_alone(nothing, tmp_path):
 
 
 def test_an_unknown_figure_names_those_there_are(nothing):
-    with pytest.raises(KeyError, match="batch, samples"):
+    with pytest.raises(JetbenchError, match="batch, samples"):
         gallery.make("bacth", nothing)
 
 

@@ -7,6 +7,7 @@ import re
 import pandas as pd
 import pytest
 
+from jetbench.errors import JetbenchError
 from jetbench.report import collect, labels, published, tables
 from jetbench.report.layout import Field, Table, decimals, escape
 from report_records import NESTED, SECONDS, failure, record, sweep, write
@@ -210,7 +211,7 @@ def test_one_format_can_be_asked_for(data, tmp_path):
 
 
 def test_an_unknown_table_names_those_there_are(data):
-    with pytest.raises(KeyError, match="main, compiled"):
+    with pytest.raises(JetbenchError, match="main, compiled"):
         tables.make("mian", data)
 
 

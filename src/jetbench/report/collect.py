@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jetbench.errors import JetbenchError
 from jetbench.report import columns
 
 log = logging.getLogger(__name__)
@@ -31,11 +32,11 @@ def read(results: Path) -> pd.DataFrame:
     with a warning; of a point measured again, the newest version of the method, and then the last line, is kept.
 
     Raises:
-        FileNotFoundError: `results` is no folder.
+        JetbenchError: `results` is no folder.
     """
     results = Path(results)
     if not results.is_dir():
-        raise FileNotFoundError(f"{results} is not a folder. Give the folder that holds <machine>/<study>/*.jsonl.")
+        raise JetbenchError(f"{results} is not a folder. Give the folder that holds <machine>/<study>/*.jsonl.")
     rows = [_row(record, path, results, descriptions) for record, path, descriptions in _records(results)]
     frame = columns.typed(pd.DataFrame(rows, columns=None if rows else columns.NAMES))
     return over_nested(_newest(frame))
@@ -55,17 +56,16 @@ def load(path: Path) -> pd.DataFrame:
     """A collected table from records.parquet or records.csv.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is neither Parquet nor CSV.
+        JetbenchError: there is no such file, or it is neither Parquet nor CSV.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"No records at {path}. Make them with `jetbench report collect RESULTS --out FOLDER`.")
+        raise JetbenchError(f"No records at {path}. Make them with `jetbench report collect RESULTS --out FOLDER`.")
     if path.suffix == ".parquet":
         return columns.typed(pd.read_parquet(path))
     if path.suffix == ".csv":
         return columns.typed(pd.read_csv(path, dtype={c.name: "string" for c in columns.COLUMNS if c.kind == "text"}))
-    raise ValueError(f"{path} must end in .parquet or .csv.")
+    raise JetbenchError(f"{path} must end in .parquet or .csv.")
 
 
 def _records(results: Path) -> Iterator[tuple[dict[str, Any], Path, Mapping[str, Any]]]:
@@ -238,11 +238,13 @@ def one_machine(frame: pd.DataFrame, machine: str | None) -> pd.DataFrame:
     """The rows of one machine: the named one, or the main one.
 
     Raises:
-        ValueError: no record is of that machine.
+        JetbenchError: no record is of that machine.
     """
     known = machines(frame)
     if machine is None:
         return frame[frame.machine == known[0]].reset_index(drop=True) if known else frame
     if machine not in known:
-        raise ValueError(f"No records of the machine {machine!r}; there are records of {', '.join(known) or 'none'}.")
+        raise JetbenchError(
+            f"No records of the machine {machine!r}; there are records of {', '.join(known) or 'none'}."
+        )
     return frame[frame.machine == machine].reset_index(drop=True)

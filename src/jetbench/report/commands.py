@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jetbench.errors import JetbenchError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -158,6 +160,6 @@ class _readable_errors:
         logging.basicConfig(level=logging.WARNING, format="Warning: %(message)s")
 
     def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, (FileNotFoundError, ValueError, KeyError)):
-            typer.secho(f"Error: {error.args[0] if error.args else error}", fg="red", err=True)
+        if isinstance(error, JetbenchError):
+            typer.secho(f"Error: {error}", fg="red", err=True)
             raise typer.Exit(2) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from jetbench.errors import JetbenchError
 from jetbench.report import style
 from jetbench.report.tables import Data
 
@@ -50,10 +51,10 @@ def make(name: str, data: Data) -> Figure:
     """The figure of that name; a placeholder that says so where there is nothing to draw. Use within `style.settings`.
 
     Raises:
-        KeyError: there is no such figure; the message lists those that exist.
+        JetbenchError: there is no such figure; the message lists those that exist.
     """
     if name not in FIGURES:
-        raise KeyError(f"No figure {name!r}; there are {', '.join(FIGURES)}.")
+        raise JetbenchError(f"No figure {name!r}; there are {', '.join(FIGURES)}.")
     entry = FIGURES[name]
     try:
         return entry.draw(data)

@@ -46,7 +46,7 @@ def counts(symbol: Symbol) -> dict[str, np.ndarray]:
 def draw(data: Data) -> Figure:
     """One panel an operator; the sums, written into it, are the vectors per datum."""
     del data  # nothing here is measured
-    drawn = style.new(2.1)
+    drawn = style.new(2.25)
     panels = drawn.subplots(1, len(examples()), squeeze=False)[0]
     for axes, (title, symbol) in zip(panels, examples().items(), strict=True):
         _panel(axes, counts(symbol))
@@ -54,6 +54,9 @@ def draw(data: Data) -> Figure:
         axes.set_xlabel("Order $k$ of the coefficient")
     panels[0].set_ylabel("Vectors of order $k$")
     style.legend(drawn, style.method_handles(SHOWN))
+    style.footnote(
+        drawn, "Numbers in the panels: vectors per datum, the sum over the orders. Directions by polarization."
+    )
     return drawn
 
 

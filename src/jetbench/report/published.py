@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 #: The project's copy, beside the measured results.
 FOLDER = Path(__file__).resolve().parents[3] / "results" / "published"
+#: The same in a working directory, where the package is installed apart from its checkout.
+HERE = Path("results") / "published"
 WIDTHS, ACTIVATION, DTYPE = "768-768-512-512", "tanh", "float64"
 AXES = {"batch_size": "batch", "num_samples": "samples", "rank_ratio": "rank"}
 METRICS = {
@@ -42,7 +44,7 @@ class Published:
 
 def load(folder: Path | None = None) -> Published:
     """The published tables from `folder` (by default the project's results/published); empty where there is none."""
-    folder = FOLDER if folder is None else Path(folder)
+    folder = Path(folder or (FOLDER if FOLDER.is_dir() else HERE))
     try:
         points = pd.read_csv(folder / "measurements.csv")
         slopes = pd.read_csv(folder / "slopes.csv")

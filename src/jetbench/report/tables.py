@@ -9,6 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from jetbench.errors import JetbenchError
 from jetbench.report import labels
 from jetbench.report.layout import Field, Table
 from jetbench.report.predicted import COMPARED, predictions
@@ -74,10 +75,10 @@ def make(name: str, data: Data) -> Table:
     """The table of that name.
 
     Raises:
-        KeyError: there is no such table; the message lists those that exist.
+        JetbenchError: there is no such table; the message lists those that exist.
     """
     if name not in TABLES:
-        raise KeyError(f"No table {name!r}; there are {', '.join(TABLES)}.")
+        raise JetbenchError(f"No table {name!r}; there are {', '.join(TABLES)}.")
     return TABLES[name].build(data)
 
 
