@@ -81,18 +81,18 @@ def forever(value: float):
 
 def test_sampling_alternates_and_stops_once_settled():
     script = Scripted()
-    calls = {"method": script.call("m", forever(0.02)), "floor": script.call("f", forever(0.01))}
-    samples = clock.sample(calls, script, 10.0, warm={"method": 0.02, "floor": 0.01})
+    calls = {"method": script.call("m", forever(0.2)), "floor": script.call("f", forever(0.1))}
+    samples = clock.sample(calls, script, 10.0, warm={"method": 0.2, "floor": 0.1})
     assert samples.settled and len(samples.seconds["method"]) == len(samples.seconds["floor"]) == 6
     assert "".join(script.order) == "mffm" * 3
     assert clock.ratios(samples.seconds["method"], samples.seconds["floor"]) == [2.0] * 6
 
 
 def test_ratios_are_paired_so_that_a_slow_phase_cancels():
-    slow = [0.02, 0.02, 0.06, 0.06, 0.06, 0.02] * 20
+    slow = [0.2, 0.2, 0.6, 0.6, 0.6, 0.2] * 20
     script = Scripted()
     calls = {"method": script.call("m", slow), "floor": script.call("f", [t / 2 for t in slow])}
-    samples = clock.sample(calls, script, 10.0, samples_max=30, warm={"method": 0.02, "floor": 0.01})
+    samples = clock.sample(calls, script, 10.0, samples_max=30, warm={"method": 0.2, "floor": 0.1})
     assert len(samples.seconds["method"]) == 30 and not samples.settled
     assert set(clock.ratios(samples.seconds["method"], samples.seconds["floor"])) == {2.0}
 
@@ -106,8 +106,8 @@ def test_short_calls_are_repeated_within_a_sample():
 
 def test_no_budget_still_gives_one_round():
     script = Scripted()
-    samples = clock.sample({"m": script.call("m", forever(0.02))}, script, 0.0, warm={"m": 0.02})
-    assert samples.seconds["m"] == [0.02] and not samples.settled
+    samples = clock.sample({"m": script.call("m", forever(0.2))}, script, 0.0, warm={"m": 0.2})
+    assert samples.seconds["m"] == [0.2] and not samples.settled
 
 
 def test_device_events_bracket_the_calls():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import sys
+import types
 from dataclasses import replace
 
 import pytest
@@ -149,3 +151,61 @@ def test_no_visible_gpu_is_no_gpu(monkeypatch):
     machine.has_cuda.cache_clear()
     assert not machine.has_cuda()
     machine.has_cuda.cache_clear()
+
+
+def test_gpus_are_found_by_the_driver_command_where_the_package_is_missing(tmp_path, monkeypatch):
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771, 570.1, 1980'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    machine.gpus.cache_clear()
+    (found,) = machine.gpus()
+    machine.gpus.cache_clear()
+    assert found == {
+        "name": "NVIDIA H200",
+        "memory_bytes": 143771 * 2**20,
+        "driver": "570.1",
+        "max_clock_mhz": 1980,
+    }
+
+
+class Nvml(types.ModuleType):
+    """A stand-in for nvidia-ml-py with one GPU that is throttled for power in its second round."""
+
+    NVML_CLOCK_SM, NVML_TEMPERATURE_GPU = 1, 0
+
+    def __init__(self) -> None:
+        super().__init__("pynvml")
+        self.reasons = iter([0x1, 0x4, 0x0])
+
+    def nvmlInit(self):
+        pass
+
+    def nvmlDeviceGetHandleByIndex(self, index):
+        return index
+
+    def nvmlDeviceGetClockInfo(self, gpu, kind):
+        return 1755
+
+    def nvmlDeviceGetTemperature(self, gpu, kind):
+        raise RuntimeError("not supported")
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, gpu):
+        return next(self.reasons)
+
+
+def test_throttled_rounds_are_marked(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml())
+    watch = machine.GpuWatch()
+    for _ in range(3):
+        watch.after_round()
+    assert (watch.rounds, watch.throttled_rounds) == (3, [1])
+    assert watch.state() == {"clock_mhz": 1755, "temperature_c": None}
+
+
+def test_without_a_driver_the_watch_is_silent(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    watch = machine.GpuWatch()
+    watch.after_round()
+    assert watch.state() is None and watch.throttled_rounds == []

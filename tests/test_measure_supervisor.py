@@ -120,7 +120,7 @@ def test_a_deadline_stops_the_point_in_progress():
 
 def test_a_worker_that_cannot_start_is_an_error_for_the_user():
     with (
-        pytest.raises(JetbenchError, match="no backend 'nowhere.measuring'"),
+        pytest.raises(JetbenchError, match=r"no backend 'nowhere\.measuring'"),
         Supervisor(Setup("nowhere.measuring")) as s,
     ):
         s.hello  # noqa: B018

@@ -79,17 +79,16 @@ def list_command(
     ] = None,
 ) -> None:
     """Show operators, methods, estimators, networks, studies, and what supports what."""
-    from rich.console import Console
-
     from jetbench import listing
     from jetbench.measure.case import load_operators
+    from jetbench.measure.progress import paper
 
     load_operators(str(operators_file) if operators_file else None)
     tables = listing.tables(config)
     wrong = [topic for topic in topics or () if topic not in tables]
     if wrong:
         raise ConfigError(f"There is nothing to list called {wrong[0]!r}; there are {', '.join(tables)}.")
-    console = Console(soft_wrap=False)
+    console = paper()
     for topic in topics or tables:
         console.print(tables[topic]())
 
@@ -136,11 +135,9 @@ def compare_command(
     Example: jetbench compare --operator biharmonic --dim 5 --batch 32 --methods nested taylor collapsed
     --mode eager compiled --json out.json
     """
-    from rich.console import Console
-
     from jetbench.measure import compare
     from jetbench.measure.case import load_operators, resolve_device
-    from jetbench.measure.progress import Progress
+    from jetbench.measure.progress import Progress, paper
     from jetbench.measure.supervisor import Setup
 
     _positive("--budget", budget)
@@ -161,7 +158,7 @@ def compare_command(
         "batch": batch,
         "device": resolve_device(device),
     }
-    points = compare.points(common, methods or _all_methods(), mode, directions)
+    points = compare.points(common, methods, mode, directions)
     setup = Setup(
         device=common["device"],
         threads=threads,
@@ -175,7 +172,7 @@ def compare_command(
         found = compare.measure(points, setup, progress)
     if json_out is not None:
         _write_json(json_out, found)
-    console = Console()
+    console = paper()
     console.print(compare.table(found))
     for line in compare.notes(found):
         console.print(line, markup=False, highlight=False)
@@ -242,15 +239,14 @@ def plan_command(
     ] = None,
 ) -> None:
     """List every point of a config with its estimated time and memory. Nothing is measured; no GPU is needed."""
-    from rich.console import Console
-
     from jetbench.measure import case, plan
     from jetbench.measure import config as configs
+    from jetbench.measure.progress import paper
 
     settings = configs.load(config)
     device = _device(settings, device)
     found = plan.estimates(case.curves(settings, study, device), settings)
-    console = Console()
+    console = paper()
     console.print(plan.table(found))
     console.print(plan.summary(found), highlight=False)
     console.print(plan.assumptions(device), highlight=False)
@@ -312,12 +308,6 @@ def _device(settings: dict[str, Any], device: str | None) -> str:
     from jetbench.measure.case import resolve_device
 
     return resolve_device(device or settings.get("device", "auto"))
-
-
-def _all_methods() -> list[str]:
-    from jetbench.measure.adapter import find
-
-    return list(find("torch").methods())
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, Protocol
 
 SHORTEST_SAMPLE_S = 1e-3
+LONG_CALL_S = 0.05
 CONFIDENCE = 0.95
 SAMPLES_FOR_INTERVAL = 6
 
@@ -130,12 +131,13 @@ def sample(
     round is always taken.
 
     Args:
-        warm: seconds that a call of a candidate is known to take; such a one is not called once more to warm up.
+        warm: seconds that a call of a candidate took before, perhaps with some overhead. If it was a long call, there
+            is no further one to warm up and to find out how often to repeat it.
         between: called after each round, to look at the device's state.
     """
     start = time.perf_counter()
     names = list(candidates)
-    known = {name: taken for name, taken in (warm or {}).items() if taken >= 10 * SHORTEST_SAMPLE_S}
+    known = {name: taken for name, taken in (warm or {}).items() if taken >= LONG_CALL_S}
     repetitions = {name: 1 if name in known else _repetitions(candidates[name], clock) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     leading = seconds[names[0]]

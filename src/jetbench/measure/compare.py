@@ -10,7 +10,7 @@ from rich.table import Table
 
 from jetbench import estimators, networks
 from jetbench.errors import ConfigError
-from jetbench.measure import lock
+from jetbench.measure import adapter, lock
 from jetbench.measure.case import DTYPES, MODES, Case, Point, facts
 from jetbench.measure.progress import Progress, duration, interval, size
 from jetbench.measure.supervisor import Setup, Supervisor, interruptible
@@ -21,12 +21,13 @@ Record = Mapping[str, Any]
 
 
 def points(
-    common: Mapping[str, Any], methods: Sequence[str], modes: Sequence[str], schemes: Sequence[str]
+    common: Mapping[str, Any], methods: Sequence[str] | None, modes: Sequence[str], schemes: Sequence[str]
 ) -> list[Point]:
     """One point for each mode and method, and for each scheme where it matters.
 
     Args:
         common: fields of `Case` that all share; `outputs` may be None, for what the operator needs.
+        methods: None for all that the backend has.
 
     Raises:
         ConfigError: a value is not possible; the message names the allowed ones.
@@ -44,6 +45,7 @@ def points(
         networks.NetworkSpec(case.network, case.dim, case.widths, outputs, case.activation, case.network_seed)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    methods = methods or list(adapter.find(case.backend).methods())
     matters = order > 2 and case.estimator == "exact"
     return [
         Point(

@@ -110,12 +110,13 @@ def _stages(session: Session, point: Point, budget: Mapping[str, Any], stage: St
         return
 
     stage("counts", record)
-    record.update(flops=subject.flops(), network_flops=subject.network_flops)
+    counting_s = subject.clock.time(lambda: kept.append(subject.flops()))
+    record.update(flops=kept.pop(), network_flops=subject.network_flops)
 
     stage("time", record)
     share = 1 - GRADIENT_SHARE if budget["gradient"] else 1.0
     eager = point.case.mode == "eager"
-    warm = {"method": record["first_call_s"]} if eager else {}
+    warm = {"method": counting_s} if eager else {}
     _time(subject, point, budget, share * budget["point_s"], warm, record)
     record.update(status="ok", reason=None)
 
@@ -183,7 +184,7 @@ def _unstable(times: list[float], spent_s: float, interval: float) -> str:
     if len(times) >= clock.SAMPLES_FOR_INTERVAL:
         low, high = clock.interval_of_median(times)
         known = f"the median is known to ± {(high - low) / 2 / median(times):.1%}, not ± {interval:.1%}"
-    return f"Unstable: after {len(times)} samples in {spent_s:.2g} s {known}. Close other programs, or raise the budget."
+    return f"Unstable: after {len(times)} samples in {spent_s:.2g} s {known}. Close other programs or raise the budget."
 
 
 def _relate_to_floor(subject: Subject, seconds: Mapping[str, list[float]], record: Record) -> None:

@@ -28,13 +28,20 @@ _MEMORY_WORDS = ("bad_alloc", "out of memory", "cannot allocate memory", "can't 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker is told before its first point."""
+    """What a worker is told before its first point.
+
+    Attributes:
+        threads: CPU threads; None leaves them to the backend and to the environment.
+        every_core: with no number of threads, do not listen to the environment either: Snakemake sets
+            OMP_NUM_THREADS to the threads of a rule.
+    """
 
     backend: str = "torch"
     device: str = "cpu"
     threads: int | None = None
     budget: Mapping[str, Any] | None = None
     operators_file: str | None = None
+    every_core: bool = False
 
 
 class OutOfTime(Exception):
@@ -140,8 +147,11 @@ class Supervisor:
         environment = dict(os.environ)
         source = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH")]))
-        if self.setup.threads:
+        if self.setup.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self.setup.threads)
+        elif self.setup.every_core:
+            for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+                environment.pop(variable, None)
         self._stderr = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jetbench.measure.worker"],
