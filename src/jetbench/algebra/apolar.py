@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from jetbench.algebra.apolar_arithmetic import Bilinear, Blockwise, Unrolled
 from jetbench.algebra.apolar_powers import Powers
 from jetbench.algebra.apolar_tables import product_tables
-from jetbench.algebra.base import Algebra, Array, Blocks, add, concatenate, scale, stack
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, stack
 from jetbench.algebra.constants import is_traced
 from jetbench.algebra.inverse_system import InverseSystem, inverse_system
 from jetbench.problem import Problem
 
-UNROLLED_PRODUCTS = 600  # with more products of components than this, a compiler gets whole blocks too
+# Larger algebras take a compiler too long component by component, and those of order 2 gain nothing by it.
+UNROLLED_PRODUCTS, UNROLLED_VECTORS = 400, 128
 
 
 class Apolar(Algebra):
@@ -69,25 +70,20 @@ class Apolar(Algebra):
         return [None if components is None else _stack(components) for components in lists]
 
     def compose_whole(self, value: Array, derivatives: Sequence[Array | None], blocks: Blocks) -> Array | None:
-        """φ(u) and all its blocks in one array (1 + Σ sizes, *S), assembled in one step; None where a block is zero.
-
-        Under a compiler every component is then written once, to where the next linear layer reads it.
-        """
-        if self._is_unrolled(blocks):
-            lists = self.powers.compose(Unrolled(), derivatives, blocks)
-            if any(components is None for components in lists):
-                return None
-            return _stack([value, *(component for components in lists for component in components)])
-        whole = self.powers.compose(Blockwise(), derivatives, blocks)
-        if any(block is None or block.shape[1:] != value.shape for block in whole):
+        """Under a compiler every component is written once, to where the next linear layer reads it."""
+        if not self._is_unrolled(blocks):
+            return super().compose_whole(value, derivatives, blocks)
+        lists = self.powers.compose(Unrolled(), derivatives, blocks)
+        if any(components is None or all(c is None for c in components) for components in lists):
             return None
-        return concatenate([value[None], *whole])
+        return _stack([value, *(component for components in lists for component in components)])
 
     def _is_unrolled(self, blocks: Blocks) -> bool:
         known = next((block for block in blocks if block is not None), None)
         if self._elementwise != "auto" or known is None:
             return self._elementwise == "unrolled"
-        return self.powers.products <= UNROLLED_PRODUCTS and is_traced(known)
+        is_small = self.powers.products <= UNROLLED_PRODUCTS and self.vectors <= UNROLLED_VECTORS
+        return is_small and self.order > 2 and is_traced(known)
 
     def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:
         result: Blocks = []

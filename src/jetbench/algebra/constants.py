@@ -18,8 +18,9 @@ def is_traced(array: Array) -> bool:
         return isinstance(array, jax.core.Tracer)
     if package == "torch":
         import torch
+        from torch._subclasses import FakeTensor
 
-        return torch.compiler.is_compiling()
+        return torch.compiler.is_compiling() or isinstance(array, FakeTensor)
     return False
 
 
