@@ -15,7 +15,7 @@ include: "workflows/rules/measure.smk"
 include: "workflows/rules/report.smk"
 
 
-# Two measurements at a time would disturb each other; drawing may run beside.
+# Two measurements at a time would disturb each other.
 workflow.global_resources["measurement"] = 1
 
 

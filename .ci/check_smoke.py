@@ -39,7 +39,7 @@ def main(folder: Path) -> list[str]:
             for record in found
             if record["status"] == "ok" and not (record["time_s"] > 0 and record["floor_s"] > 0)
         ]
-    records = pd.read_parquet(folder / "tables" / "records.parquet")
+    records = pd.read_parquet(folder / "results" / "records.parquet")
     if len(records) != sum(statuses.values()):
         complaints.append(f"records.parquet has {len(records)} rows, the curves {sum(statuses.values())} records")
     for name in TABLES:

@@ -1,4 +1,5 @@
-# One job a curve; it ends well also where points fail, since a failed point is a record.
+# One job a curve; it ends well also where points fail, since a failed point is a record. It takes all cores, so that
+# nothing is drawn beside it.
 
 
 rule measure:
@@ -13,6 +14,7 @@ rule measure:
         curve="[^/]+",
         digest="[0-9a-f]{8}",
     retries: 0
+    threads: workflow.cores
     resources:
         measurement=1,
         gpu=int(DEVICE == "cuda"),
