@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 
 import pandas as pd
 import pytest
@@ -50,10 +51,17 @@ def test_ratio_to_nested_is_that_of_the_same_place(results):
     assert taylor.time_over_nested.to_numpy() == pytest.approx(1 / NESTED)
     assert taylor.memory_differentiable_over_nested.to_numpy() == pytest.approx(1 / NESTED, rel=1e-6)
     assert (frame[frame.series == "nested"].time_over_nested == 1).all()
-    # The synthetic intervals reach from -2% to +3%: sqrt(0.02² + 0.03²) of the ratio on either side.
-    half = taylor.time_over_nested * (0.02**2 + 0.03**2) ** 0.5
-    assert (taylor.time_over_nested - taylor.time_over_nested_low).to_numpy() == pytest.approx(half.to_numpy())
-    assert (taylor.time_over_nested_high - taylor.time_over_nested).to_numpy() == pytest.approx(half.to_numpy())
+    # The synthetic intervals reach from 0.98 to 1.03 of every time: log distances of both ends add in quadrature.
+    factor = math.exp(math.hypot(math.log(0.98), math.log(1.03)))
+    assert (taylor.time_over_nested / taylor.time_over_nested_low).to_numpy() == pytest.approx(factor)
+    assert (taylor.time_over_nested_high / taylor.time_over_nested).to_numpy() == pytest.approx(factor)
+
+
+def test_wide_intervals_leave_a_ratio_positive(tmp_path):
+    wide = {"time_s": 1.0, "time_interval_s": [0.1, 20.0]}
+    frame = collect.read(write([record(method=m, **wide) for m in ("nested", "taylor")], tmp_path))
+    taylor = frame[frame.series == "taylor"].iloc[0]
+    assert 0 < taylor.time_over_nested_low < 0.1 and taylor.time_over_nested_high > 10
 
 
 def test_machines_are_never_mixed(tmp_path):

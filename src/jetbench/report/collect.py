@@ -216,12 +216,12 @@ def over_nested(frame: pd.DataFrame) -> pd.DataFrame:
     ]:
         frame[target] = (joined[source] / joined[f"{source}_nested"].replace(0.0, np.nan)).where(ok)
     own, other = joined["time_s"], joined["time_s_nested"]
-    for end, sign in (("low", -1), ("high", 1)):
-        # The far end of nested widens the ratio on this side: a ratio is lowest where nested is highest.
-        opposite = "high" if end == "low" else "low"
-        half = np.hypot(joined[f"time_{end}_s"] / own - 1, joined[f"time_{opposite}_s_nested"] / other - 1)
-        half = half.where(frame.series != REFERENCE, 0.0)
-        frame[f"time_over_nested_{end}"] = frame.time_over_nested * (1 + sign * half)
+    for end, opposite, sign in (("low", "high", -1), ("high", "low", 1)):
+        # A ratio is lowest where nested is highest. On the logarithmic scale, so that no end is below zero.
+        distance = np.hypot(
+            np.log(own / joined[f"time_{end}_s"]), np.log(joined[f"time_{opposite}_s_nested"] / other)
+        ).where(frame.series != REFERENCE, 0.0)
+        frame[f"time_over_nested_{end}"] = frame.time_over_nested * np.exp(sign * distance)
     return frame
 
 

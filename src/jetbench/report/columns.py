@@ -146,7 +146,7 @@ DERIVED = _group(
     (
         "time_over_nested_low",
         "",
-        "lower end of its 95% interval (relative half widths of both times added in quadrature)",
+        "lower end of its 95% interval (logarithmic distances of both times added in quadrature)",
     ),
     ("time_over_nested_high", "", "upper end of that interval"),
     ("gradient_time_over_nested", "", "gradient time over that of nested"),
