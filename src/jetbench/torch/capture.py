@@ -138,15 +138,15 @@ def _analysed(net: Callable, module: fx.GraphModule) -> Graph:
                 f"No rule for the operation {node.target}. Add one with @jetbench.torch.rule({node.target}), as "
                 "described in jetbench/torch/rules/registry.py, or register a decomposition into known operations."
             )
-    owners = _owners(net)
+    places = owners(net)
     constants = {}
     for node in nodes:
         if node.op == "get_attr":
-            constants[node.target] = owners.get(id(getattr(module, node.target)), (module, node.target))
+            constants[node.target] = places.get(id(getattr(module, node.target)), (module, node.target))
     return Graph(module.graph, constants, frozenset(dependent), last_use)
 
 
-def _owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
+def owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
     """For each parameter and buffer of the modules in `net`, by identity, its module and its name there."""
     found: dict[int, tuple[nn.Module, str]] = {}
     for module in _contents(net)[0]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +14,8 @@ from jetbench.problem import Problem
 from jetbench.symbol import Symbol
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
-from jetbench.torch.layer_norm import with_primitive_layer_norm
+from jetbench.torch.primitive import in_primitive_operations
+from jetbench.torch.program import Evaluation
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,15 @@ class Term:
     constant: float = 1.0
 
 
-class Nesting(ABC):
+class Nesting(Evaluation):
     """Evaluates Σ over the parts of a symbol; a known product of factors is applied factor after factor.
 
     Subclasses say how the derivatives along directions are taken.
     """
 
     def __init__(self, net: Function, problem: Problem) -> None:
-        self.net, self.problem = with_primitive_layer_norm(net), problem
+        super().__init__(net, problem)
+        self._function = in_primitive_operations(net)
         symbols: Mapping[str, Symbol] = problem.operator.symbols
         self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
         if not problem.estimator.is_exact:
@@ -54,7 +56,8 @@ class Nesting(ABC):
     def power(self, f: Function, directions: Tensor, weights: Sequence[float], order: int) -> Function:
         """x ↦ Σ_r w_r (v_r·∂)^order f(x) for directions (R, ..., D)."""
 
-    def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: object) -> dict[str, Tensor]:
+        del prepared
         factor = factor_of(self.problem.operator, x)
 
         def resolve(directions: Tensor) -> Tensor:
@@ -68,12 +71,15 @@ class Nesting(ABC):
                 total = value if total is None else total + value
             outputs[name] = total
         for (weights, order), draw in zip(self._groups, draws, strict=True):
-            value = self.power(self.net, resolve(draw), weights, order)(x)
+            value = self.power(self._function, resolve(draw), weights, order)(x)
             outputs[""] = value if outputs[""] is None else outputs[""] + value
-        return {name: torch.zeros_like(self.net(x)) if value is None else value for name, value in outputs.items()}
+        if any(value is None for value in outputs.values()):
+            zeros = torch.zeros_like(self._function(x))
+            outputs = {name: zeros if value is None else value for name, value in outputs.items()}
+        return outputs
 
     def _value(self, term: Term, resolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        f = self.net
+        f = self._function
         for brick in term.bricks:
             f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
         value = f(x)

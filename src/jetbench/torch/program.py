@@ -1,0 +1,104 @@
+"""What all evaluations share: checking rows, and becoming one graph of ATen operations under `torch.compile`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from jetbench.problem import Problem
+from jetbench.torch import rows
+from jetbench.torch.capture import fingerprint, owners, undisturbed
+
+CACHED_SHAPES = 64
+
+
+class Program:
+    """A whole evaluation as one graph of ATen operations.
+
+    Attributes:
+        run: called with x, the draws and the constants.
+        places: module and name of each constant, so that parameters may be replaced between calls.
+    """
+
+    def __init__(self, run: fx.GraphModule, places: list[tuple[nn.Module, str]]) -> None:
+        self.run, self.places = run, places
+
+
+class Evaluation(ABC):
+    """A function of (x, draws) that returns output name → L_o net(x).
+
+    Subclasses say how in `evaluate`; under `torch.compile` that is traced into one program for each shape.
+    """
+
+    def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem) -> None:
+        self.net, self.problem = net, problem
+        self._known: OrderedDict[tuple, object] = OrderedDict()
+        self._programs: list[Program] = []
+
+    @abstractmethod
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: object) -> dict[str, Tensor]:
+        """The values, given what `prepare` returned."""
+
+    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> object:
+        """What is worked out once for each shape, type and device of x. Called outside of any tracing."""
+        del shape, dtype, device
+        return None
+
+    def prepared(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> object:
+        """`prepare` and the check of rows, from the cache where nothing that the network refers to has changed."""
+        key = (shape, dtype, device, fingerprint(self.net))
+        if key not in self._known:
+            with undisturbed():
+                found = self.prepare(shape, dtype, device)
+                rows.check(self.net, shape, dtype, device)
+            self._known[key] = found
+            if len(self._known) > CACHED_SHAPES:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
+        if torch.compiler.is_dynamo_compiling():
+            shapes = tuple(tuple(int(n) for n in tensor.shape) for tensor in (x, *draws))
+            program = self._programs[self._trace(shapes, x.dtype, x.device)]
+            return program.run(x, *draws, *[getattr(module, name) for module, name in program.places])
+        return self.evaluate(x, draws, self.prepared(tuple(x.shape), x.dtype, x.device))
+
+    @torch._dynamo.assume_constant_result
+    def _trace(self, shapes: tuple[tuple[int, ...], ...], dtype: torch.dtype, device: torch.device) -> int:
+        """Make the program for inputs of these shapes while `torch.compile` traces; its place in the list."""
+        prepared = self.prepared(shapes[0], dtype, device)
+        examples = [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
+
+        def run(x: Tensor, *draws: Tensor) -> dict[str, Tensor]:
+            return self.evaluate(x, draws, prepared)
+
+        with undisturbed(), torch.no_grad():
+            traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+        self._programs.append(Program(traced, _lift(traced, self.net)))
+        return len(self._programs) - 1
+
+
+def _lift(program: fx.GraphModule, net: Callable) -> list[tuple[nn.Module, str]]:
+    """Turn the constants of a program that belong to modules of `net` into inputs; where to find them."""
+    places = owners(net)
+    lifted: dict[int, fx.Node] = {}
+    found: list[tuple[nn.Module, str]] = []
+    last = [node for node in program.graph.nodes if node.op == "placeholder"][-1]
+    for node in [n for n in program.graph.nodes if n.op == "get_attr"]:
+        tensor = getattr(program, node.target)
+        if id(tensor) not in places:
+            continue
+        if id(tensor) not in lifted:
+            with program.graph.inserting_after(last):
+                last = lifted[id(tensor)] = program.graph.placeholder(f"constant_{len(found)}")
+            found.append(places[id(tensor)])
+        node.replace_all_uses_with(lifted[id(tensor)])
+        program.graph.erase_node(node)
+    program.recompile()
+    return found
