@@ -9,10 +9,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jetbench.torch.jet import Jet, Value, add, elementwise, linear, multiply, times
+from jetbench.torch.jet import Jet, Value, add, elementwise, linear, multiply, primal, times
 from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
+
+
+@rule(aten._linalg_check_errors.default)
+def check_errors(*args: object, **kwargs: object) -> None:
+    """Rules solve with the primal, which raises by itself where it is singular."""
+    del args, kwargs
 
 
 def _nilpotent(x: Jet) -> Jet:
@@ -53,6 +59,11 @@ def det(a: Jet) -> tuple[Jet, None, None]:
     return times(magnitude, sign), None, None
 
 
+def _no_errors(a: Value) -> Tensor:
+    """What the solvers return as `info`, zero for each matrix: `torch.linalg.solve` has raised otherwise."""
+    return torch.zeros(a.shape[:-2], dtype=torch.int32, device=primal(a).device)
+
+
 def _inverse_times(a: Jet, right: Value) -> Value:
     """(A + E)⁻¹ B by x ← A⁻¹(B − E x), exact after K steps."""
     solved = (
@@ -70,14 +81,14 @@ def _inverse_times(a: Jet, right: Value) -> Value:
 
 
 @rule(aten.linalg_inv_ex.default)
-def inverse(a: Jet, *, check_errors: bool = False) -> tuple[Jet, None]:
+def inverse(a: Jet, *, check_errors: bool = False) -> tuple[Jet, Tensor]:
     del check_errors
     eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.primal.device).expand(a.shape)
-    return _inverse_times(a, eye), None
+    return _inverse_times(a, eye), _no_errors(a)
 
 
 @rule(aten._linalg_solve_ex.default)
-def solve(a: Value, b: Value, *, left: bool = True, check_errors: bool = False) -> tuple[Value, None, None, None]:
+def solve(a: Value, b: Value, *, left: bool = True, check_errors: bool = False) -> tuple[Value, None, None, Tensor]:
     del check_errors
     vector = b.ndim == 1 or (b.ndim == a.ndim - 1 and b.shape == a.shape[:-1])
 
@@ -96,4 +107,4 @@ def solve(a: Value, b: Value, *, left: bool = True, check_errors: bool = False) 
         t = t if left else t.mT
         return t.squeeze(-1) if vector else t
 
-    return linear(restored, result), None, None, None
+    return linear(restored, result), None, None, _no_errors(a)
