@@ -19,7 +19,7 @@ INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures smoke test lint format clean help
+.PHONY: all setup figures picture smoke test lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -29,11 +29,15 @@ setup: $(INSTALLED)  ## only create the environment in .venv
 figures: $(INSTALLED)  ## bring tables and figures up to date from what has been measured, without measuring
 	$(SNAKEMAKE) --config measure=false $(SETTINGS)
 
+picture: $(INSTALLED)  ## draw the README's picture from the records in results
+	$(BIN)/jetbench report collect results --out results
+	$(BIN)/jetbench report figure overview --out docs/overview.png
+
 smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in two minutes
 	$(SNAKEMAKE) --directory $(SMOKE) --config preset=smoke
 
 test: $(INSTALLED)  ## run all tests; `make test TESTS=tests/test_symbol.py` runs one file
-	OMP_NUM_THREADS=1 PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto $(TESTS)
+	OMP_NUM_THREADS=1 PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto --dist worksteal $(TESTS)
 
 lint: $(INSTALLED)  ## check style: ruff and snakefmt
 	$(BIN)/ruff check .
