@@ -59,3 +59,10 @@ class Constant:
             dtype = array.dtype if self._is_real else torch.long
             return torch.tensor(self._listed, dtype=dtype, device=array.device)
         return like(self.values, array) if self._is_real else self.values
+
+
+def take(array: Array, indices: Array) -> Array:
+    """The entries of the first axis at the given indices."""
+    if type(array).__module__.partition(".")[0] == "torch":
+        return array.index_select(0, indices)  # several times as fast as general indexing, its gradient as well
+    return array[indices]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from math import comb, prod
+from math import comb
 from numbers import Rational
 
 import numpy as np
@@ -310,8 +310,3 @@ def _eliminate(candidates: list[Polynomial], k: int) -> tuple[dict[Monomial, Pol
         {monomials[pivot]: polynomial_of(row) for row, pivot in done.items()},
         [polynomial_of(row) for row in np.flatnonzero(open_rows)],
     )
-
-
-def evaluate(p: Polynomial, point: Sequence[float]) -> float:
-    """p at a point."""
-    return sum(float(c) * prod(point[i] for i in m) for m, c in p.items())
