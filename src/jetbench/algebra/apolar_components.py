@@ -139,7 +139,8 @@ class Section:
         for slot in self._slots:
             total = add(total, slot(x, y))
         if self._is_gathered and self._length > 1:
-            total = total.reshape((self.size, self._length, *total.shape[1:])).sum(1)
+            is_one = self.size == 1
+            total = total.sum(0)[None] if is_one else total.reshape((self.size, -1, *total.shape[1:])).sum(1)
         return scale(self._common, total)
 
 
@@ -150,12 +151,21 @@ class _Slot:
         self, entries: Sequence[tuple[int, int, float]], left_size: int, right_size: int, common: float
     ) -> None:
         left, right = [a for a, _, _ in entries], [b for _, b, _ in entries]
-        self._left = Selection(left, left_size)
-        self._right = Selection(right, right_size, keep=len(set(left)) == 1)
-        self._is_square = left == right
+        self._period = next(n for n in range(1, len(left) + 1) if left == left[:n] * (len(left) // n))
+        is_periodic = 1 < self._period < len(left)
+        self._left = Selection(left[: self._period] if is_periodic else left, left_size)
+        self._right = Selection(right, right_size, keep=self._period == 1 or is_periodic)
+        self._is_periodic, self._is_square = is_periodic, left == right
         self._factors = Factors([c / common for _, _, c in entries])
 
     def __call__(self, x: Array, y: Array) -> Array:
         left = self._left(x)
-        products = left * left if self._is_square and x is y else left * self._right(y)
+        if self._is_square and x is y:
+            products = left * left
+        elif self._is_periodic:  # the same x for every run of y: no copies of it
+            right = self._right(y)
+            products = left[None] * right.reshape((-1, self._period, *right.shape[1:]))
+            products = products.reshape((-1, *products.shape[2:]))
+        else:
+            products = left * self._right(y)
         return self._factors(products)
