@@ -18,7 +18,7 @@ os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")  # a first call
 import numpy as np
 import torch
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
+from torch.autograd.profiler import profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -79,6 +79,8 @@ def open_session(device: str, threads: int | None = None) -> Session:
         raise JetbenchError("The device cuda was asked for, but torch sees no CUDA device here. Use --device cpu.")
     if threads is not None:
         torch.set_num_threads(threads)
+    gc.collect()
+    gc.freeze()  # torch's own objects outlive all points: looking through them again at each would cost a second
     return Session(device)
 
 
@@ -250,9 +252,9 @@ def smallest_vectors(problem: Problem) -> int | None:
 def cpu_peak(call: Callable[[], Any]) -> int:
     """Peak bytes that a call allocates on the CPU, its result included, from the profiler's allocation events."""
     gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with profile(use_cpu=True, profile_memory=True) as profiler:
         result = call()
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events = [event for event in profiler.kineto_results.events() if event.name() == "[memory]"]
     del result
     return peak(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
 
