@@ -13,6 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from jetbench.problem import Problem
 from jetbench.torch import rows
 from jetbench.torch.capture import fingerprint, owners, undisturbed
+from jetbench.torch.zeros import fold_zeros
 
 CACHED_SHAPES = 64
 
@@ -80,6 +81,7 @@ class Evaluation(ABC):
 
         with undisturbed(), torch.no_grad():
             traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+        fold_zeros(traced)
         self._programs.append(Program(traced, _lift(traced, self.net)))
         return len(self._programs) - 1
 
