@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from jetbench.cli import app
+from jetbench.errors import Interrupted
 from jetbench.measure import compare, records
 from jetbench.several import spread
 
@@ -83,7 +84,7 @@ def test_options_take_several_values(given, expected):
 def test_the_example_is_understood(monkeypatch):
     asked = {}
 
-    def measure(points, setup, progress):
+    def measure(points, setup, *_):
         asked.update(points=points, setup=setup)
         return []
 
@@ -115,6 +116,17 @@ def test_compare_prints_a_table_and_writes_records():
     assert found[1]["vectors"] == 1 + 4 * 4 and found[2]["vectors"] == 2 + 3 * 4
     for column in ("status", "vectors", "time", "interval", "floor", "nested", "memory", "error"):
         assert column in output
+
+
+def test_an_interrupted_comparison_keeps_what_it_has(monkeypatch):
+    def measure(points, setup, progress, keep):
+        keep([{"method": "nested", "time_s": float("nan")}])
+        raise Interrupted("Stopped after 1 of 2 measurements.", 130)
+
+    monkeypatch.setattr(compare, "measure", measure)
+    output = run("compare --operator laplacian --dim 2 --methods nested taylor --json out.json", 130)
+    assert "Stopped after 1 of 2 measurements." in output
+    assert json.loads(Path("out.json").read_text()) == [{"method": "nested", "time_s": None}]
 
 
 def test_compare_compiled():

@@ -185,6 +185,9 @@ class Nvml(types.ModuleType):
     def nvmlDeviceGetHandleByIndex(self, index):
         return index
 
+    def nvmlDeviceGetHandleByUUID(self, uuid):
+        return uuid
+
     def nvmlDeviceGetClockInfo(self, gpu, kind):
         return 1755
 
@@ -200,8 +203,14 @@ def test_throttled_rounds_are_marked(monkeypatch):
     watch = machine.GpuWatch()
     for _ in range(3):
         watch.after_round()
-    assert (watch.rounds, watch.throttled_rounds) == (3, [1])
+    assert watch.throttled_rounds == [1], "rounds are counted from 0"
     assert watch.state() == {"clock_mhz": 1755, "temperature_c": None}
+
+
+@pytest.mark.parametrize(("visible", "handle"), [("", 0), ("3", 3), ("2,1", 2), ("GPU-ab12", "GPU-ab12")])
+def test_the_gpu_that_is_watched_is_the_first_visible(monkeypatch, visible, handle):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine._first_visible(Nvml()) == handle
 
 
 def test_without_a_driver_the_watch_is_silent(monkeypatch):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from jetbench import estimators, operators
@@ -67,6 +69,24 @@ def test_the_floor_uses_the_networks_own_weights():
     net.weight = weight
     (recorded,) = measuring.recorded_products(net, torch.randn(2, 4, dtype=torch.float64))
     assert recorded[1].untyped_storage().data_ptr() == weight.untyped_storage().data_ptr()
+
+
+def test_the_floor_stays_on_the_device_of_its_network():
+    class Devices(TorchDispatchMode):
+        seen: ClassVar[set] = set()
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.seen.update(a.device.type for a in (*args, *kwargs.values()) if isinstance(a, torch.Tensor))
+            return func(*args, **kwargs)
+
+    net, x = mlp("attention").to("meta"), torch.empty(6, 4, dtype=torch.float64, device="meta")
+    products = measuring.recorded_products(net, x)
+    here = measuring.recorded_products(mlp("attention"), torch.empty(6, 4, dtype=torch.float64))
+    assert [p for p, _ in products] == [p for p, _ in here]
+    run = measuring.replay(products, 3, torch.float64, torch.device("meta"))
+    with Devices():
+        run()
+    assert Devices.seen == {"meta"}
 
 
 def test_flops_are_counted_within_transforms_and_backward_passes():

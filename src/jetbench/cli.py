@@ -167,11 +167,9 @@ def compare_command(
     )
     if json_out is not None:
         json_out.parent.mkdir(parents=True, exist_ok=True)
-        json_out.touch()
+        _write_json(json_out, [])
     with Progress(quiet) as progress:
-        found = compare.measure(points, setup, progress)
-    if json_out is not None:
-        _write_json(json_out, found)
+        found = compare.measure(points, setup, progress, json_out and functools.partial(_write_json, json_out))
     console = paper()
     console.print(compare.table(found))
     for line in compare.notes(found):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -63,8 +63,13 @@ def _check(flag: str, value: str, allowed: Sequence[str]) -> None:
         raise ConfigError(f"{flag} must be {', '.join(allowed[:-1])} or {allowed[-1]}; got {value!r}.")
 
 
-def measure(points: Sequence[Point], setup: Setup, progress: Progress) -> list[dict[str, Any]]:
-    """The records of some points, measured one after the other in one worker; without points, of none.
+def measure(
+    points: Sequence[Point], setup: Setup, progress: Progress, keep: Callable[[Sequence[Record]], None] | None = None
+) -> list[dict[str, Any]]:
+    """The records of some points, measured one after the other in one worker.
+
+    Args:
+        keep: called after each point with the records so far, so that an interruption loses none.
 
     Raises:
         ConfigError: a method does not exist.
@@ -72,7 +77,7 @@ def measure(points: Sequence[Point], setup: Setup, progress: Progress) -> list[d
     """
     found: list[dict[str, Any]] = []
     with (
-        interruptible(lambda: f"Stopped after {len(found)} of {len(points)} measurements; nothing was written."),
+        interruptible(lambda: f"Stopped after {len(found)} of {len(points)} measurements."),
         lock.device(setup.device, progress.say),
         Supervisor(setup, progress.stage) as supervisor,
     ):
@@ -83,6 +88,8 @@ def measure(points: Sequence[Point], setup: Setup, progress: Progress) -> list[d
             versioned = Point(point.case.versioned(versions), point.study, point.axis, point.axis_value)
             record = supervisor.measure(versioned)
             found.append(record)
+            if keep is not None:
+                keep(found)
             progress.finish_point(versioned, record)
     return found
 

@@ -48,7 +48,7 @@ def device(name: str, waiting: Callable[[str], None] | None = None):
     It lies in the system's folder for temporary files, or in the folder that JETBENCH_LOCKS names.
     """
     folder = os.environ.get("JETBENCH_LOCKS") or tempfile.gettempdir()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if name == "cuda" else ""
-    suffix = "".join(c if c.isalnum() else "_" for c in visible)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0] or "0"
+    suffix = "".join(c if c.isalnum() else "_" for c in visible) if name == "cuda" else ""
     user = os.getuid() if hasattr(os, "getuid") else ""
     return exclusive(Path(folder) / f"jetbench-{user}-{name}{suffix}.lock", waiting)

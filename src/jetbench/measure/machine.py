@@ -136,19 +136,19 @@ def gpus() -> list[dict[str, Any]]:
 
 
 class GpuWatch:
-    """Clock, temperature and throttling of one GPU while it measures; silent where they cannot be read."""
+    """Clock, temperature and throttling of the GPU that measures; silent where they cannot be read."""
 
     # Reasons that mean a slower clock than asked for: power, thermal and hardware slowdowns; not "idle" and the like.
     _THROTTLING = 0x04 | 0x08 | 0x20 | 0x40 | 0x80
 
-    def __init__(self, index: int = 0) -> None:
+    def __init__(self) -> None:
         self.rounds = 0
         self.throttled_rounds: list[int] = []
         try:
             import pynvml
 
             pynvml.nvmlInit()
-            self._nvml, self._gpu = pynvml, pynvml.nvmlDeviceGetHandleByIndex(index)
+            self._nvml, self._gpu = pynvml, _first_visible(pynvml)
         except Exception:
             self._nvml = self._gpu = None
 
@@ -168,6 +168,14 @@ class GpuWatch:
             if reasons & self._THROTTLING:
                 self.throttled_rounds.append(self.rounds)
         self.rounds += 1
+
+
+def _first_visible(nvml: Any) -> Any:
+    """NVML's handle of the GPU that is device 0 for a framework: it does not heed CUDA_VISIBLE_DEVICES itself."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
+    if first.startswith(("GPU-", "MIG-")):
+        return nvml.nvmlDeviceGetHandleByUUID(first)
+    return nvml.nvmlDeviceGetHandleByIndex(int(first or 0))
 
 
 def _gpus_by_command() -> list[dict[str, Any]]:

@@ -18,8 +18,8 @@ from jetbench.measure.progress import duration, size
 from jetbench.problem import Problem
 
 ITEM_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-COMPILE_S = {"eager": 0.0, "compiled": 20.0}
-START_S = 4.0
+COMPILE_S = {"eager": 0.0, "compiled": 12.0}
+START_S = 3.0
 # A nested evaluation of order K costs about this many plain forward passes per vector that it differentiates along.
 NESTED_PASSES = 2.5
 OVERHEAD = 1.3

@@ -304,7 +304,7 @@ class _Products(TorchDispatchMode):
 
     def __init__(self, net: torch.nn.Module) -> None:
         super().__init__()
-        self._fixed = {t.untyped_storage().data_ptr() for t in (*net.parameters(), *net.buffers())}
+        self._fixed = {_storage(t) for t in (*net.parameters(), *net.buffers())}
         self.found: list[tuple[Product, Tensor | None]] = []
 
     def __torch_dispatch__(
@@ -320,12 +320,17 @@ class _Products(TorchDispatchMode):
     def _note(self, left: Tensor, right: Tensor) -> None:
         right = right.unsqueeze(-1) if right.ndim == 1 else right
         batch = left.shape[0] if left.ndim == 3 else 1
-        left_fixed, right_fixed = (t.untyped_storage().data_ptr() in self._fixed for t in (left, right))
+        left_fixed, right_fixed = (_storage(t) in self._fixed for t in (left, right))
         if left_fixed and right_fixed:
             return  # a product of parameters alone is the same for any number of vectors
         data = "right" if left_fixed else "left" if right_fixed else "both"
         fixed = left if left_fixed else right if right_fixed else None
         self.found.append((Product(batch, left.shape[-2], left.shape[-1], right.shape[-1], data), fixed))
+
+
+def _storage(tensor: Tensor) -> int:
+    """What a tensor shares with its views, and with nothing else; also where there is no memory behind it."""
+    return tensor.untyped_storage()._cdata
 
 
 def recorded_products(net: torch.nn.Module, x: Tensor) -> list[tuple[Product, Tensor | None]]:
