@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.problem import Problem
@@ -82,7 +83,9 @@ class Evaluation(ABC):
         with undisturbed(), torch.no_grad():
             traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
         fold_zeros(traced)
-        self._programs.append(Program(traced, _lift(traced, self.net)))
+        places = _lift(traced, self.net)
+        _LazyGraphModule.force_recompile(traced)
+        self._programs.append(Program(traced, places))
         return len(self._programs) - 1
 
 
