@@ -137,6 +137,7 @@ def test_a_machine_is_described_and_remembered(tmp_path):
     assert other["id"] != description["id"]
     for each in (description, other, description):
         machine.remember(tmp_path, each)
+    assert [path.name for path in tmp_path.iterdir()] == ["machine.json"], "nothing else is left beside the results"
     known = json.loads((tmp_path / "machine.json").read_text())
     assert known == {description["id"]: description, other["id"]: other}
 

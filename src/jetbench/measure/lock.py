@@ -45,10 +45,13 @@ def exclusive(path: str | Path, waiting: Callable[[str], None] | None = None, po
 def device(name: str, waiting: Callable[[str], None] | None = None):
     """The lock of a device of this machine, "cpu" or "cuda"; a context manager.
 
-    It lies in the system's folder for temporary files, or in the folder that JETBENCH_LOCKS names.
     """
-    folder = os.environ.get("JETBENCH_LOCKS") or tempfile.gettempdir()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0] or "0"
     suffix = "".join(c if c.isalnum() else "_" for c in visible) if name == "cuda" else ""
-    user = os.getuid() if hasattr(os, "getuid") else ""
-    return exclusive(Path(folder) / f"jetbench-{user}-{name}{suffix}.lock", waiting)
+    return exclusive(place(f"{name}{suffix}"), waiting)
+
+
+def place(name: str) -> Path:
+    """The file of a lock: in the system's folder for temporary files, or in the folder that JETBENCH_LOCKS names."""
+    folder = os.environ.get("JETBENCH_LOCKS") or tempfile.gettempdir()
+    return Path(folder) / f"jetbench-{os.getuid()}-{name}.lock"

@@ -83,11 +83,11 @@ def remember(folder: str | Path, description: Mapping[str, Any]) -> None:
 
     Where two runs do so at once, one waits for the other.
     """
-    from jetbench.measure.lock import exclusive
+    from jetbench.measure import lock
 
     path = Path(folder) / "machine.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(path.with_suffix(".lock")):
+    with lock.exclusive(lock.place(_digest(str(path.resolve()), 12))):
         known = _read(path)
         if description["id"] in known:
             return
