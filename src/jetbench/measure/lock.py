@@ -43,9 +43,7 @@ def exclusive(path: str | Path, waiting: Callable[[str], None] | None = None, po
 
 
 def device(name: str, waiting: Callable[[str], None] | None = None):
-    """The lock of a device of this machine, "cpu" or "cuda"; a context manager.
-
-    """
+    """The lock of a device of this machine, "cpu" or "cuda"; a context manager."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0] or "0"
     suffix = "".join(c if c.isalnum() else "_" for c in visible) if name == "cuda" else ""
     return exclusive(place(f"{name}{suffix}"), waiting)
