@@ -156,6 +156,13 @@ def test_a_failed_point_is_a_cross_and_in_the_small_print(drawn):
     assert "Apolar Taylor" in drawn("samples")._supxlabel.get_text()
 
 
+def test_unstable_points_are_counted_in_the_small_print(tmp_path, drawn):
+    records = [record(value=v, stable=v > 1) for v in (1, 8, 32)]
+    text = gallery.make("batch", data_of(records, tmp_path))._supxlabel.get_text()
+    assert "1 of 3 points are unstable" in text
+    assert "unstable" not in drawn("batch")._supxlabel.get_text()
+
+
 def test_a_study_where_everything_failed_is_a_placeholder(tmp_path):
     records = [record(value=v, **failure("timeout", "60 s were not enough")) for v in (1, 8)]
     assert tagged(gallery.make("batch", data_of(records, tmp_path)), "no-data")

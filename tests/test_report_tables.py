@@ -215,6 +215,10 @@ def test_an_unknown_table_names_those_there_are(data):
         tables.make("mian", data)
 
 
+def test_small_ratios_do_not_read_zero():
+    assert [labels.ratio_text(value) for value in (1.0, 0.426, 0.0426, 0.0026)] == ["1.00", "0.43", "0.043", "0.0026"]
+
+
 def test_labels_follow_one_order():
     assert labels.ranked(["b", "collapsed", "nested", "a"], labels.SERIES) == ["nested", "collapsed", "a", "b"]
     assert labels.series_label("some_new_method") == "Some new method"

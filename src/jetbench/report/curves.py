@@ -243,6 +243,8 @@ def _small_print(data: Data, records: pd.DataFrame) -> str:
     """Where it was measured, and which points are missing and why."""
     dtypes = ", ".join(sorted(set(records.dtype.dropna())))
     text = f"{data.place} {dtypes}. Medians with 95% intervals."
+    unstable = int((~records.stable.fillna(True)).sum())
+    text += f" {unstable} of {len(records)} points are unstable." if unstable else ""
     failed = records[records.status.isin(FAILED)]
     if len(failed):
         parts = []

@@ -49,6 +49,11 @@ def operator_label(operator: str) -> str:
     return OPERATORS.get(operator) or operator.replace("_", " ").capitalize()
 
 
+def ratio_text(value: float) -> str:
+    """A ratio with two decimals, or two digits where it is below a tenth."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
 def ranked(values: object, known: object) -> list[str]:
     """The distinct values in the order of `known`, then the others alphabetically."""
     known = list(known)

@@ -35,13 +35,12 @@ def overview(data: Data) -> Figure:
         relative = pd.notna(best.time_s.get("nested", np.nan))
         base = best.time_s["nested"] if relative else best.floor_s.min()
         modes = {"compiled": " c"} if set(own["mode"]) > {"compiled"} else {}
-        timed = [
-            f"{time / base:.2f}{modes.get(mode, '')}" for time, mode in zip(best.time_s, best["mode"], strict=True)
-        ]
+        ratios = best.time_s / base
+        timed = [f"{labels.ratio_text(r)}{modes.get(m, '')}" for r, m in zip(ratios, best["mode"], strict=True)]
         counted = [f"{count:g}" for count in best.vectors.astype("float64")]
         _bars(left, shown, best.vectors.astype("float64").to_numpy(), counted)
         intervals = np.vstack([best.time_s - best.time_low_s, best.time_high_s - best.time_s]) / base
-        _bars(right, shown, (best.time_s / base).to_numpy(), timed, np.nan_to_num(intervals).clip(min=0))
+        _bars(right, shown, ratios.to_numpy(), timed, np.nan_to_num(intervals).clip(min=0))
         left.set_xlabel("Vectors per datum")
         right.set_xlabel("Time / nested" if relative else "Time / floor")
         title = f"{labels.operator_label(operator)}, $D$ = {own.dim.iloc[0]}, batch {own.batch.iloc[0]}"

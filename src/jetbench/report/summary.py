@@ -69,8 +69,8 @@ def _cells(found: pd.DataFrame) -> tuple[str, str]:
     row = found.iloc[-1]
     if row.status != "ok":
         return ("", "") if row.status == "unsupported" else (str(row.status), "")
-    nested = f"{1e3 * row.time_s:.3g} ms" if pd.isna(row.time_over_nested) else f"{row.time_over_nested:.2f}"
-    return nested, "" if pd.isna(row.time_over_floor) else f"{row.time_over_floor:.2f}"
+    nested = f"{1e3 * row.time_s:.3g} ms" if pd.isna(row.time_over_nested) else labels.ratio_text(row.time_over_nested)
+    return nested, "" if pd.isna(row.time_over_floor) else labels.ratio_text(row.time_over_floor)
 
 
 def _counts(records: pd.DataFrame) -> str:
