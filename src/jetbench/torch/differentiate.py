@@ -70,8 +70,9 @@ def reverse_over_reverse(f: Function, directions: Sequence[Tensor], weights: Seq
         for v, weight in zip(directions, weights, strict=True):
             columns = []
             for c in range(outputs):
-                cotangent = torch.zeros_like(found)
-                cotangent[c] = v.expand(x.shape)
+                direction = v.expand(x.shape)
+                rows = [direction if row == c else torch.zeros_like(direction) for row in range(outputs)]
+                cotangent = torch.stack(rows)
                 columns.append((pull(cotangent)[0] * v).sum(-1))
             total = total + weight * _shaped(torch.stack(columns), y)
         return total

@@ -44,7 +44,10 @@ def fold_zeros(program: fx.GraphModule) -> None:
     """Remove what is multiplied by zero, and sums with zero, from a program of traced ATen operations."""
     graph = program.graph
     zeros: set[fx.Node] = set()
+    written = _written(graph)
     for node in list(graph.nodes):
+        if node in written:
+            continue
         if node.op != "call_function" or not isinstance(node.meta.get("val"), torch.Tensor):
             continue
         tensors = [argument for argument in node.args if isinstance(argument, fx.Node)]
@@ -61,6 +64,18 @@ def fold_zeros(program: fx.GraphModule) -> None:
             _materialize(graph, node)
     graph.eliminate_dead_code()
     program.recompile()
+
+
+def _written(graph: fx.Graph) -> set[fx.Node]:
+    """Values that an operation in place changes, directly or through a view of them."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
+            target = node.args[0]
+            while isinstance(target, fx.Node) and target not in found:
+                found.add(target)
+                target = target.args[0] if target.op == "call_function" and target.args else None
+    return found
 
 
 def _fold_sum(node: fx.Node, zeros: set[fx.Node]) -> None:
