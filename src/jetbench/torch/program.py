@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, fx, nn
+from torch._guards import active_fake_mode
 from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -52,7 +53,13 @@ class Evaluation(ABC):
         return None
 
     def prepared(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> object:
-        """`prepare` and the check of rows, from the cache where nothing that the network refers to has changed."""
+        """`prepare` and the check of rows, from the cache where nothing that the network refers to has changed.
+
+        Fake tensors have no values, so there rows are not checked.
+        """
+        fake = active_fake_mode()
+        if fake is not None and not torch.compiler.is_compiling():
+            return self.prepare(shape, dtype, device)
         key = (shape, dtype, device, fingerprint(self.net))
         if key not in self._known:
             with undisturbed():
