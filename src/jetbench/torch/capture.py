@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch._decomp import core_aten_decompositions, decomposition_table
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch._ops import OpOverload
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from jetbench.errors import JetbenchError, MissingRule, Unsupported
@@ -51,7 +53,32 @@ def _decompositions(rules: int) -> dict:
     """PyTorch's own decompositions for every operation without a rule; renewed when a rule is added."""
     del rules
     table = {**decomposition_table, **core_aten_decompositions()}
-    return {operation: function for operation, function in table.items() if operation not in RULES}
+    return {
+        operation: function
+        for operation, function in table.items()
+        if operation not in RULES and not (isinstance(operation, OpOverload) and operation._schema.is_mutable)
+    }
+
+
+class _Captured(TorchFunctionMode):
+    """Functions that look at values, or work in place, in a way that the tracer cannot follow."""
+
+    def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
+        kwargs = kwargs or {}
+        if function is torch.nn.functional.one_hot and (len(args) > 1 or "num_classes" in kwargs):
+            return _one_hot(*args, **kwargs)
+        if function is torch.nn.functional.cosine_similarity:
+            return _cosine_similarity(*args, **kwargs)
+        return function(*args, **kwargs)
+
+
+def _cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    lengths = [torch.linalg.vector_norm(x, dim=dim).clamp_min(eps) for x in (x1, x2)]
+    return (x1 * x2).sum(dim) / (lengths[0] * lengths[1])
+
+
+def _one_hot(tensor: Tensor, num_classes: int) -> Tensor:
+    return (tensor.unsqueeze(-1) == torch.arange(num_classes, device=tensor.device)).long()
 
 
 @contextlib.contextmanager
@@ -80,13 +107,13 @@ def capture(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torc
 
     def run(function: Callable) -> fx.GraphModule:
         table = _decompositions(len(RULES))
-        with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), _Captured():
             return make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)(example)
 
     try:
         module = run(traced)
         if any(_mutates(node) for node in module.graph.nodes):
-            module = run(functionalize(traced, remove="mutations"))
+            module = run(functionalize(module, remove="mutations"))
     except GuardOnDataDependentSymNode as error:
         raise JetbenchError(
             "The network decides by a value of x what to compute (an `if`, `.item()`, a loop count or a boolean mask). "

@@ -67,6 +67,8 @@ def reverse_over_reverse(f: Function, directions: Sequence[Tensor], weights: Seq
         found, pull, y = vjp(lambda point: gradients(f, point), x, has_aux=True)
         outputs = found.shape[0]
         total = torch.zeros_like(y)
+        if outputs == 0:
+            return total
         for v, weight in zip(directions, weights, strict=True):
             columns = []
             for c in range(outputs):

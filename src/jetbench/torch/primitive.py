@@ -3,12 +3,14 @@
 Found by comparing nested AD (torch 2.13) with Chebyshev interpolation along a line, for all orders of nesting:
 derivatives of layer norm and instance norm are wrong in forward over forward mode and from the third on, those of
 determinants and of linear solves in forward over forward mode and in parts from the third on, without any error.
-Gated linear units, attention kernels and pairwise distances raise errors. The nested methods and the reference
-therefore run networks with the formulas below. Jets have rules of their own.
+Forward mode through a cumulative product that meets a zero is wrong too. Gated linear units, hard sigmoids, attention
+kernels and pairwise distances raise errors. The nested methods and the reference therefore run networks with the
+formulas below. Jets have rules of their own.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -127,11 +129,18 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return first * torch.sigmoid(second)
 
 
-@_replaces(functional.scaled_dot_product_attention)
-def scaled_dot_product_attention(*args: object, **kwargs: object) -> Tensor:
-    """In single operations, as the fused kernels have first derivatives only."""
-    with sdpa_kernel(SDPBackend.MATH):
-        return functional.scaled_dot_product_attention(*args, **kwargs)
+@_replaces(functional.hardsigmoid)
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(0, min(6, x + 3))/6."""
+    del inplace
+    return functional.relu6(input + 3) / 6
+
+
+@_replaces(torch.cumprod, Tensor.cumprod)
+def cumprod(input: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
+    """One product after the other, which is right for zero entries too."""
+    factors = (input if dtype is None else input.to(dtype)).unbind(dim)
+    return torch.stack(list(itertools.accumulate(factors, torch.mul)), dim) if factors else input
 
 
 @_replaces(torch.cdist)
@@ -150,7 +159,7 @@ def in_primitive_operations(net: Callable[[Tensor], Tensor]) -> Callable[[Tensor
     """The same function, with the formulas of this module where they apply."""
 
     def function(x: Tensor) -> Tensor:
-        with _Primitive():
+        with sdpa_kernel(SDPBackend.MATH), _Primitive():
             return net(x)
 
     return function

@@ -17,7 +17,8 @@ def check(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.
 
     Some rows are made NaN, and no other row of the output may become NaN. Each pair of rows is told apart by a bit of
     its index or by that bit's complement, so about 2·log₂(rows) forward passes see every mixture of two rows. Only
-    arithmetic passes NaN on: rows that meet in comparisons alone have no derivatives in common.
+    arithmetic passes NaN on: rows that meet in comparisons alone have no derivatives in common. A network that refuses
+    NaN is given other numbers in these rows instead.
 
     Raises:
         MixedRows: rows are mixed.
@@ -36,18 +37,34 @@ def check(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.
     count = leading.numel() if isinstance(leading, torch.Size) else torch.Size(leading).numel()
     if count < 2 or y.numel() == 0:
         return
-    finite = ~y.isnan().reshape(count, -1)
+    clean = y.reshape(count, -1)
     index = torch.arange(count, device=device)
     for bit in range((count - 1).bit_length()):
         chosen = (index >> bit) & 1 == 1
         for poisoned in (chosen, ~chosen):
-            probe = x.reshape(count, -1).clone()
-            probe[poisoned] = torch.nan
-            with torch.no_grad():
-                found = net(probe.reshape(shape)).reshape(count, -1)
-            if (found.isnan() & finite)[~poisoned].any():
+            if _others_change(net, x, clean, poisoned, generator):
                 raise MixedRows(
                     "The network mixes rows of x: the value at one point depends on other points of the batch, as in a "
                     "batch norm in training mode or a sum over the batch. Call `net.eval()`, or let the mixed axes be "
                     "coordinates of one point."
                 )
+
+
+def _others_change(
+    net: Callable[[Tensor], Tensor], x: Tensor, clean: Tensor, poisoned: Tensor, generator: torch.Generator
+) -> bool:
+    """Whether results at other rows change when the poisoned ones become NaN, or other numbers if it refuses NaN."""
+
+    def others(rows: Tensor) -> Tensor:
+        probe = x.reshape(len(clean), -1).clone()
+        probe[poisoned] = rows.to(dtype=x.dtype, device=x.device)
+        with torch.no_grad():
+            return net(probe.reshape(x.shape)).reshape(len(clean), -1)[~poisoned]
+
+    expected = clean[~poisoned]
+    shape = (int(poisoned.sum()), x.shape[-1])
+    try:
+        return bool((others(torch.full(shape, torch.nan)).isnan() & ~expected.isnan()).any())
+    except RuntimeError:  # a matrix factorization, for example
+        found = others(torch.rand(shape, generator=generator))
+        return not torch.allclose(found, expected, rtol=torch.finfo(x.dtype).eps ** 0.5, equal_nan=True)

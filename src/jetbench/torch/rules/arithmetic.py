@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, primal, times
-from jetbench.torch.rules.elementwise import real_power
+from jetbench.torch.rules.elementwise import arctangent, real_power
 from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
@@ -106,3 +106,48 @@ def pow_tensor(base: Value | Number, exponent: Value) -> Jet:
 def remainder(x: Jet, divisor: Number) -> Jet:
     """x − divisor·⌊x/divisor⌋: the quotient is constant almost everywhere."""
     return Jet(x.algebra, torch.remainder(x.primal, divisor), rest=x.rest, present=x.present)
+
+
+@rule(aten.remainder.Tensor)
+def remainder_tensor(a: Value, b: Value) -> Jet:
+    """a − b·⌊a/b⌋."""
+    quotient = torch.floor(primal(a) / primal(b))
+    found = add(a, times(b, quotient) if isinstance(b, Jet) else b * quotient, -1)
+    return Jet(found.algebra, torch.remainder(primal(a), primal(b)), rest=found.rest, present=found.present)
+
+
+@rule(aten.fmod.Scalar)
+def fmod(x: Jet, divisor: Number) -> Jet:
+    """x − divisor·trunc(x/divisor)."""
+    return Jet(x.algebra, torch.fmod(x.primal, divisor), rest=x.rest, present=x.present)
+
+
+@rule(aten.fmod.Tensor)
+def fmod_tensor(a: Value, b: Value) -> Jet:
+    """a − b·trunc(a/b)."""
+    quotient = torch.trunc(primal(a) / primal(b))
+    found = add(a, times(b, quotient) if isinstance(b, Jet) else b * quotient, -1)
+    return Jet(found.algebra, torch.fmod(primal(a), primal(b)), rest=found.rest, present=found.present)
+
+
+def _scaled_by(value: Value, factor: Tensor) -> Value:
+    return times(value, factor) if isinstance(value, Jet) else value * factor
+
+
+@rule(aten.atan2.default)
+def atan2(y: Value, x: Value) -> Jet:
+    """The angle of (x, y): turned by the angle of the primals, it is the arctangent of a ratio that vanishes there."""
+    y0, x0 = primal(y), primal(x)
+    across = add(_scaled_by(y, x0), _scaled_by(x, y0), -1)
+    along = add(_scaled_by(x, x0), _scaled_by(y, y0))
+    inverse = elementwise(lambda u, order: real_power(u, order, -1), along)
+    turned = elementwise(arctangent, times(across, inverse))
+    return Jet(turned.algebra, torch.atan2(y0, x0), rest=turned.rest, present=turned.present)
+
+
+@rule(aten.hypot.default)
+def hypot(a: Value, b: Value) -> Jet:
+    """√(a² + b²)."""
+    total = add(times(a, a) if isinstance(a, Jet) else a * a, times(b, b) if isinstance(b, Jet) else b * b)
+    root = elementwise(lambda u, order: real_power(u, order, 0.5), total)
+    return Jet(root.algebra, torch.hypot(primal(a), primal(b)), rest=root.rest, present=root.present)

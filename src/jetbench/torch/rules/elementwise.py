@@ -17,6 +17,8 @@ aten = torch.ops.aten
 TANH_FLOW = (1, 0, -1)
 SIGMOID_FLOW = (0, 1, -1)
 
+SINC_SERIES, SINC_TERMS = 0.7, 18  # where the power series is used, and how much of it
+
 
 def _register(tower: Callable[[Tensor, int], Tower], *operations: object) -> None:
     @rule(*operations)
@@ -151,6 +153,43 @@ def gelu_tanh(u: Tensor, order: int) -> Tower:
     return _times_identity(u, order, half)
 
 
+def arctangent(u: Tensor, order: int) -> Tower:
+    """φ' = 1/(1 + u²)."""
+    return _from_derivative(torch.atan, _quadratic_power(1.0, 1.0, -1))(u, order)
+
+
+def polygamma_tower(u: Tensor, order: int, first: int) -> Tower:
+    """ψ^(n)(u) with n = first, first + 1, …"""
+    return [torch.digamma(u) if n == 0 else torch.special.polygamma(n, u) for n in range(first, first + order + 1)]
+
+
+def inverse_erf(u: Tensor, order: int) -> Tower:
+    """φ' = √π/2 · exp(φ²)."""
+    result: Tower = [torch.erfinv(u)]
+    for _ in range(order):
+        slope = series.exponential(series.times(result, result))
+        result = [result[0], *(math.sqrt(math.pi) / 2 * s for s in slope)]
+    return result
+
+
+def sinc(u: Tensor, order: int) -> Tower:
+    """sin(πu)/(πu): away from 0 by differentiating πu·φ = sin(πu), near 0 by its power series."""
+    near = u.abs() < SINC_SERIES
+    away = math.pi * torch.where(near, 1.0, u)
+    small = math.pi * torch.where(near, u, 0.0)
+    sines = _cycle([torch.sin, torch.cos], [1, 1, -1, -1])(away, order)
+    result: Tower = []
+    quotient: Tensor | None = None
+    for m in range(order + 1):
+        quotient = sines[m] / away if quotient is None else (sines[m] - m * quotient) / away
+        terms = [
+            (-1) ** k / (math.factorial(2 * k + 1)) * math.perm(2 * k, m) * small ** (2 * k - m)
+            for k in range((m + 1) // 2, SINC_TERMS)
+        ]
+        result.append(math.pi**m * torch.where(near, sum(terms), quotient))
+    return result
+
+
 _register(tanh, aten.tanh.default)
 _register(sigmoid, aten.sigmoid.default)
 _register(silu, aten.silu.default)
@@ -170,7 +209,7 @@ _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default)
 _register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
 _register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default)
 _register(lambda u, order: series.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
-_register(_from_derivative(torch.atan, _quadratic_power(1.0, 1.0, -1)), aten.atan.default)
+_register(arctangent, aten.atan.default)
 _register(_from_derivative(torch.asin, _quadratic_power(1.0, -1.0, -0.5)), aten.asin.default)
 _register(_from_derivative(torch.acos, _quadratic_power(1.0, -1.0, -0.5, -1)), aten.acos.default)
 _register(_from_derivative(torch.asinh, _quadratic_power(1.0, 1.0, -0.5)), aten.asinh.default)
@@ -178,10 +217,15 @@ _register(_from_derivative(torch.acosh, _quadratic_power(-1.0, 1.0, -0.5)), aten
 _register(_from_derivative(torch.atanh, _quadratic_power(1.0, -1.0, -1)), aten.atanh.default)
 _register(_from_derivative(torch.erf, _gaussian(2 / math.sqrt(math.pi), -1.0)), aten.erf.default)
 _register(_from_derivative(torch.erfc, _gaussian(-2 / math.sqrt(math.pi), -1.0)), aten.erfc.default)
-_register(
-    _from_derivative(torch.lgamma, lambda u, order: [torch.special.polygamma(m, u) for m in range(order + 1)]),
-    aten.lgamma.default,
-)
+_register(_from_derivative(torch.lgamma, lambda u, order: polygamma_tower(u, order, 0)), aten.lgamma.default)
+_register(lambda u, order: polygamma_tower(u, order, 0), aten.digamma.default)
+_register(lambda u, order: inverse_erf(u, order), aten.erfinv.default)
+_register(lambda u, order: sinc(u, order), aten.sinc.default)
+
+
+@rule(aten.polygamma.default)
+def polygamma(n: int, x: Jet) -> Jet:
+    return elementwise(lambda u, order: polygamma_tower(u, order, n), x)
 
 
 @rule(aten.gelu.default)
@@ -219,8 +263,9 @@ def elu(x: Jet, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0
     """scale·u for u > 0, scale·α(e^{su} − 1) below; also CELU and SELU."""
 
     def tower(u: Tensor, order: int) -> Tower:
-        decay = torch.exp(input_scale * u)
-        result: Tower = [torch.where(u > 0, scale * u, scale * alpha * torch.expm1(input_scale * u))]
+        negative = u.clamp(max=0)  # nothing may overflow on the side that is not taken
+        decay = torch.exp(input_scale * negative)
+        result: Tower = [torch.where(u > 0, scale * u, scale * alpha * torch.expm1(input_scale * negative))]
         for m in range(1, order + 1):
             below = scale * alpha * input_scale**m * decay
             result.append(torch.where(u > 0, scale if m == 1 else 0.0, below))

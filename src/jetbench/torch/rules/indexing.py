@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from jetbench.errors import MissingRule
 from jetbench.torch.jet import Jet, Value, jointly_linear, linear, primal
 from jetbench.torch.rules.registry import rule
 
@@ -47,6 +48,26 @@ def masked_fill(x: Value, mask: Value, value: object) -> Value:
 @rule(aten.scatter.src)
 def scatter(x: Value, dim: int, positions: Tensor, source: Value) -> Jet:
     return jointly_linear(lambda parts: parts[0].scatter(dim, positions, parts[1]), [x, source])
+
+
+@rule(aten.scatter.value)
+def scatter_value(x: Jet, dim: int, positions: Tensor, value: float) -> Jet:
+    zeroed = linear(lambda t: t.scatter(dim, positions, 0), x)
+    return Jet(x.algebra, x.primal.scatter(dim, positions, value), rest=zeroed.rest, present=x.present)
+
+
+@rule(aten.scatter_reduce.two)
+def scatter_reduce(
+    x: Value, dim: int, positions: Tensor, source: Value, reduce: str, *, include_self: bool = True
+) -> Jet:
+    if reduce not in ("sum", "mean"):
+        raise MissingRule(
+            f"scatter_reduce has a rule for sum and mean, not for {reduce}. Write it with torch.where, or extend the "
+            "rule in jetbench/torch/rules/indexing.py."
+        )
+    return jointly_linear(
+        lambda parts: parts[0].scatter_reduce(dim, positions, parts[1], reduce, include_self=include_self), [x, source]
+    )
 
 
 @rule(aten.scatter_add.default)

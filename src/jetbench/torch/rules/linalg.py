@@ -27,7 +27,7 @@ def _nilpotent(x: Jet) -> Jet:
 
 def _powers(x: Jet) -> list[Jet]:
     """A⁻¹E, (A⁻¹E)², …, (A⁻¹E)^K."""
-    first = linear(lambda t: torch.linalg.solve(x.primal, t), _nilpotent(x))
+    first = _solved(x.primal, _nilpotent(x))
     found = [first]
     while len(found) < x.algebra.order:
         found.append(multiply(torch.matmul, found[-1], first))
@@ -64,16 +64,25 @@ def _no_errors(a: Value) -> Tensor:
     return torch.zeros(a.shape[:-2], dtype=torch.int32, device=primal(a).device)
 
 
-def _inverse_times(a: Jet, right: Value) -> Value:
+def _solved(matrix: Tensor, right: Value) -> Value:
+    """A⁻¹B for a constant A."""
+    batch = torch.broadcast_shapes(matrix.shape[:-2], right.shape[:-2])
+
+    def solve(t: Tensor) -> Tensor:
+        return torch.linalg.solve(matrix, t)
+
+    if not isinstance(right, Jet):
+        return solve(right)
+    right = linear(lambda t: t.expand(*batch, *t.shape[-2:]), right)
+    return linear(solve, right, solve)  # the component axis is one more axis of the batch
+
+
+def _inverse_times(a: Value, right: Value) -> Value:
     """(A + E)⁻¹ B by x ← A⁻¹(B − E x), exact after K steps."""
-    solved = (
-        linear(lambda t: torch.linalg.solve(a.primal, t), right)
-        if isinstance(right, Jet)
-        else (torch.linalg.solve(a.primal, right))
-    )
-    if not a.present:
+    solved = _solved(primal(a), right)
+    if not isinstance(a, Jet) or not a.present:
         return solved
-    step = linear(lambda t: torch.linalg.solve(a.primal, t), _nilpotent(a))
+    step = _solved(a.primal, _nilpotent(a))
     result = solved
     for _ in range(a.algebra.order):
         result = add(solved, multiply(torch.matmul, step, result), -1)
@@ -87,6 +96,10 @@ def inverse(a: Jet, *, check_errors: bool = False) -> tuple[Jet, Tensor]:
     return _inverse_times(a, eye), _no_errors(a)
 
 
+def _transposed(a: Value) -> Value:
+    return linear(lambda t: t.mT, a) if isinstance(a, Jet) else a.mT
+
+
 @rule(aten._linalg_solve_ex.default)
 def solve(a: Value, b: Value, *, left: bool = True, check_errors: bool = False) -> tuple[Value, None, None, Tensor]:
     del check_errors
@@ -97,14 +110,52 @@ def solve(a: Value, b: Value, *, left: bool = True, check_errors: bool = False) 
         return t if left else t.mT
 
     right = linear(columns, b) if isinstance(b, Jet) else columns(b)
-    if isinstance(a, Jet):
-        matrix = a if left else linear(lambda t: t.mT, a)
-        result = _inverse_times(matrix, right)
-    else:
-        result = linear(lambda t: torch.linalg.solve(a if left else a.mT, t), right)
+    result = _inverse_times(a if left else _transposed(a), right)
 
     def restored(t: Tensor) -> Tensor:
         t = t if left else t.mT
         return t.squeeze(-1) if vector else t
 
     return linear(restored, result), None, None, _no_errors(a)
+
+
+@rule(aten.linalg_solve_triangular.default)
+def solve_triangular(a: Value, b: Value, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Value:
+    def triangle(t: Tensor) -> Tensor:
+        t = t.triu(1 if unitriangular else 0) if upper else t.tril(-1 if unitriangular else 0)
+        return t
+
+    matrix = linear(triangle, a) if isinstance(a, Jet) else triangle(a)
+    if unitriangular:
+        eye = torch.eye(a.shape[-1], dtype=primal(a).dtype, device=primal(a).device)
+        matrix = add(matrix, eye)
+    if left:
+        return _inverse_times(matrix, b)
+    return _transposed(_inverse_times(_transposed(matrix), _transposed(b)))
+
+
+@rule(aten.linalg_cholesky_ex.default)
+def cholesky(a: Jet, *, upper: bool = False, check_errors: bool = False) -> tuple[Jet, Tensor]:
+    """The factor of A + E is L(I + N) with A = LLᵀ and a lower triangular N that fulfils N + Nᵀ + NNᵀ = L⁻¹EL⁻ᵀ.
+
+    The lower triangle of a symmetric matrix with half its diagonal solves N + Nᵀ = S; iterating is exact after K steps.
+    """
+    del check_errors
+    factor = torch.linalg.cholesky(a.primal)
+
+    def whitened(t: Tensor) -> Tensor:
+        symmetric = t.tril() + t.tril(-1).mT
+        half = torch.linalg.solve_triangular(factor, symmetric, upper=False)
+        return torch.linalg.solve_triangular(factor, half.mT, upper=False)
+
+    def lower(t: Tensor) -> Tensor:
+        return (t.tril() + t.tril(-1)) / 2
+
+    change = linear(whitened, _nilpotent(a))
+    result: Value = linear(lower, change)
+    for _ in range(a.algebra.order - 1 if a.present else 0):
+        square = multiply(torch.matmul, result, _transposed(result))
+        result = linear(lower, add(change, square, -1))
+    product = linear(lambda t: factor @ t, result)
+    found = Jet(a.algebra, factor, rest=product.rest, present=product.present)
+    return (_transposed(found) if upper else found), _no_errors(a)

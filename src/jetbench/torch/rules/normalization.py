@@ -93,3 +93,9 @@ def _affine(x: Jet, weight: Value | None, bias: Value | None) -> Jet:
     if weight is not None:
         x = times(x, weight)
     return x if bias is None else add(x, bias)
+
+
+@rule(aten.logcumsumexp.default)
+def logcumsumexp(x: Jet, dim: int) -> Jet:
+    powers, _, largest = _exponentials(x, (dim,))
+    return add(_log(linear(lambda t: t.cumsum(dim), powers)), largest)

@@ -28,7 +28,7 @@ def relu(x: Jet) -> Jet:
 
 @rule(aten.leaky_relu.default)
 def leaky_relu(x: Jet, negative_slope: Number = 0.01) -> Jet:
-    slope = torch.where(x.primal > 0, 1.0, negative_slope).to(x.dtype)
+    slope = torch.full_like(x.primal, negative_slope).masked_fill(x.primal > 0, 1)
     return _sloped(x, torch.nn.functional.leaky_relu(x.primal, negative_slope), slope)
 
 
@@ -37,7 +37,14 @@ def absolute(x: Jet) -> Jet:
     return _sloped(x, torch.abs(x.primal), torch.sign(x.primal))
 
 
-@rule(aten.clamp.default, aten.clamp.Tensor, aten.hardtanh.default)
+@rule(aten.hardtanh.default)
+def hardtanh(x: Jet, lower: Number = -1, upper: Number = 1) -> Jet:
+    """Between the bounds the identity, constant on them and beyond."""
+    inside = (x.primal > lower) & (x.primal < upper)
+    return _sloped(x, torch.clamp(x.primal, lower, upper), inside.to(x.dtype))
+
+
+@rule(aten.clamp.default, aten.clamp.Tensor)
 def clamp(x: Value, lower: Number | Value | None = None, upper: Number | Value | None = None) -> Jet:
     """Between constant bounds the identity, beyond them constant; bounds that depend on x take the maximum rule."""
     if not isinstance(x, Jet) or isinstance(lower, Jet) or isinstance(upper, Jet):
@@ -99,3 +106,20 @@ def _choose(a: Value, b: Value, value: Tensor, first: Tensor) -> Jet:
 
 def _share(value: Value, share: Tensor) -> Value:
     return times(value, share) if isinstance(value, Jet) else value * share
+
+
+@rule(aten.fmax.default)
+def fmax(a: Value, b: Value) -> Jet:
+    """The larger of two values, the one that is a number if the other is not; the first where they are equal."""
+    return where((primal(a) >= primal(b)) | primal(b).isnan(), *_broadcast(a, b))
+
+
+@rule(aten.fmin.default)
+def fmin(a: Value, b: Value) -> Jet:
+    """The smaller of two values, the one that is a number if the other is not; the first where they are equal."""
+    return where((primal(a) <= primal(b)) | primal(b).isnan(), *_broadcast(a, b))
+
+
+def _broadcast(a: Value, b: Value) -> tuple[Value, Value]:
+    zeros = torch.zeros_like(primal(a) + primal(b))
+    return add(a, zeros), add(b, zeros)

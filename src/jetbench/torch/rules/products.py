@@ -82,3 +82,31 @@ def convolution(
         return product
     shape = (-1, *(1,) * (product.ndim - 2))
     return add(product, linear(lambda t: t.reshape(shape), bias) if isinstance(bias, Jet) else bias.reshape(shape))
+
+
+@rule(aten._trilinear.default)
+def trilinear(
+    a: Value,
+    b: Value,
+    c: Value,
+    expand_a: Sequence[int],
+    expand_b: Sequence[int],
+    expand_c: Sequence[int],
+    summed: Sequence[int],
+    unroll_dim: int = 1,
+) -> Value:
+    """Σ a·b·c over some axes, after each factor has been given the axes that it lacks."""
+    del unroll_dim
+
+    def expanded(value: Value, axes: Sequence[int]) -> Value:
+        def insert(t: Tensor) -> Tensor:
+            for axis in sorted(axes):
+                t = t.unsqueeze(axis)
+            return t
+
+        return linear(insert, value) if isinstance(value, Jet) else insert(value)
+
+    first, second, third = expanded(a, expand_a), expanded(b, expand_b), expanded(c, expand_c)
+    product = multiply(torch.mul, multiply(torch.mul, first, second), third)
+    axes = tuple(summed)
+    return linear(lambda t: t.sum(axes), product) if isinstance(product, Jet) else product.sum(axes)

@@ -8,7 +8,7 @@ from numbers import Number
 import torch
 from torch import Tensor
 
-from jetbench.torch.jet import Jet, elementwise, jointly_linear, linear, times
+from jetbench.torch.jet import Jet, Value, add, elementwise, jointly_linear, linear, times
 from jetbench.torch.rules.elementwise import real_power
 from jetbench.torch.rules.piecewise import absolute
 from jetbench.torch.rules.registry import rule
@@ -28,6 +28,11 @@ for _operation in (
     aten.mean.default,
     aten.mean.dim,
     aten.cumsum.default,
+    aten.avg_pool1d.default,
+    aten.avg_pool2d.default,
+    aten.avg_pool3d.default,
+    aten._adaptive_avg_pool2d.default,
+    aten._adaptive_avg_pool3d.default,
 ):
     _linear(_operation)
 
@@ -156,3 +161,52 @@ def vector_norm(
     powers = elementwise(lambda u, k: real_power(u, k, order), base)
     summed = linear(lambda t: t.sum(axes, keepdim=keepdim), powers)
     return elementwise(lambda u, k: real_power(u, k, 1 / order), summed)
+
+
+@rule(aten.var_mean.correction)
+def var_mean(
+    x: Jet, dim: Sequence[int] | None = None, *, correction: Number | None = None, keepdim: bool = False
+) -> tuple[Jet, Jet]:
+    axes = _axes(x, dim)
+    return var(x, dim, correction=correction, keepdim=keepdim), linear(lambda t: t.mean(axes, keepdim=keepdim), x)
+
+
+@rule(aten.median.dim, aten.nanmedian.dim)
+def median_dim(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
+    return _at(x, x.primal.median(dim, keepdim).indices, dim, keepdim)
+
+
+@rule(aten.kthvalue.default)
+def kthvalue(x: Jet, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Jet, Tensor]:
+    return _at(x, x.primal.kthvalue(k, dim, keepdim).indices, dim, keepdim)
+
+
+@rule(aten.cummax.default)
+def cummax(x: Jet, dim: int) -> tuple[Jet, Tensor]:
+    positions = x.primal.cummax(dim).indices
+    return linear(lambda t: t.gather(dim, positions), x), positions
+
+
+@rule(aten.cummin.default)
+def cummin(x: Jet, dim: int) -> tuple[Jet, Tensor]:
+    positions = x.primal.cummin(dim).indices
+    return linear(lambda t: t.gather(dim, positions), x), positions
+
+
+@rule(aten.cumprod.default)
+def cumprod(x: Jet, dim: int, *, dtype: torch.dtype | None = None) -> Jet:
+    """One product after the other, which is right for zero entries too."""
+    del dtype
+    found = [linear(lambda t: t.narrow(dim, 0, 1), x)] if x.shape[dim] else []
+    for n in range(1, x.shape[dim]):
+        found.append(times(found[-1], linear(lambda t, n=n: t.narrow(dim, n, 1), x)))
+    return jointly_linear(lambda parts: torch.cat(parts, dim), found) if found else x
+
+
+@rule(aten._cdist_forward.default)
+def cdist(a: Value, b: Value, order: Number, mode: int | None) -> Jet:
+    """|a_i − b_j| in the p-norm, for rows a_i and b_j."""
+    del mode
+    left = linear(lambda t: t.unsqueeze(-2), a) if isinstance(a, Jet) else a.unsqueeze(-2)
+    right = linear(lambda t: t.unsqueeze(-3), b) if isinstance(b, Jet) else b.unsqueeze(-3)
+    return vector_norm(add(left, right, -1), order, (-1,))

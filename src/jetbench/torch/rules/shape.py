@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, linear_many
+from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, linear_many, primal
 from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
@@ -43,7 +43,6 @@ for _operation in (
     aten.diagonal.default,
     aten.tril.default,
     aten.triu.default,
-    aten.constant_pad_nd.default,
     aten.diag_embed.default,
     aten.unfold.default,
 ):
@@ -61,6 +60,13 @@ def view(x: Jet, size: Sequence[int]) -> Jet:
 def _explicit(size: Sequence[int], x: Tensor) -> Sequence[int]:
     """The new shape with −1 worked out, as the component axis would make it ambiguous."""
     return x.reshape(size).shape if -1 in size else size
+
+
+@rule(aten.constant_pad_nd.default)
+def constant_pad(x: Jet, padding: Sequence[int], value: float = 0) -> Jet:
+    """The added entries do not depend on x, so that their coefficients are zero."""
+    moved = linear(lambda t: aten.constant_pad_nd.default(t, padding), x)
+    return Jet(x.algebra, aten.constant_pad_nd.default(x.primal, padding, value), rest=moved.rest, present=x.present)
 
 
 @rule(aten.expand.default)
@@ -91,13 +97,17 @@ def stack(values: Sequence[Value], dim: int = 0) -> Jet:
 
 
 @rule(aten.slice_scatter.default)
-def slice_scatter(x: Value, source: Value, *args: object, **kwargs: object) -> Jet:
-    return jointly_linear(lambda parts: aten.slice_scatter.default(*parts, *args, **kwargs), [x, source])
+def slice_scatter(
+    x: Value, source: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Jet:
+    positions = torch.arange(x.shape[dim], device=primal(x).device)[start:end:step]
+    return jointly_linear(lambda parts: parts[0].index_copy(dim, positions, parts[1]), [x, source])
 
 
 @rule(aten.select_scatter.default)
-def select_scatter(x: Value, source: Value, *args: object, **kwargs: object) -> Jet:
-    return jointly_linear(lambda parts: aten.select_scatter.default(*parts, *args, **kwargs), [x, source])
+def select_scatter(x: Value, source: Value, dim: int, index: int) -> Jet:
+    position = torch.tensor([index % x.shape[dim]], device=primal(x).device)
+    return jointly_linear(lambda parts: parts[0].index_copy(dim, position, parts[1].unsqueeze(dim)), [x, source])
 
 
 @rule(aten.copy.default)
