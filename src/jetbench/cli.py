@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,8 +167,7 @@ def compare_command(
         operators_file=str(operators_file) if operators_file else None,
     )
     if json_out is not None:
-        json_out.parent.mkdir(parents=True, exist_ok=True)
-        _write_json(json_out, [])
+        _check_writable(json_out)
     with Progress(quiet) as progress:
         found = compare.measure(points, setup, progress, json_out and functools.partial(_write_json, json_out))
     console = paper()
@@ -312,6 +312,8 @@ def _option(text: str) -> tuple[str, Any]:
     name, separator, value = text.partition("=")
     if not separator or not name:
         raise ConfigError(f"--option takes name=value; got {text!r}.")
+    if name == "dim":
+        raise ConfigError(f"The dimension is given by --dim, not by --option; got {text!r}.")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:
@@ -319,8 +321,17 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _positive(flag: str, value: float) -> None:
-    if not value > 0:
-        raise ConfigError(f"{flag} must be above 0; got {value:g}.")
+    if not (value > 0 and math.isfinite(value)):
+        raise ConfigError(f"{flag} must be above 0 and finite; got {value:g}.")
+
+
+def _check_writable(path: Path) -> None:
+    """Raise an OSError now, not after the measurements, if a file cannot be written; what it holds stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = path.exists()
+    path.open("a").close()
+    if not known:
+        path.unlink()
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -47,8 +47,8 @@ def operator(function: Callable | None = None, *, min_dim: int = 1) -> Callable:
     if function is None:
         return lambda wrapped: operator(wrapped, min_dim=min_dim)
     name, signature = function.__name__, inspect.signature(function)
-    first, *others = signature.parameters.values()
-    if first.name != "dim" or any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in others):
+    first, others = next(iter(signature.parameters.values()), None), list(signature.parameters.values())[1:]
+    if first is None or first.name != "dim" or any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in others):
         raise TypeError(f"The operator {name} must be a function of dim, followed by named options.")
     if any(p.default is p.empty for p in others):
         raise TypeError(f"Every option of the operator {name} needs a default, so that it can be made from dim alone.")

@@ -176,8 +176,9 @@ def load_operators(path: str | None) -> None:
 
         try:
             operators.load(path)
-        except Exception as error:
-            raise ConfigError(f"The operators file {path} cannot be used: {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ConfigError(f"The operators file {path} cannot be used: {why}") from error
 
 
 def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any], device: str) -> Iterator[Curve]:
@@ -214,6 +215,8 @@ def _points(
     estimator = entry.get("estimator", "exact")
     estimator = {"kind": estimator} if isinstance(estimator, str) else estimator
     options = dict(entry.get("options") or {})
+    if "dim" in options:
+        raise ConfigError(f"{where}: `dim` stands beside `options`, not in it.")
     points = []
     for value in entry["values"]:
         dim = int(value) if axis == "dimension" else entry.get("dim")

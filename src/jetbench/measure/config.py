@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
@@ -37,6 +38,8 @@ def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"The config {path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The config {path} is not text in UTF-8: {error}.") from error
     config = _parse(text, path)
     validate(config, schema, str(path))
     if config.get("operators_file"):
@@ -64,6 +67,7 @@ def validate(config: Any, schema: str | Path | None = None, source: str = "confi
     """
     if not isinstance(config, dict) or not isinstance(config.get("studies"), dict):
         raise ConfigError(f"{source}: a config is a mapping with a key `studies`; see workflows/config/cpu.yaml.")
+    _check_plain(config, source)
     rules = _schema(str(schema) if schema else None)
     try:
         from jsonschema import Draft202012Validator
@@ -111,6 +115,20 @@ def _schema(path: str | None) -> dict[str, Any] | None:
     if path:
         raise ConfigError(f"There is no schema {path}.")
     return None
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Refuse what YAML can hold and a schema lets pass: keys that are no text, and numbers that are not finite."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if not isinstance(key, str):
+                raise ConfigError(f"{where}: the key {key!r} must be a text; write it in quotes if it is a name.")
+            _check_plain(entry, f"{where}: {key}")
+    elif isinstance(value, list):
+        for number, entry in enumerate(value):
+            _check_plain(entry, f"{where}[{number}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: {value} is not allowed; it must be a finite number.")
 
 
 def _check_top_level(config: Mapping[str, Any], source: str) -> None:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
+from jetbench.errors import Unsupported
+
 Function = Callable[[Tensor], Tensor]
 
 
@@ -27,6 +29,12 @@ def forward(f: Function, v: Tensor) -> Function:
 def gradients(f: Function, x: Tensor) -> tuple[Tensor, Tensor]:
     """∂f_c(x) of every output c by reverse mode, (C, ..., D), and f(x)."""
     y, pull = vjp(f, x)
+    if y.is_complex():
+        raise Unsupported(
+            "Reverse mode in x loses the imaginary part of a network with complex values. Return real and imaginary "
+            "part as two real outputs, as torch.view_as_real does, or use a method without reverse mode, such as "
+            "collapsed."
+        )
     outputs = y.shape[x.ndim - 1 :].numel()
     if outputs == 1:
         return pull(torch.ones_like(y))[0][None], y

@@ -58,6 +58,7 @@ class Nesting(Evaluation):
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: object) -> dict[str, Tensor]:
         del prepared
+        x = x.contiguous()  # forward mode cannot take points that share memory, as an expanded x does
         factor = factor_of(self.problem.operator, x)
 
         def resolve(directions: Tensor) -> Tensor:

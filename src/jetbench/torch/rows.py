@@ -22,13 +22,26 @@ def check(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.
 
     Raises:
         MixedRows: rows are mixed.
-        JetbenchError: the output does not begin with the leading axes of x.
+        JetbenchError: the network cannot be run on such an x, or returns something other than one tensor that begins
+            with the leading axes of x.
     """
     leading = shape[:-1]
+    if device.type == "meta":
+        return  # there are no values to look at
     generator = torch.Generator().manual_seed(SEED)
     x = torch.rand(shape, generator=generator, dtype=torch.float64).to(dtype=dtype, device=device)
-    with torch.no_grad():
-        y = net(x)
+    try:
+        with torch.no_grad():
+            y = net(x)
+    except JetbenchError:
+        raise
+    except Exception as error:
+        raise JetbenchError(
+            f"The network could not be run on x of shape {tuple(shape)}, type {dtype} and device {device}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(y, Tensor):
+        raise JetbenchError(f"The network must return one tensor; it returned {type(y).__name__}.")
     if y.shape[: len(leading)] != leading:
         raise JetbenchError(
             f"The network maps x of shape {tuple(shape)} to {tuple(y.shape)}: its output must keep the leading axes "
