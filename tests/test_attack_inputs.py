@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from jetbench import estimators, operators
 from jetbench.cli import app
 from jetbench.errors import JetbenchError, Unsupported
+from jetbench.report import collect
 from jetbench.torch import METHODS, linear_operator
 
 torch.set_num_threads(1)
@@ -126,3 +128,28 @@ def test_an_endless_budget_is_refused() -> None:
     result = CliRunner().invoke(app, ["compare", "--operator", "laplacian", "--dim", "2", "--budget", "inf"])
     assert result.exit_code == 2
     assert "--budget must be above 0 and finite; got inf" in result.stderr
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0, 3.0], torch.zeros(4, 3, dtype=torch.int64)], ids=["list", "integers"])
+def test_random_directions_for_what_is_no_point(x) -> None:
+    drawn = linear_operator(network(), operators.laplacian(dim=3), estimator=estimators.normal(2))
+    with pytest.raises(TypeError, match="x must be"):
+        drawn(x, seed=0)
+
+
+def test_a_method_that_is_no_text() -> None:
+    with pytest.raises(ValueError, match="Unknown method"):
+        linear_operator(network(), operators.laplacian(dim=3), method=["collapsed"])
+
+
+def test_lines_that_are_no_records_are_skipped(tmp_path, caplog) -> None:
+    path = tmp_path / "machine" / "batch" / "curve.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"status": "ok", "widths": 5}\n{"key": 3}\nNaN\n{"status": "ok", "peak_memory_bytes": [1]}\n')
+    assert collect.read(tmp_path).empty
+    assert "skipped 4 lines" in caplog.text
+
+
+def test_complex_coefficients_are_refused() -> None:
+    with pytest.raises(ValueError, match="matrix must be real"):
+        operators.weighted_laplacian(dim=2, matrix=np.diag([1j, 1]))

@@ -78,7 +78,9 @@ def weighted_laplacian(
         count = _rank(dim, 1.0 if rank is None else rank)
         xi = variables(dim)[:count]
         return xi @ [k * x for k, x in enumerate(xi, 1)]
-    matrix = np.asarray(matrix, dtype=float)
+    given, matrix = matrix, np.asarray(matrix)
+    if matrix.dtype.kind not in "biufO" or not np.isfinite(matrix := matrix.astype(float)).all():
+        raise ValueError(f"matrix must be real with finite entries; got {given!r}.")
     if matrix.shape != (dim, dim) or not np.allclose(matrix, matrix.T, rtol=1e-12, atol=0):
         raise ValueError(f"matrix must be symmetric of shape {(dim, dim)}; got shape {matrix.shape}.")
     entries = zip(*np.nonzero(np.triu(matrix)), strict=True)

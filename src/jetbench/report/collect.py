@@ -79,12 +79,23 @@ def _records(results: Path) -> Iterator[tuple[dict[str, Any], Path, Mapping[str,
                 except json.JSONDecodeError:
                     broken += bool(line.strip())
                     continue
-                if isinstance(record, dict):
+                if _is_record(record):
                     yield record, path, descriptions
                 else:
                     broken += 1
             if broken:
                 log.warning("%s: skipped %d lines that are no record (a run that was killed leaves one).", path, broken)
+
+
+def _is_record(found: Any) -> bool:
+    """Whether what a line holds can be a record: its lists are lists and its mappings mappings."""
+    if not isinstance(found, dict):
+        return False
+    kinds = dict.fromkeys(("widths", "warnings", "time_samples_s"), list)
+    kinds |= dict.fromkeys(("operator_options", "peak_memory_bytes"), dict)
+    return isinstance(found.get("status"), str) and all(
+        found.get(name) is None or isinstance(found[name], kind) for name, kind in kinds.items()
+    )
 
 
 def _descriptions(path: Path) -> Mapping[str, Any]:

@@ -58,6 +58,7 @@ class LinearOperator:
                 f"The {self.problem.estimator.kind} estimator needs a whole number as `seed`, so that its draws can be "
                 f"repeated; got {seed!r}."
             )
+        self._check(x)
         return draw(self.problem, x, seed)
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor] = ()) -> Tensor | Mapping[str, Tensor]:
@@ -117,7 +118,7 @@ def linear_operator(
     """
     if not callable(net):
         raise TypeError(f"net must be a function or a module; got {type(net).__name__}.")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"Unknown method {method!r}. Methods in PyTorch: {', '.join(METHODS)}.")
     if estimator is not None and not isinstance(estimator, Estimator):
         raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
