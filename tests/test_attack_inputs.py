@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from jetbench import estimators, operators
 from jetbench.cli import app
-from jetbench.errors import JetbenchError, Unsupported
+from jetbench.errors import ConfigError, JetbenchError, Unsupported
+from jetbench.measure import sweep
 from jetbench.report import collect
 from jetbench.torch import METHODS, linear_operator
 
@@ -153,3 +154,10 @@ def test_lines_that_are_no_records_are_skipped(tmp_path, caplog) -> None:
 def test_complex_coefficients_are_refused() -> None:
     with pytest.raises(ValueError, match="matrix must be real"):
         operators.weighted_laplacian(dim=2, matrix=np.diag([1j, 1]))
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/elsewhere", "..", ".hidden", "", "a/b"])
+def test_names_of_machines_stay_below_the_results(tmp_path, name: str) -> None:
+    with pytest.raises(ConfigError, match="--machine-name must be the name of a folder"):
+        sweep.folder(tmp_path, "cpu", name)
+    assert sweep.folder(tmp_path, "cpu", "h200") == tmp_path / "h200"

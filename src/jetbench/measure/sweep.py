@@ -56,7 +56,17 @@ def setups(config: Mapping[str, Any], curves: Iterable[Curve], device: str | Non
 
 
 def folder(out: str | Path, device: str, machine_name: str | None = None) -> Path:
-    """The folder of this machine's results below `out`."""
+    """The folder of this machine's results below `out`.
+
+    Raises:
+        ConfigError: the machine's name is not that of one folder.
+    """
+    if machine_name is not None and (
+        not machine_name or machine_name.startswith(".") or set(machine_name) & set("/\\\0")
+    ):
+        raise ConfigError(
+            f"--machine-name must be the name of a folder, without slashes and no dot first; got {machine_name!r}."
+        )
     return Path(out) / (machine_name or machine.name(device))
 
 
