@@ -82,7 +82,8 @@ def _panel(
     axes.axhline(1, color="0.85", linewidth=0.6, zorder=0)
     axes.axvline(1, color="0.85", linewidth=0.6, zorder=0)
     for series in labels.ranked(finite.series, labels.SERIES):
-        own = finite[finite.series == series]
+        # A slope lost in noise may come out negative; logarithmic axes have no place for it.
+        own = finite[(finite.series == series) & (finite.ratio_to_nested > 0)]
         look = style.look(series, shown)
         below = (own.ratio_to_nested - own.ratio_low).clip(lower=0, upper=0.98 * own.ratio_to_nested).fillna(0)
         above = (own.ratio_high - own.ratio_to_nested).clip(lower=0).fillna(0)
