@@ -20,7 +20,7 @@ rule collect:
     message:
         "Collecting all records into {output[0]}"
     shell:
-        "jetbench report collect {params.results:q} --out {params.out:q} > {log} 2>&1"
+        "jetbench report collect {params.results:q} --out {params.out:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
 
 rule collect_scope:
@@ -38,7 +38,7 @@ rule collect_scope:
     message:
         "Collecting records ({wildcards.scope})"
     shell:
-        "jetbench report collect {params.results:q} --out {params.out:q} > {log} 2>&1"
+        "jetbench report collect {params.results:q} --out {params.out:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
 
 rule table:
@@ -57,7 +57,7 @@ rule table:
         "Table {wildcards.name}"
     shell:
         "jetbench report table {wildcards.name} --records {input:q} --machine {params.machine:q}"
-        " --out {params.out} > {log} 2>&1"
+        " --out {params.out} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
 
 rule figure:
@@ -76,7 +76,7 @@ rule figure:
         "Figure {wildcards.name}"
     shell:
         "jetbench report figure {wildcards.name} --records {input:q} --machine {params.machine:q}"
-        " --out {params.out} > {log} 2>&1"
+        " --out {params.out} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
 
 rule tables:
