@@ -110,6 +110,7 @@ def gradient(data: Data) -> Table:
 def _slope_table(data: Data, title: str, axes, modes, metrics, chosen: pd.DataFrame | None = None) -> Table:
     frame = data.slopes if chosen is None else chosen
     frame = frame[frame.axis.isin(list(axes)) & frame["mode"].isin(list(modes)) & frame.metric.isin(list(metrics))]
+    frame = frame[frame.groupby(["study", "case"]).points.transform("max") > 1]  # one point has no slope
     described = labels.ordered(frame[frame.metric == metrics[0]])
     named = _case_names(data, described)
     by_curve = frame.set_index(["study", "case", "series", "mode", "metric"])
