@@ -140,7 +140,7 @@ class Section:
             total = add(total, slot(x, y))
         if self._is_gathered and self._length > 1:
             is_one = self.size == 1
-            total = total.sum(0)[None] if is_one else total.reshape((self.size, -1, *total.shape[1:])).sum(1)
+            total = total.sum(0)[None] if is_one else total.reshape((self.size, self._length, *total.shape[1:])).sum(1)
         return scale(self._common, total)
 
 
@@ -164,8 +164,8 @@ class _Slot:
             products = left * left
         elif self._is_periodic:  # the same x for every run of y: no copies of it
             right = self._right(y)
-            products = left[None] * right.reshape((-1, self._period, *right.shape[1:]))
-            products = products.reshape((-1, *products.shape[2:]))
+            products = left[None] * right.reshape((len(right) // self._period, self._period, *right.shape[1:]))
+            products = products.reshape((len(right), *products.shape[2:]))
         else:
             products = left * self._right(y)
         return self._factors(products)

@@ -26,6 +26,11 @@ from torch.utils._python_dispatch import _disable_current_modes
 from jetbench.errors import JetbenchError, MissingRule, Unsupported
 from jetbench.torch.rules import RULES
 
+_MODULE_STATE = frozenset(vars(nn.Module())) - {"training"}
+_DECIDES = (
+    "The network decides by a value of x what to compute (an `if`, `.item()`, a loop count or a boolean mask). "
+    "Use torch.where, so that one computation holds for every x."
+)
 _SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _DEPTH = 6
 
@@ -49,14 +54,19 @@ class Graph:
 
 
 @functools.cache
-def _decompositions(rules: int) -> dict:
-    """PyTorch's own decompositions for every operation without a rule; renewed when a rule is added."""
+def _decompositions(rules: int, references: bool) -> dict:
+    """PyTorch's own decompositions for every operation without a rule; renewed when a rule is added.
+
+    Those of PyTorch's references may end in operations of another set, prims, which users do not know.
+    """
     del rules
     table = {**decomposition_table, **core_aten_decompositions()}
     return {
         operation: function
         for operation, function in table.items()
-        if operation not in RULES and not (isinstance(operation, OpOverload) and operation._schema.is_mutable)
+        if operation not in RULES
+        and not (isinstance(operation, OpOverload) and operation._schema.is_mutable)
+        and (references or not function.__module__.startswith("torch._refs"))
     }
 
 
@@ -105,20 +115,42 @@ def capture(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torc
             raise JetbenchError(f"The network must return one tensor; it returned {type(y).__name__}.")
         return y
 
+    with unchanged(net):
+        try:
+            return _analysed(net, _traced(traced, example, references=True))
+        except MissingRule:
+            return _analysed(net, _traced(traced, example, references=False))
+
+
+@contextlib.contextmanager
+def unchanged(net: Callable) -> Iterator[None]:
+    """Runs of the network in this context leave its buffers, such as running statistics, as they are."""
+    buffers = [buffer for module in _contents(net)[0] for buffer in module._buffers.values() if buffer is not None]
+    before = [(buffer, buffer._version, buffer.clone()) for buffer in buffers if not buffer.is_inference()]
+    try:
+        yield
+    finally:
+        for buffer, version, value in before:
+            if buffer._version != version:
+                buffer.copy_(value)
+
+
+def _traced(function: Callable[[Tensor], Tensor], example: Tensor, references: bool) -> fx.GraphModule:
+    """The function as a graph without changes in place."""
+    shape, dtype, device = example.shape, example.dtype, example.device
+
     def run(function: Callable) -> fx.GraphModule:
-        table = _decompositions(len(RULES))
+        table = _decompositions(len(RULES), references)
         with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), _Captured():
             return make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)(example)
 
     try:
-        module = run(traced)
+        module = run(function)
         if any(_mutates(node) for node in module.graph.nodes):
+            _refuse_changes_outside(module)
             module = run(functionalize(module, remove="mutations"))
     except GuardOnDataDependentSymNode as error:
-        raise JetbenchError(
-            "The network decides by a value of x what to compute (an `if`, `.item()`, a loop count or a boolean mask). "
-            "Use torch.where, so that one computation holds for every x."
-        ) from error
+        raise JetbenchError(_DECIDES) from error
     except JetbenchError:
         raise
     except Exception as error:
@@ -127,11 +159,29 @@ def capture(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torc
             f"{type(error).__name__}: {error}"
         ) from error
     module.graph.eliminate_dead_code()
-    return _analysed(net, module)
+    return module
 
 
 def _mutates(node: fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _refuse_changes_outside(module: fx.GraphModule) -> None:
+    """Raise where an operation writes into a constant, or into a view of one."""
+    outside: set[fx.Node] = set()
+    for node in module.graph.nodes:
+        if node.op == "get_attr":
+            outside.add(node)
+        elif isinstance(node.target, OpOverload):
+            for argument, value in zip(node.target._schema.arguments, node.args, strict=False):
+                if argument.alias_info is None or not isinstance(value, fx.Node) or value not in outside:
+                    continue
+                if argument.alias_info.is_write:
+                    raise Unsupported(
+                        f"The network changes a tensor that lives outside of it ({node.target}), such as the running "
+                        "statistics of a batch norm in training mode. Call `net.eval()`."
+                    )
+                outside.add(node)
 
 
 def _analysed(net: Callable, module: fx.GraphModule) -> Graph:
@@ -155,11 +205,8 @@ def _analysed(net: Callable, module: fx.GraphModule) -> Graph:
                 f"The network draws random numbers ({node.target}). Call `net.eval()` to turn dropout off, or draw "
                 "them outside of the network."
             )
-        if _mutates(node):
-            raise Unsupported(
-                f"The network changes a tensor that lives outside of it ({node.target}), such as the running "
-                "statistics of a batch norm in training mode. Call `net.eval()`."
-            )
+        if torch.Tag.data_dependent_output in node.target.tags:
+            raise JetbenchError(_DECIDES)
         if node in dependent and node.target not in RULES:
             raise MissingRule(
                 f"No rule for the operation {node.target}. Add one with @jetbench.torch.rule({node.target}), as "
@@ -177,27 +224,42 @@ def owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
     """For each parameter and buffer of the modules in `net`, by identity, its module and its name there."""
     found: dict[int, tuple[nn.Module, str]] = {}
     for module in _contents(net)[0]:
-        for owner in module.modules():
-            for name, tensor in [*owner._parameters.items(), *owner._buffers.items()]:
-                if tensor is not None:
-                    found.setdefault(id(tensor), (owner, name))
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is not None:
+                found.setdefault(id(tensor), (module, name))
     return found
 
 
+class _Same:
+    """A key that equals only that of the very same object, which it keeps alive."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
 def _contents(net: object) -> tuple[list[nn.Module], list[object]]:
-    """The modules that a callable holds, and the other things it refers to, as far as Python shows them."""
+    """The modules that a callable holds, and keys for all else that it refers to, as far as Python shows it."""
     modules: list[nn.Module] = []
-    things: list[object] = []
+    keys: list[object] = []
     seen: set[int] = set()
 
     def visit(value: object, depth: int) -> None:
+        if isinstance(value, _SIMPLE):
+            keys.append(value)
+            return
         if id(value) in seen or depth > _DEPTH:
             return
         seen.add(id(value))
         if isinstance(value, nn.Module):
-            modules.append(value)
-        elif isinstance(value, (Tensor, *_SIMPLE)):
-            things.append(value)
+            visit_module(value, depth)
         elif isinstance(value, functools.partial):
             for part in (value.func, *value.args, *value.keywords.values()):
                 visit(part, depth + 1)
@@ -205,51 +267,76 @@ def _contents(net: object) -> tuple[list[nn.Module], list[object]]:
             visit(value.__self__, depth + 1)
             visit(value.__func__, depth + 1)
         elif isinstance(value, types.FunctionType):
-            things.append(value.__code__)
-            for cell in value.__closure__ or ():
-                try:
-                    visit(cell.cell_contents, depth + 1)
-                except ValueError:  # a cell that is not filled yet
-                    continue
-            for default in (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
-                visit(default, depth + 1)
-            for name in value.__code__.co_names:
-                if name in value.__globals__ and not isinstance(value.__globals__[name], types.ModuleType):
-                    visit(value.__globals__[name], depth + 1)
+            visit_function(value, depth)
         elif isinstance(value, (list, tuple, set, frozenset)):
-            things.append(len(value))
+            keys.append(len(value))
             for item in value:
                 visit(item, depth + 1)
         elif isinstance(value, dict):
-            things.append(tuple(str(key) for key in value))
+            keys.append(tuple(str(key) for key in value))
             for item in value.values():
                 visit(item, depth + 1)
-        elif not isinstance(value, type) and hasattr(value, "__dict__") and not isinstance(value, types.ModuleType):
-            things.append(value)
-            visit(vars(value), depth + 1)
+        else:
+            keys.append(_Same(value))
+            if hasattr(value, "__dict__") and not isinstance(value, (type, types.ModuleType, Tensor)):
+                visit(vars(value), depth + 1)
+
+    def visit_module(module: nn.Module, depth: int) -> None:
+        modules.append(module)
+        keys.append(_Same(module))
+        for name, value in vars(module).items():
+            if name not in _MODULE_STATE:
+                keys.append(name)
+                visit(value, depth + 1)
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            for hook in hooks.values():
+                visit(hook, depth + 1)
+        for name, child in module._modules.items():
+            keys.append(name)
+            visit(child, 0)
+
+    def visit_function(function: types.FunctionType, depth: int) -> None:
+        keys.append(_Same(function.__code__))
+        if function.__module__.partition(".")[0] == "torch":  # PyTorch's own functions do not change
+            return
+        for cell in function.__closure__ or ():
+            try:
+                visit(cell.cell_contents, depth + 1)
+            except ValueError:  # a cell that is not filled yet
+                continue
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            visit(default, depth + 1)
+        for name in function.__code__.co_names:
+            if name in function.__globals__ and not isinstance(function.__globals__[name], types.ModuleType):
+                visit(function.__globals__[name], depth + 1)
 
     visit(net, 0)
-    return modules, things
+    return modules, keys
+
+
+def settings(net: Callable) -> list[tuple[nn.Module, str, object]]:
+    """Module, name and value of all plain attributes of the modules in `net`, such as `training`, and their children."""
+    found: list[tuple[nn.Module, str, object]] = []
+    for module in _contents(net)[0]:
+        attributes = [(name, value) for name, value in vars(module).items() if name not in _MODULE_STATE]
+        found += [(module, name, value) for name, value in attributes if isinstance(value, _SIMPLE)]
+        found += [(module, name, child) for name, child in module._modules.items()]
+    return found
 
 
 def fingerprint(net: Callable) -> tuple:
     """What a captured graph depends on besides x: it is captured anew when this changes.
 
-    Modules count by their training flags, their plain attributes, and the shape and type of their tensors; the tensors
-    themselves may be replaced. What else a function refers to counts by identity, numbers and texts by value.
+    Modules count by their identity, attributes and hooks; their parameters and buffers by shape, type and by which of
+    them are shared, as the tensors themselves may be replaced. What else a function refers to counts by identity,
+    numbers and texts by value.
     """
-    modules, things = _contents(net)
-    parts: list[object] = []
+    modules, keys = _contents(net)
+    known: dict[int, int] = {}
     for module in modules:
-        for owner in module.modules():
-            parts.append(id(owner))
-            for name, value in vars(owner).items():
-                if isinstance(value, _SIMPLE):
-                    parts.append((name, value))
-            for tensor in [*owner._parameters.values(), *owner._buffers.values()]:
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
                 if tensor is not None:
-                    parts.append((tuple(tensor.shape), tensor.dtype, tensor.device))
-            for hooks in (owner._forward_hooks, owner._forward_pre_hooks):
-                parts.extend(id(hook) for hook in hooks.values())
-    parts.extend(thing if isinstance(thing, _SIMPLE) else id(thing) for thing in things)
-    return tuple(parts)
+                    place = known.setdefault(id(tensor), len(known))
+                    keys.append((name, place, tensor.shape, tensor.dtype, tensor.device))
+    return tuple(keys)

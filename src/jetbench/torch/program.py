@@ -14,7 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch.capture import fingerprint, owners, undisturbed
+from jetbench.torch.capture import fingerprint, owners, settings, unchanged, undisturbed
 from jetbench.torch.zeros import fold_zeros
 
 CACHED_SHAPES = 64
@@ -26,10 +26,16 @@ class Program:
     Attributes:
         run: called with x, the draws and the constants.
         places: module and name of each constant, so that parameters may be replaced between calls.
+        settings: module, name and value of the plain attributes and children that the network had.
     """
 
-    def __init__(self, run: fx.GraphModule, places: list[tuple[nn.Module, str]]) -> None:
-        self.run, self.places = run, places
+    def __init__(
+        self,
+        run: fx.GraphModule,
+        places: list[tuple[nn.Module, str]],
+        settings: list[tuple[nn.Module, str, object]],
+    ) -> None:
+        self.run, self.places, self.settings = run, places, settings
 
 
 class Evaluation(ABC):
@@ -62,7 +68,7 @@ class Evaluation(ABC):
             return self.prepare(shape, dtype, device)
         key = (shape, dtype, device, fingerprint(self.net))
         if key not in self._known:
-            with undisturbed():
+            with undisturbed(), unchanged(self.net):
                 found = self.prepare(shape, dtype, device)
                 rows.check(self.net, shape, dtype, device)
             self._known[key] = found
@@ -73,8 +79,16 @@ class Evaluation(ABC):
 
     def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
         if torch.compiler.is_dynamo_compiling():
-            shapes = tuple(tuple(int(n) for n in tensor.shape) for tensor in (x, *draws))
+            # a length is a plain number, also for an axis that the compiler holds for dynamic
+            shapes = tuple(tuple(len(range(n)) for n in tensor.shape) for tensor in (x, *draws))
             program = self._programs[self._trace(shapes, x.dtype, x.device)]
+            for module, name, value in program.settings:  # read here, so that compiled code is renewed when they change
+                if (
+                    (getattr(module, name) is not value)
+                    if isinstance(value, nn.Module)
+                    else getattr(module, name) != value
+                ):
+                    raise RuntimeError(f"The attribute {name} changed while the network was traced.")
             return program.run(x, *draws, *[getattr(module, name) for module, name in program.places])
         return self.evaluate(x, draws, self.prepared(tuple(x.shape), x.dtype, x.device))
 
@@ -92,7 +106,7 @@ class Evaluation(ABC):
         fold_zeros(traced)
         places = _lift(traced, self.net)
         _LazyGraphModule.force_recompile(traced)
-        self._programs.append(Program(traced, places))
+        self._programs.append(Program(traced, places, settings(self.net)))
         return len(self._programs) - 1
 
 

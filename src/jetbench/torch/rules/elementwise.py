@@ -239,8 +239,9 @@ def softplus(x: Jet, beta: float = 1.0, threshold: float = 20.0) -> Jet:
 
     def tower(u: Tensor, order: int) -> Tower:
         result: Tower = [torch.nn.functional.softplus(u, beta, threshold)]
-        smooth = beta * u <= threshold
         for m, s in enumerate(sigmoid(beta * u, order - 1) if order else []):
+            # at the threshold itself PyTorch's slope is the smooth one, and its higher derivatives vanish
+            smooth = beta * u <= threshold if m == 0 else beta * u < threshold
             result.append(torch.where(smooth, beta**m * s, 1.0 if m == 0 else 0.0))
         return result
 
@@ -268,7 +269,8 @@ def elu(x: Jet, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0
         result: Tower = [torch.where(u > 0, scale * u, scale * alpha * torch.expm1(input_scale * negative))]
         for m in range(1, order + 1):
             below = scale * alpha * input_scale**m * decay
-            result.append(torch.where(u > 0, scale if m == 1 else 0.0, below))
+            # at 0 PyTorch's slope is that of the side below, and its higher derivatives vanish
+            result.append(torch.where(u > 0, scale, below) if m == 1 else torch.where(u < 0, below, 0.0))
         return result
 
     return elementwise(tower, x)

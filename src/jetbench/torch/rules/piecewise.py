@@ -7,7 +7,7 @@ from numbers import Number
 import torch
 from torch import Tensor
 
-from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, primal, times
+from jetbench.torch.jet import Jet, Value, add, elementwise, jointly_linear, linear, primal, times
 from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
@@ -35,6 +35,43 @@ def leaky_relu(x: Jet, negative_slope: Number = 0.01) -> Jet:
 @rule(aten.abs.default)
 def absolute(x: Jet) -> Jet:
     return _sloped(x, torch.abs(x.primal), torch.sign(x.primal))
+
+
+@rule(aten.threshold.default)
+def threshold(x: Jet, threshold: Number, value: Number) -> Jet:
+    """The identity above the threshold, a number elsewhere."""
+    return _sloped(x, torch.nn.functional.threshold(x.primal, threshold, value), (x.primal > threshold).to(x.dtype))
+
+
+@rule(aten.hardshrink.default)
+def hardshrink(x: Jet, width: Number = 0.5) -> Jet:
+    """0 between −width and width, the identity beyond."""
+    return _sloped(x, torch.nn.functional.hardshrink(x.primal, width), (x.primal.abs() > width).to(x.dtype))
+
+
+@rule(aten.softshrink.default)
+def softshrink(x: Jet, width: Number = 0.5) -> Jet:
+    """0 between −width and width, the distance to it beyond."""
+    return _sloped(x, torch.nn.functional.softshrink(x.primal, width), (x.primal.abs() > width).to(x.dtype))
+
+
+@rule(aten.hardsigmoid.default)
+def hardsigmoid(x: Jet) -> Jet:
+    """u/6 + 1/2 between −3 and 3, constant there and beyond."""
+    inside = (x.primal > -3) & (x.primal < 3)
+    return _sloped(x, torch.nn.functional.hardsigmoid(x.primal), inside.to(x.dtype) / 6)
+
+
+@rule(aten.hardswish.default)
+def hardswish(x: Jet) -> Jet:
+    """u(u + 3)/6 between −3 and 3, 0 below and u above; the slope at −3 is 0 and at 3 it is 1."""
+
+    def tower(u: Tensor, order: int) -> list[Tensor | None]:
+        middle = torch.where(u <= -3, 0.0, torch.where(u < 3, u / 3 + 0.5, 1.0))
+        curved = ((u > -3) & (u < 3)).to(u.dtype) / 3
+        return [torch.nn.functional.hardswish(u), middle, curved, *[None] * order][: order + 1]
+
+    return elementwise(tower, x)
 
 
 @rule(aten.hardtanh.default)

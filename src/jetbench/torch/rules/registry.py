@@ -20,13 +20,12 @@ RULES: dict[OpOverload, Callable] = {}
 def rule(*operations: OpOverload) -> Callable[[Callable], Callable]:
     """Register the decorated function as the rule of the given ATen operations."""
 
+    for operation in operations:
+        if not isinstance(operation, OpOverload):
+            raise TypeError(f"A rule belongs to an overload such as torch.ops.aten.tanh.default; got {operation!r}.")
+
     def register(function: Callable) -> Callable:
-        for operation in operations:
-            if not isinstance(operation, OpOverload):
-                raise TypeError(
-                    f"A rule belongs to an overload such as torch.ops.aten.tanh.default; got {operation!r}."
-                )
-            RULES[operation] = function
+        RULES.update(dict.fromkeys(operations, function))
         return function
 
     return register
