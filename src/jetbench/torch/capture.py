@@ -315,7 +315,7 @@ def _contents(net: object) -> tuple[list[nn.Module], list[object]]:
 
 
 def settings(net: Callable) -> list[tuple[nn.Module, str, object]]:
-    """Module, name and value of all plain attributes of the modules in `net`, such as `training`, and their children."""
+    """Module, name and value of each plain attribute of the modules in `net`, such as `training`, and of each child."""
     found: list[tuple[nn.Module, str, object]] = []
     for module in _contents(net)[0]:
         attributes = [(name, value) for name, value in vars(module).items() if name not in _MODULE_STATE]
