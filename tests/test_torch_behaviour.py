@@ -710,3 +710,20 @@ def test_the_number_of_captures_is_bounded():
     for rows in range(1, 70):
         op(X[:1].expand(rows, 2))
     assert len(op._evaluation._known) <= 64
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_method_evaluates_a_network_that_draws_or_keeps_statistics(method: str) -> None:
+    laplacian = operators.laplacian(dim=3)
+    x = torch.rand(4, 3, dtype=torch.float64)
+    dropout = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Tanh(), nn.Linear(8, 1)).double()
+    with pytest.raises(Unsupported, match=r"random numbers.*net\.eval"):
+        linear_operator(dropout, laplacian, method)(x)
+    normed = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)).double()
+    with pytest.raises((Unsupported, MixedRows), match=r"net\.eval"):
+        linear_operator(normed, laplacian, method)(x)
+    assert torch.equal(normed[1].running_mean, torch.zeros(8, dtype=torch.float64))
+    for net in (dropout, normed):
+        net.eval()
+        expected = reference.evaluate(net, laplacian, x)[""]
+        torch.testing.assert_close(linear_operator(net, laplacian, method)(x), expected)

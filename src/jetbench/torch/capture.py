@@ -149,6 +149,7 @@ def _traced(function: Callable[[Tensor], Tensor], example: Tensor, references: b
         if any(_mutates(node) for node in module.graph.nodes):
             _refuse_changes_outside(module)
             module = run(functionalize(module, remove="mutations"))
+        _refuse_draws(module)
     except GuardOnDataDependentSymNode as error:
         raise JetbenchError(_DECIDES) from error
     except JetbenchError:
@@ -184,6 +185,35 @@ def _refuse_changes_outside(module: fx.GraphModule) -> None:
                 outside.add(node)
 
 
+def _refuse_draws(module: fx.GraphModule) -> None:
+    """Raise where the network draws random numbers."""
+    for node in module.graph.nodes:
+        if isinstance(node.target, OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags:
+            raise Unsupported(
+                f"The network draws random numbers ({node.target}). Call `net.eval()` to turn dropout off, or draw "
+                "them outside of the network."
+            )
+
+
+def refuse_side_effects(
+    net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> None:
+    """Raise where the network draws random numbers or changes tensors outside of it, as far as tracing shows.
+
+    What cannot be traced, such as control flow that depends on values, passes: nested AD may still run it.
+
+    Raises:
+        Unsupported: as above.
+    """
+    with unchanged(net):
+        try:
+            _traced(net, torch.empty(shape, dtype=dtype, device=device), references=True)
+        except Unsupported:
+            raise
+        except JetbenchError:
+            return
+
+
 def _analysed(net: Callable, module: fx.GraphModule) -> Graph:
     """Find what depends on x, when values die, and where the constants live; refuse what has no rule."""
     nodes = list(module.graph.nodes)
@@ -200,11 +230,6 @@ def _analysed(net: Callable, module: fx.GraphModule) -> Graph:
             dependent.add(node)
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
-        if torch.Tag.nondeterministic_seeded in node.target.tags:
-            raise Unsupported(
-                f"The network draws random numbers ({node.target}). Call `net.eval()` to turn dropout off, or draw "
-                "them outside of the network."
-            )
         if torch.Tag.data_dependent_output in node.target.tags:
             raise JetbenchError(_DECIDES)
         if node in dependent and node.target not in RULES:

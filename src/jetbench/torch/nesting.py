@@ -12,6 +12,7 @@ from torch import Tensor
 from jetbench.directions import decompose, randomize
 from jetbench.problem import Problem
 from jetbench.symbol import Symbol
+from jetbench.torch.capture import refuse_side_effects
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.primitive import in_primitive_operations
@@ -55,6 +56,9 @@ class Nesting(Evaluation):
     @abstractmethod
     def power(self, f: Function, directions: Tensor, weights: Sequence[float], order: int) -> Function:
         """x ↦ Σ_r w_r (v_r·∂)^order f(x) for directions (R, ..., D)."""
+
+    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
+        refuse_side_effects(self.net, shape, dtype, device)
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: object) -> dict[str, Tensor]:
         del prepared

@@ -51,10 +51,10 @@ def fold_zeros(program: fx.GraphModule) -> None:
         if node.op != "call_function" or not isinstance(node.meta.get("val"), torch.Tensor):
             continue
         tensors = [argument for argument in node.args if isinstance(argument, fx.Node)]
-        if node.target in _SOURCES:
-            zeros.add(node)
-        elif (node.target in _LINEAR and node.args[0] in zeros) or (
-            node.target in _BILINEAR and any(argument in zeros for argument in tensors)
+        if (
+            node.target in _SOURCES
+            or (node.target in _LINEAR and node.args[0] in zeros)
+            or (node.target in _BILINEAR and any(argument in zeros for argument in tensors))
         ):
             zeros.add(node)
         elif node.target in (aten.add.Tensor, aten.sub.Tensor) and len(tensors) == 2:
