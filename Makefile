@@ -29,9 +29,9 @@ setup: $(INSTALLED)  ## only create the environment in .venv
 figures: $(INSTALLED)  ## bring tables and figures up to date from what has been measured, without measuring
 	$(SNAKEMAKE) --config measure=false $(SETTINGS)
 
-picture: $(INSTALLED)  ## draw the README's picture from the records in results
+picture: $(INSTALLED)  ## draw the README's picture
 	$(BIN)/jetbench report collect results --out results
-	$(BIN)/jetbench report figure overview --out docs/overview.png
+	$(BIN)/jetbench report figure hilbert --out docs/vectors.png
 
 smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in two minutes
 	$(SNAKEMAKE) --directory $(SMOKE) --config preset=smoke
