@@ -108,6 +108,19 @@ def terms(symbol: Symbol, scheme: str) -> tuple[Term, ...]:
 
 
 def factors(part: Symbol) -> tuple[Symbol, ...]:
-    """The factors of a homogeneous symbol, where it is a product of homogeneous ones of degree at least 1."""
+    """The factors of a homogeneous symbol, where it is a product of homogeneous ones of degree at least 1.
+
+    Equal factors of degree 1 are paired, (v·ξ)(v·ξ) = (v·ξ)²: one nested level in place of two.
+    """
     found = part.factors
-    return found if all(f.is_homogeneous and f.degree for f in found) else (part,)
+    if not all(f.is_homogeneous and f.degree for f in found):
+        return (part,)
+    paired: list[Symbol] = []
+    single: list[Symbol] = []
+    for factor in found:
+        if factor.degree == 1 and factor in single:
+            single.remove(factor)
+            paired.append(factor * factor)
+        else:
+            (single if factor.degree == 1 else paired).append(factor)
+    return (*paired, *single)

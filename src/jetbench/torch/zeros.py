@@ -1,7 +1,7 @@
 """Folding of symbolic zeros in traced programs.
 
-Forward-mode AD starts from zeros without storage (`aten._efficientzerotensor`), which PyTorch skips when it runs eagerly.
-A traced program would read through their null pointers once compiled, or multiply matrices of zeros.
+Forward-mode AD starts from zeros without storage (`aten._efficientzerotensor`), which PyTorch skips when it runs
+eagerly. A traced program would read through their null pointers once compiled, or multiply matrices of zeros.
 """
 
 from __future__ import annotations
