@@ -44,6 +44,11 @@ class Setup:
     every_core: bool = False
 
 
+# The C library gives large blocks back to the system when they are freed and has every page mapped and cleared again in
+# the next call. That would be timed, and differs with sizes; GPU allocators keep memory for the same reason.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
+
+
 class OutOfTime(Exception):
     """The time given for all points together is over; the point in progress was stopped and is not recorded."""
 
@@ -144,7 +149,7 @@ class Supervisor:
         return {"machine": description["id"], "threads": description["backend"].get("threads")}
 
     def _start(self) -> None:
-        environment = dict(os.environ)
+        environment = KEEP_MEMORY | dict(os.environ)
         source = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [source, environment.get("PYTHONPATH")]))
         if self.setup.threads is not None:
