@@ -33,3 +33,13 @@ class MissingRule(Unsupported):
 
 class MixedRows(JetbenchError):
     """The network mixes the rows of x, which are to be independent points."""
+
+
+class NetworkFailed(JetbenchError):
+    """The network itself raises an error for x of this shape, type and device."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: object, device: object, error: Exception) -> None:
+        super().__init__(
+            f"The network could not be run on x of shape {tuple(shape)}, type {dtype} and device {device}: "
+            f"{type(error).__name__}: {error}"
+        )

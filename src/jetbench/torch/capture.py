@@ -23,7 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
-from jetbench.errors import JetbenchError, MissingRule, Unsupported
+from jetbench.errors import JetbenchError, MissingRule, NetworkFailed, Unsupported
 from jetbench.torch.rules import RULES
 
 _MODULE_STATE = frozenset(vars(nn.Module())) - {"training"}
@@ -155,10 +155,7 @@ def _traced(function: Callable[[Tensor], Tensor], example: Tensor, references: b
     except JetbenchError:
         raise
     except Exception as error:
-        raise JetbenchError(
-            f"The network could not be run on x of shape {tuple(shape)}, type {dtype} and device {device}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        raise NetworkFailed(shape, dtype, device, error) from error
     module.graph.eliminate_dead_code()
     return module
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from jetbench.errors import JetbenchError, MixedRows
+from jetbench.errors import JetbenchError, MixedRows, NetworkFailed
 
 SEED = 0
 
@@ -36,10 +36,7 @@ def check(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.
     except JetbenchError:
         raise
     except Exception as error:
-        raise JetbenchError(
-            f"The network could not be run on x of shape {tuple(shape)}, type {dtype} and device {device}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        raise NetworkFailed(shape, dtype, device, error) from error
     if not isinstance(y, Tensor):
         raise JetbenchError(f"The network must return one tensor; it returned {type(y).__name__}.")
     if y.shape[: len(leading)] != leading:
