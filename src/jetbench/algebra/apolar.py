@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from jetbench.algebra.apolar_arithmetic import Bilinear, Blockwise, Unrolled
 from jetbench.algebra.apolar_powers import Powers
 from jetbench.algebra.apolar_tables import product_tables
-from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, stack
+from jetbench.algebra.base import Algebra, Array, Blocks, add, concatenate, scale, stack
 from jetbench.algebra.constants import is_traced
 from jetbench.algebra.inverse_system import InverseSystem, inverse_system
 from jetbench.problem import Problem
@@ -67,16 +67,24 @@ class Apolar(Algebra):
         if not self._is_unrolled(blocks):
             return self.powers.compose(Blockwise(), derivatives, blocks)
         lists = self.powers.compose(Unrolled(), derivatives, blocks)
-        return [None if components is None else _stack(components) for components in lists]
+        empty = [components is None or all(c is None for c in components) for components in lists]
+        return [None if nothing else stack(_filled(c)) for nothing, c in zip(empty, lists, strict=True)]
 
-    def compose_whole(self, value: Array, derivatives: Sequence[Array | None], blocks: Blocks) -> Array | None:
+    def compose_whole(
+        self,
+        value: Array,
+        derivatives: Sequence[Array | None],
+        blocks: Blocks,
+        join: Callable[[Sequence[Array]], Array] | None = None,
+    ) -> Array | None:
         """Under a compiler every component is written once, to where the next linear layer reads it."""
         if not self._is_unrolled(blocks):
-            return super().compose_whole(value, derivatives, blocks)
+            return super().compose_whole(value, derivatives, blocks, join)
         lists = self.powers.compose(Unrolled(), derivatives, blocks)
         if any(components is None or all(c is None for c in components) for components in lists):
             return None
-        return _stack([value, *(component for components in lists for component in components)])
+        components = [component for components in lists for component in components]
+        return (join or concatenate)([value[None], *(array[None] for array in _filled(components))])
 
     def _is_unrolled(self, blocks: Blocks) -> bool:
         known = next((block for block in blocks if block is not None), None)
@@ -100,9 +108,7 @@ class Apolar(Algebra):
         return result
 
 
-def _stack(components: list[Array | None]) -> Array | None:
-    """Components in one array, zeros filled in; None where all are zero."""
-    known = next((component for component in components if component is not None), None)
-    if known is None:
-        return None
-    return stack([0 * known if component is None else component for component in components])
+def _filled(components: list[Array | None]) -> list[Array]:
+    """The components with arrays of zeros in place of None; one of them is an array."""
+    known = next(component for component in components if component is not None)
+    return [0 * known if component is None else component for component in components]

@@ -54,13 +54,23 @@ class Algebra(ABC):
             blocks: the blocks of u.
         """
 
-    def compose_whole(self, value: Array, derivatives: Sequence[Array | None], blocks: Blocks) -> Array | None:
+    def compose_whole(
+        self,
+        value: Array,
+        derivatives: Sequence[Array | None],
+        blocks: Blocks,
+        join: Callable[[Sequence[Array]], Array] | None = None,
+    ) -> Array | None:
         """φ(u) and all the blocks of `compose` in one array (1 + Σ sizes, *S), as the next linear layer wants them;
-        None where a block vanishes or does not have the shape of the value."""
+        None where a block vanishes or does not have the shape of the value.
+
+        Args:
+            join: puts arrays (n_i, *S) one after the other, as `concatenate` does, which is the default.
+        """
         composed = self.compose(derivatives, blocks)
         if any(block is None or block.shape[1:] != value.shape for block in composed):
             return None
-        return concatenate([value[None], *composed])
+        return (join or concatenate)([value[None], *composed])
 
     @abstractmethod
     def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:

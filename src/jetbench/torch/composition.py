@@ -18,6 +18,7 @@ from torch.autograd import forward_ad
 from torch.autograd.graph import saved_tensors_hooks
 
 from jetbench.algebra.base import Algebra
+from jetbench.torch import layout
 
 Tower = Callable[[Tensor, int], list[Tensor | None]]
 
@@ -67,7 +68,7 @@ class Composition:
             if any(part is None for part in parts):
                 return None
             if result is None:
-                result = torch.empty((self.algebra.vectors, *u.shape), dtype=parts[0].dtype, device=u.device)
+                result = layout.empty(self.algebra.vectors, u.shape, parts[0])
             for target, part in zip(result[:, piece].split([len(p) for p in parts]), parts, strict=True):
                 target.copy_(part)
         return result
@@ -134,7 +135,7 @@ class Recipe:
             return self._composition.in_pieces(self._u, self._given)
 
     def instead_of(self, whole: Tensor) -> saved_tensors_hooks:
-        """A context in which autograd keeps this recipe where it would keep `whole`, or all its entries reshaped."""
+        """A context in which autograd keeps this recipe where it would keep `whole`, or its entries as stored."""
         address, count = whole.data_ptr(), whole.numel()
 
         def pack(tensor: Tensor) -> Tensor | tuple[int, ...]:
@@ -142,6 +143,6 @@ class Recipe:
             return tuple(tensor.shape) if is_whole else tensor
 
         def unpack(kept: Tensor | tuple[int, ...]) -> Tensor:
-            return self().reshape(kept) if isinstance(kept, tuple) else kept
+            return layout.stored(self()).reshape(kept) if isinstance(kept, tuple) else kept
 
         return saved_tensors_hooks(pack, unpack)

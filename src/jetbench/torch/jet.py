@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from jetbench.algebra.base import Algebra, Blocks
+from jetbench.torch import layout
 from jetbench.torch.composition import Composition, Recipe, Recomputed, Tower, is_plain
 
 
@@ -241,7 +242,7 @@ def elementwise(tower: Tower, jet: Jet, constants: Sequence[Value] = ()) -> Jet:
             result.recipe = Recipe(composition, u, given)
             return result
     value, *derivatives = tower(u, algebra.order)
-    whole = algebra.compose_whole(value, derivatives, blocks)
+    whole = algebra.compose_whole(value, derivatives, blocks, layout.join if u.ndim else None)
     if whole is not None:
         return Jet.from_whole(algebra, whole, tuple(range(algebra.order)))
     return Jet(algebra, value, algebra.compose(derivatives, blocks))

@@ -8,6 +8,7 @@ from numbers import Number
 import torch
 from torch import Tensor
 
+from jetbench.torch import layout
 from jetbench.torch.jet import Jet, Value, add, linear, multiply, primal
 from jetbench.torch.rules.registry import rule
 
@@ -15,11 +16,14 @@ aten = torch.ops.aten
 
 
 def _rows_times(left: Tensor, right: Tensor) -> Tensor:
-    """(n, N, I) @ (I, O) as one product of n·N rows; rows that all data share are multiplied once."""
+    """(n, N, I) @ (I, O) as one product of all rows, as they lie in memory; rows that all data share only once."""
     components, rows, width = left.shape
     if rows > 1 and left.stride(1) == 0:
         return (left[:, 0] @ right).unsqueeze(1).expand(-1, rows, -1)
-    return (left.reshape(components * rows, width) @ right).reshape(components, rows, right.shape[1])
+    if left.is_contiguous():
+        return (left.reshape(components * rows, width) @ right).reshape(components, rows, right.shape[1])
+    result = layout.stored(left).reshape(rows * components, width) @ right
+    return layout.components(result.reshape(rows, components, right.shape[1]))
 
 
 @rule(aten.mm.default)
