@@ -1,0 +1,41 @@
+"""The small networks, points and comparisons that tests of the PyTorch backend share."""
+
+import torch
+
+from jetbench import operators
+from jetbench.networks import NetworkSpec
+from jetbench.torch import METHODS, reference
+from jetbench.torch.network import build
+
+JETS = [name for name in METHODS if not name.startswith("nested")]
+X = torch.tensor([[0.3, -0.2], [0.7, 0.1], [-0.4, 0.5]], dtype=torch.float64)
+LAPLACIAN, BIHARMONIC = operators.laplacian(dim=2), operators.biharmonic(dim=2)
+
+
+def network(dim=2, outputs=1, widths=(6, 5), **options):
+    return build(NetworkSpec(dim=dim, widths=widths, outputs=outputs, **options))
+
+
+def expected(net, operator, x):
+    return reference.evaluate(net, operator, x)[""]
+
+
+def close(found, wanted, tolerance=1e-11):
+    assert found.shape == wanted.shape
+    assert found.dtype == wanted.dtype
+    torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance)
+
+
+def assert_gradients_agree(found, wanted, tolerance=1e-9):
+    for a, b in zip(found, wanted, strict=True):
+        a, b = (torch.zeros(()) if g is None else g for g in (a, b))
+        if a.shape != b.shape:
+            assert not a.any() and not b.any()
+            continue
+        assert (a - b).abs().max() <= tolerance * b.abs().max().clamp_min(1e-6)
+
+
+def change_in_place(net):
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(1.3)
