@@ -33,6 +33,12 @@ Again = Annotated[
 ]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda; by default as the config says.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+AnyGpu = Annotated[
+    bool,
+    typer.Option(
+        "--any-gpu", help="Use whichever visible GPU is free, and cores near it; by default the first visible GPU."
+    ),
+]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file as JSON.")]
 
 
@@ -161,6 +167,7 @@ def compare_command(
     }
     points = compare.points(common, methods, mode, directions)
     setup = Setup(
+    any_gpu: AnyGpu = False,
         device=common["device"],
         threads=threads,
         budget={"point_s": budget, "first_call_s": first_call, "gradient": gradient, "memory": memory},
@@ -182,19 +189,23 @@ def compare_command(
 def measure_command(
     config: Config,
     study: Annotated[str, typer.Option("--study", help="Name of the study.")],
-    curve: Annotated[str, typer.Option("--curve", help="Name of the curve; `jetbench curves` prints them.")],
+    curve: Annotated[
+        list[str], typer.Option("--curve", help="Name of one or more curves; `jetbench curves` prints them.")
+    ],
     out: Out,
     device: Device = None,
     again: Again = "never",
+    any_gpu: AnyGpu = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the points of one curve that have no record yet, and append them to OUT/STUDY/CURVE.jsonl."""
+    """Measure the points of some curves that have no record yet, and append them to OUT/STUDY/CURVE.jsonl."""
     from jetbench.measure import case
     from jetbench.measure import config as configs
 
     settings = configs.load(config)
     device = _device(settings, device)
-    _measure([case.curve(settings, study, curve, device)], settings, out, device, again, None, quiet)
+    curves = [case.curve(settings, study, name, device) for name in curve]
+    _measure(curves, settings, out, device, again, None, quiet, any_gpu)
 
 
 @_command("sweep")
@@ -223,7 +234,7 @@ def sweep_command(
     settings = configs.load(config)
     device = _device(settings, device)
     curves = case.curves(settings, study, device)
-    _measure(curves, settings, sweep.folder(out, device, machine_name), device, again, minutes, quiet)
+    _measure(curves, settings, sweep.folder(out, device, machine_name), device, again, minutes, quiet, any_gpu)
 
 
 @_command("plan")
@@ -263,6 +274,7 @@ def curves_command(config: Config, study: Study = None, device: Device = None) -
         typer.echo(str(curve))
 
 
+    any_gpu: bool,
 @_command("machine")
 def machine_command(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
@@ -296,7 +308,7 @@ def _measure(
     if again not in ("never", "failed", "all"):
         raise ConfigError(f"--again must be never, failed or all; got {again!r}.")
     with Progress(quiet) as progress:
-        result = sweep.measure(curves, settings, folder, progress, device, again, minutes)
+        result = sweep.measure(curves, settings, folder, progress, device, again, minutes, any_gpu)
     if not quiet:
         more = " Run the same command again to go on." if result.left else ""
         typer.echo(f"{folder}: {result}{more}")

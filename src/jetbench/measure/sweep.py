@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jetbench.errors import ConfigError
-from jetbench.measure import case, lock, machine, records
+from jetbench.measure import case, devices, lock, machine, records
 from jetbench.measure.case import Curve, Point
 from jetbench.measure.progress import Progress
 from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor, interruptible
@@ -79,14 +79,17 @@ def measure(
     again: str = "never",
     minutes: float | None = None,
 ) -> Result:
+    any_gpu: bool = False,
     """Measure what is missing of some curves and append it to their files below a machine's folder.
 
-    The device's lock is held curve by curve, so that two runs on one machine take turns.
+    The locks of the device and of the curve's file are held curve by curve, so that two runs take turns and measure
+    nothing twice. Where the folder holds records of another kind of machine, this one's go into a folder beside it.
 
     Args:
         again: "never", "failed" or "all": which recorded points are measured once more.
         minutes: stop after so long; the point in progress is given up.
 
+        any_gpu: for each curve take whichever visible GPU is free, rather than the first one.
     Raises:
         Interrupted: SIGINT or SIGTERM; finished points are recorded.
         ConfigError: the config names methods that the backend does not have.
@@ -99,11 +102,11 @@ def measure(
     with interruptible(lambda: f"Stopped. {result} Run the same command again to go on."):
         setup_of = setups(config, curves, device)
         for number, curve in enumerate(curves):
-            path = machine_folder / curve.path
             setup = setup_of[curve.points[0].case.backend]
             todo = None
             if setup.backend in known:
-                todo = records.remaining(curve.points, records.read(path), known[setup.backend], again)
+                found = records.read(machine_folder / curve.path)
+                todo = records.remaining(curve.points, found, known[setup.backend], again)
             if todo == []:
                 result.done += len(curve.points)
                 progress.finish_curve(curve, number + 1, len(curves), result)
@@ -111,7 +114,7 @@ def measure(
             if deadline is not None and time.monotonic() >= deadline:
                 break
             try:
-                _measure_curve(curve, path, setup, progress, deadline, again, result, known)
+                _measure_curve(curve, machine_folder, setup, any_gpu, progress, deadline, again, result, known)
             except OutOfTime:
                 break
             progress.finish_curve(curve, number + 1, len(curves), result)
@@ -120,29 +123,34 @@ def measure(
 
 def _measure_curve(
     curve: Curve,
-    path: Path,
+    machine_folder: Path,
     setup: Setup,
     progress: Progress,
+    any_gpu: bool,
     deadline: float | None,
     again: str,
     result: Result,
     known: dict[str, Mapping[str, int]],
 ) -> None:
-    with lock.device(setup.device, progress.say), Supervisor(setup, progress.stage) as supervisor:
+    with devices.hold(setup.device, any_gpu, progress.say), Supervisor(setup, progress.stage) as supervisor:
         versions = known[setup.backend] = supervisor.hello["versions"]
         check_methods(curve.points, versions)
-        machine.remember(path.parents[1], supervisor.hello["machine"])
-        # Read under the lock: another run may have measured some of it in the meantime.
-        todo = records.remaining(curve.points, records.read(path), versions, again)
-        result.done += len(curve.points) - len(todo)
-        progress.start_curve(curve, len(todo))
-        for point in todo:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise OutOfTime
-            record = supervisor.measure(point, deadline)
-            records.append(path, record)
-            result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
-            progress.finish_point(point, record)
+        folder = machine.remember(machine_folder, supervisor.hello["machine"])
+        if folder != machine_folder:
+            progress.say(f"{machine_folder} holds records of another kind of machine; this one's go to {folder}.")
+        path = folder / curve.path
+        with lock.contents(path, lambda: progress.say(f"Waiting for another run to measure {curve}.")):
+            # Read under the lock: another run may have measured some of it in the meantime.
+            todo = records.remaining(curve.points, records.read(path), versions, again)
+            result.done += len(curve.points) - len(todo)
+            progress.start_curve(curve, len(todo))
+            for point in todo:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise OutOfTime
+                record = supervisor.measure(point, deadline)
+                records.append(path, record)
+                result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
+                progress.finish_point(point, record)
 
 
 def check_methods(points: Iterable[Point], versions: Mapping[str, int]) -> None:
