@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jetbench.errors import ConfigError, Interrupted, JetbenchError
+from jetbench.complaints import OneLineErrors
+from jetbench.errors import ConfigError
 from jetbench.report.commands import app as report_app
 from jetbench.several import SeveralValues
 
 app = typer.Typer(
     name="jetbench",
+    cls=OneLineErrors,
     help="Measure how cheap linear PDE operators of neural networks can be. Start with `list` and `compare`.",
     no_args_is_help=True,
     add_completion=False,
@@ -32,46 +33,19 @@ Again = Annotated[
     str, typer.Option("--again", help="Which recorded points to measure once more: never, failed (not ok) or all.")
 ]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda; by default as the config says.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AnyGpu = Annotated[
     bool,
     typer.Option(
         "--any-gpu", help="Use whichever visible GPU is free, and cores near it; by default the first visible GPU."
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file as JSON.")]
 
 
-@contextmanager
-def _user_errors() -> Iterator[None]:
-    """Errors that a user can put right end as one line and status 2; an interruption with its own status."""
-    try:
-        yield
-    except Interrupted as stop:
-        typer.echo(str(stop), err=True)
-        raise typer.Exit(stop.status) from None
-    except JetbenchError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(2) from None
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        typer.secho(f"Error:{where}: {error.strerror or error}", fg="red", err=True)
-        raise typer.Exit(2) from None
-
-
 def _command(name: str, **settings: Any) -> Callable[[Callable], Callable]:
-    """Register a command whose list options take several values after one flag and whose errors are for users."""
-
-    def register(function: Callable) -> Callable:
-        @functools.wraps(function)
-        def guarded(*args: Any, **kwargs: Any) -> None:
-            with _user_errors():
-                function(*args, **kwargs)
-
-        app.command(name, cls=SeveralValues, **settings)(guarded)
-        return function
-
-    return register
+    """Register a command whose list options take several values after one flag."""
+    return app.command(name, cls=SeveralValues, **settings)
 
 
 @_command("list")
@@ -167,7 +141,6 @@ def compare_command(
     }
     points = compare.points(common, methods, mode, directions)
     setup = Setup(
-    any_gpu: AnyGpu = False,
         device=common["device"],
         threads=threads,
         budget={"point_s": budget, "first_call_s": first_call, "gradient": gradient, "memory": memory},
@@ -194,8 +167,8 @@ def measure_command(
     ],
     out: Out,
     device: Device = None,
-    again: Again = "never",
     any_gpu: AnyGpu = False,
+    again: Again = "never",
     quiet: Quiet = False,
 ) -> None:
     """Measure the points of some curves that have no record yet, and append them to OUT/STUDY/CURVE.jsonl."""
@@ -222,6 +195,7 @@ def sweep_command(
     ] = None,
     study: Study = None,
     device: Device = None,
+    any_gpu: AnyGpu = False,
     again: Again = "never",
     quiet: Quiet = False,
 ) -> None:
@@ -274,7 +248,6 @@ def curves_command(config: Config, study: Study = None, device: Device = None) -
         typer.echo(str(curve))
 
 
-    any_gpu: bool,
 @_command("machine")
 def machine_command(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
@@ -301,6 +274,7 @@ def _measure(
     again: str,
     minutes: float | None,
     quiet: bool,
+    any_gpu: bool,
 ) -> None:
     from jetbench.measure import sweep
     from jetbench.measure.progress import Progress

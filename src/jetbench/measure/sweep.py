@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from jetbench.errors import ConfigError
+from jetbench.interruption import interruptible
 from jetbench.measure import case, devices, lock, machine, records
 from jetbench.measure.case import Curve, Point
 from jetbench.measure.progress import Progress
-from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor, interruptible
+from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor
 
 
 @dataclass
@@ -78,8 +79,8 @@ def measure(
     device: str | None = None,
     again: str = "never",
     minutes: float | None = None,
-) -> Result:
     any_gpu: bool = False,
+) -> Result:
     """Measure what is missing of some curves and append it to their files below a machine's folder.
 
     The locks of the device and of the curve's file are held curve by curve, so that two runs take turns and measure
@@ -88,8 +89,8 @@ def measure(
     Args:
         again: "never", "failed" or "all": which recorded points are measured once more.
         minutes: stop after so long; the point in progress is given up.
-
         any_gpu: for each curve take whichever visible GPU is free, rather than the first one.
+
     Raises:
         Interrupted: SIGINT or SIGTERM; finished points are recorded.
         ConfigError: the config names methods that the backend does not have.
@@ -125,8 +126,8 @@ def _measure_curve(
     curve: Curve,
     machine_folder: Path,
     setup: Setup,
-    progress: Progress,
     any_gpu: bool,
+    progress: Progress,
     deadline: float | None,
     again: str,
     result: Result,
