@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from jetbench.complaints import OneLineErrors
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, JetbenchError
 from jetbench.report.commands import app as report_app
 from jetbench.several import SeveralValues
 
@@ -39,6 +39,7 @@ AnyGpu = Annotated[
         "--any-gpu", help="Use whichever visible GPU is free, and cores near it; by default the first visible GPU."
     ),
 ]
+Widths = Annotated[list[int], typer.Option("--widths", min=1, max=2**20, help="Widths of the hidden layers.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file as JSON.")]
 
@@ -71,25 +72,35 @@ def list_command(
         raise ConfigError(f"There is nothing to list called {wrong[0]!r}; there are {', '.join(tables)}.")
     console = paper()
     for topic in topics or tables:
-        console.print(tables[topic]())
+        try:
+            console.print(tables[topic]())
+        except JetbenchError as error:
+            if topics:
+                raise
+            console.print(f"{topic}: {error}", markup=False, highlight=False)
 
 
 @_command("compare")
 def compare_command(
     operator: Annotated[str, typer.Option("--operator", help="Name of an operator; `jetbench list operators`.")],
-    dim: Annotated[int, typer.Option("--dim", min=1, help="Number of coordinates of x.")],
-    widths: Annotated[list[int], typer.Option("--widths", help="Widths of the hidden layers.")] = [768, 768, 512, 512],  # noqa: B006
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Number of points x evaluated together.")] = 32,
+    dim: Annotated[int, typer.Option("--dim", min=1, max=10_000, help="Number of coordinates of x.")],
+    widths: Widths = [768, 768, 512, 512],  # noqa: B006
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, max=2**31 - 1, help="Number of points x evaluated together.")
+    ] = 32,
     dtype: Annotated[str, typer.Option("--dtype", help="float64, float32, bfloat16 or float16.")] = "float64",
     methods: Annotated[list[str] | None, typer.Option("--methods", help="By default all.")] = None,
     mode: Annotated[list[str], typer.Option("--mode", help="eager, compiled or both.")] = ["eager"],  # noqa: B006
     network: Annotated[str, typer.Option("--network", help="mlp, residual_mlp, layernorm_mlp or attention.")] = "mlp",
     activation: Annotated[str, typer.Option("--activation", help="Between the layers.")] = "tanh",
     outputs: Annotated[
-        int | None, typer.Option("--outputs", min=1, help="Of the network; by default what the operator needs.")
+        int | None,
+        typer.Option("--outputs", min=1, max=2**20, help="Of the network; by default what the operator needs."),
     ] = None,
     estimator: Annotated[str, typer.Option("--estimator", help="exact, normal, rademacher or coordinate.")] = "exact",
-    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Of a random estimator.")] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, max=2**31 - 1, help="Of a random estimator.")
+    ] = None,
     directions: Annotated[
         list[str], typer.Option("--directions", help="polarization, griewank or both; above order 2.")
     ] = ["polarization"],  # noqa: B006
@@ -105,7 +116,7 @@ def compare_command(
     ] = 300.0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; by default all cores.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the network's weights.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the network's weights.")] = 0,
     gradient: Annotated[bool, typer.Option(help="Time the gradient too.")] = True,
     memory: Annotated[bool, typer.Option(help="Measure peak memory.")] = True,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the records to this file.")] = None,
@@ -117,12 +128,13 @@ def compare_command(
     --mode eager compiled --json out.json
     """
     from jetbench.measure import compare
-    from jetbench.measure.case import load_operators, resolve_device
+    from jetbench.measure.case import check_threads, load_operators, resolve_device
     from jetbench.measure.progress import Progress, paper
     from jetbench.measure.supervisor import Setup
 
     _positive("--budget", budget)
     _positive("--first-call", first_call)
+    check_threads(threads, "--threads")
     load_operators(str(operators_file) if operators_file else None)
     common = {
         "operator": operator,
@@ -302,13 +314,15 @@ def _option(text: str) -> tuple[str, Any]:
         raise ConfigError(f"The dimension is given by --dim, not by --option; got {text!r}.")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return name, value
 
 
-def _positive(flag: str, value: float) -> None:
+def _positive(flag: str, value: float, most: float = 1e6) -> None:
     if not (value > 0 and math.isfinite(value)):
         raise ConfigError(f"{flag} must be above 0 and finite; got {value:g}.")
+    if value > most:
+        raise ConfigError(f"{flag} must be at most {most:g}; got {value:g}.")
 
 
 def _check_writable(path: Path) -> None:
@@ -322,9 +336,12 @@ def _check_writable(path: Path) -> None:
 
 def _write_json(path: Path, content: Any) -> None:
     from jetbench.measure.records import encode
+    from jetbench.whole_files import replacing
 
     rows = ",\n".join(encode(record) for record in content) if isinstance(content, list) else None
-    path.write_text(f"[\n{rows}\n]\n" if rows is not None else json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    text = f"[\n{rows}\n]\n" if rows is not None else json.dumps(content, indent=2) + "\n"
+    with replacing(path) as stream:
+        stream.write(text.encode())
 
 
 if __name__ == "__main__":

@@ -208,6 +208,7 @@ def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any
             raise ConfigError(f"{where}: no values for the axis {axis!r}; give `values` in the study or in the case.")
         for method in case_entry["methods"]:
             method = {"method": method} if isinstance(method, str) else dict(method)
+            _check_method(method["method"], method.get("backend", case_entry.get("backend", "torch")), where)
             for mode in case_entry.get("modes", ["eager"]):
                 points = _points(study, axis, case_entry, method, mode, config, device, where)
                 name = _stem(points, axis, case_entry)
@@ -216,6 +217,14 @@ def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any
                 if name not in taken:
                     taken[name] = points
                     yield Curve(study, name, points)
+
+
+def _check_method(method: str, backend: str, where: str) -> None:
+    from jetbench.measure import adapter
+
+    known = adapter.method_names(backend)
+    if known is not None and method not in known:
+        raise ConfigError(f"{where}: the backend {backend} has no method {method!r}; it has {', '.join(known)}.")
 
 
 def _points(
@@ -277,8 +286,18 @@ def _points(
             batch=int(value) if axis == "batch" else entry.get("batch", 32),
             device=device,
         )
+        _check_network(case, where)
         points.append(Point(case, study, axis, at))
     return tuple(points)
+
+
+def _check_network(case: Case, where: str) -> None:
+    from jetbench.networks import NetworkSpec
+
+    try:
+        NetworkSpec(case.network, case.dim, case.widths, case.outputs, case.activation, case.network_seed)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def facts(case: Case) -> tuple[int, int | None]:

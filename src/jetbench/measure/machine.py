@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jetbench.measure import records
+from jetbench.whole_files import replacing
 
 _PACKAGES = ("jetbench", "torch", "jax", "jaxlib", "numpy", "triton")
 _VARIABLES = (
@@ -107,7 +108,7 @@ def remember(folder: str | Path, description: Mapping[str, Any]) -> Path:
 
     path = Path(folder) / "machine.json"
     with lock.contents(path):
-        known = _read(path)
+        known = descriptions(folder)
         if any(isinstance(each, Mapping) and kind(each) != kind(description) for each in known.values()):
             other = path.parent.with_name(f"{path.parent.name}-{description['name']}")
         else:
@@ -117,13 +118,9 @@ def remember(folder: str | Path, description: Mapping[str, Any]) -> Path:
     return remember(other, description)
 
 
-def _replace(path: Path, descriptions: Mapping[str, Any]) -> None:
-    new = path.with_suffix(".new")
-    with open(new, "w", encoding="utf-8") as stream:
-        stream.write(json.dumps(json.loads(records.encode(descriptions)), indent=2, ensure_ascii=False) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(new, path)
+def _replace(path: Path, found: Mapping[str, Any]) -> None:
+    with replacing(path) as stream:
+        stream.write((json.dumps(json.loads(records.encode(found)), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def now() -> str:
@@ -166,7 +163,7 @@ def gpus() -> list[dict[str, Any]]:
 
 
 def visible_gpus() -> list[dict[str, Any]]:
-    """The GPUs that frameworks see, in their order: those that CUDA_VISIBLE_DEVICES names, or all. The first measures."""
+    """The GPUs that frameworks see: those that CUDA_VISIBLE_DEVICES names, in its order, or all. The first measures."""
     names = os.environ.get("CUDA_VISIBLE_DEVICES")
     if names is None:
         return gpus()
@@ -315,8 +312,22 @@ def _digest(value: Any, length: int) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:length]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def descriptions(folder: str | Path) -> dict[str, Any]:
+    """The descriptions in machine.json of a folder of results, id → description; none where there is no such file.
+
+    A file that is damaged is kept as machine.json.damaged, since records point to what it held.
+    """
+    path = Path(folder) / "machine.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        content = path.read_bytes()
+    except FileNotFoundError:
         return {}
+    try:
+        found = json.loads(content)
+        if isinstance(found, dict):
+            return found
+    except (ValueError, RecursionError):
+        pass
+    if content:
+        path.with_name("machine.json.damaged").write_bytes(content)
+    return {}

@@ -159,7 +159,8 @@ class Supervisor:
                 environment.pop(variable, None)
         self._stderr = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jetbench.measure.worker"],
+            # -P: a file in the working directory that is called like a module is not taken for it.
+            [sys.executable, "-P", "-m", "jetbench.measure.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, JetbenchError
 from jetbench.interruption import interruptible
-from jetbench.measure import case, devices, lock, machine, records
+from jetbench.measure import case, changes, devices, lock, machine, records
 from jetbench.measure.case import Curve, Point
 from jetbench.measure.progress import Progress
 from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor
@@ -42,6 +43,7 @@ class Result:
 
 def setups(config: Mapping[str, Any], curves: Iterable[Curve], device: str | None = None) -> dict[str, Setup]:
     """Backend → what its workers are told, for the backends that the curves use."""
+    case.check_threads(config.get("threads"), "threads")
     backends = {point.case.backend for curve in curves for point in curve.points}
     return {
         backend: Setup(
@@ -62,13 +64,23 @@ def folder(out: str | Path, device: str, machine_name: str | None = None) -> Pat
     Raises:
         ConfigError: the machine's name is not that of one folder.
     """
-    if machine_name is not None and (
-        not machine_name or machine_name.startswith(".") or set(machine_name) & set("/\\\0")
-    ):
-        raise ConfigError(
-            f"--machine-name must be the name of a folder, without slashes and no dot first; got {machine_name!r}."
-        )
+    if machine_name is not None:
+        check_name(machine_name, "--machine-name")
     return Path(out) / (machine_name or machine.name(device))
+
+
+def check_name(name: str, where: str) -> str:
+    """The name of a machine's folder, if it is one that stays below the results on every file system.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or name == "published":
+        raise ConfigError(
+            f"{where} must be the name of a folder: letters, digits, '.', '_' and '-', no dot first, at most 100; "
+            f"'published' is taken. Got {name!r}."
+        )
+    return name
 
 
 def measure(
@@ -136,9 +148,8 @@ def _measure_curve(
     with devices.hold(setup.device, any_gpu, progress.say), Supervisor(setup, progress.stage) as supervisor:
         versions = known[setup.backend] = supervisor.hello["versions"]
         check_methods(curve.points, versions)
-        folder = machine.remember(machine_folder, supervisor.hello["machine"])
-        if folder != machine_folder:
-            progress.say(f"{machine_folder} holds records of another kind of machine; this one's go to {folder}.")
+        description = supervisor.hello["machine"]
+        folder = _place(machine_folder, description, progress)
         path = folder / curve.path
         with lock.contents(path, lambda: progress.say(f"Waiting for another run to measure {curve}.")):
             # Read under the lock: another run may have measured some of it in the meantime.
@@ -149,9 +160,33 @@ def _measure_curve(
                 if deadline is not None and time.monotonic() >= deadline:
                     raise OutOfTime
                 record = supervisor.measure(point, deadline)
-                records.append(path, record)
+                if supervisor.hello["machine"]["id"] != description["id"]:
+                    # The worker was started anew, and what is around it has changed.
+                    description = supervisor.hello["machine"]
+                    path = _place(folder, description, progress) / curve.path
+                _keep(path, record, point)
                 result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
                 progress.finish_point(point, record)
+
+
+def _place(folder: Path, description: Mapping[str, Any], progress: Progress) -> Path:
+    """The folder for records of a machine, which is described there from now on; says what is different from before."""
+    found = machine.remember(folder, description)
+    if found != folder:
+        progress.say(f"{folder} holds records of another kind of machine; this one's go to {found}.")
+    if (sentence := changes.sentence(machine.descriptions(found), description)) is not None:
+        progress.say_once(f"{found}: {sentence}")
+    return found
+
+
+def _keep(path: Path, record: Mapping[str, Any], point: Point) -> None:
+    try:
+        records.append(path, record)
+    except OSError as error:
+        raise JetbenchError(
+            f"{path}: the record of {point.case.label} could not be written ({error.strerror}). Make room or choose "
+            "another folder; the same command goes on from there, this point is measured again."
+        ) from error
 
 
 def check_methods(points: Iterable[Point], versions: Mapping[str, int]) -> None:

@@ -33,6 +33,8 @@ PLACE = [
         ("machine", "", "folder under results/ that the record was read from; rows of two machines are never combined"),
         ("machine_id", "", "hash of the machine description that the record points to"),
         ("hardware", "", "name of the GPU, or of the CPU, that did the work"),
+        ("node", "", "name of the machine in its network: which of several equal nodes it was"),
+        ("gpu", "", "UUID of the GPU that did the work"),
         ("study", "", "study that the point belongs to"),
         ("axis", "", "x-axis of the study: batch, samples, rank, width, depth or dimension"),
     ),
