@@ -30,9 +30,9 @@ def hold(device: str, any_gpu: bool = False, waiting: Callable[[str], None] | No
         with lock.device(device, waiting):
             yield
         return
-    with lock.first_free([lock.place(f"cuda-{gpu['uuid']}") for gpu in gpus], waiting) as number:
-        with _pinned(gpus[number]):
-            yield
+    places = [lock.place(f"cuda-{gpu['uuid']}") for gpu in gpus]
+    with lock.first_free(places, waiting) as number, _pinned(gpus[number]):
+        yield
 
 
 def near(gpu: Mapping[str, Any], gpus: Sequence[Mapping[str, Any]], allowed: set[int]) -> set[int]:

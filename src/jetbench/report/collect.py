@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +307,15 @@ def machines(frame: pd.DataFrame) -> list[str]:
     last = frame.assign(gpu=frame.device.fillna("").str.startswith("cuda"), started_at=frame.started_at.fillna(""))
     last = last.groupby("machine", sort=True)[["gpu", "started_at"]].max()
     return list(last.sort_values(["gpu", "started_at"], ascending=False, kind="stable").index)
+
+
+def kept_apart(known: Iterable[str], machine: str | None) -> list[str]:
+    """Those of the known machines that were measured for the one named, but are of another kind or setting.
+
+    Their names are `machine` with the kind of hardware (a folder of its own) or with the setting appended.
+    """
+    begins = (f"{machine}-cuda-", f"{machine}-cpu-", f"{machine} (")
+    return [] if machine is None else [each for each in known if each.startswith(begins)]
 
 
 def one_machine(frame: pd.DataFrame, machine: str | None) -> pd.DataFrame:

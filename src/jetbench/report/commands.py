@@ -149,6 +149,15 @@ def _data(records: Path, machine: str | None, published: Path | None) -> Data:
             fg="yellow",
             err=True,
         )
+    for other in collect.kept_apart(known, machine):
+        rows = collect.one_machine(frame, other)
+        where = ", ".join(filter(None, [*rows.hardware.dropna().unique(), *rows.node.dropna().unique()]))
+        typer.secho(
+            f"Not all of {machine} was measured alike: {len(rows)} points are kept apart as {other!r} ({where}), to be"
+            " shown with --machine.",
+            fg="yellow",
+            err=True,
+        )
     return Data(collect.one_machine(frame, machine), paper.load(published))
 
 
