@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import stand_in_gpus as gpus
 
-from jetbench.measure import case, devices, lock, machine
-from jetbench.measure.bundles import bundles, seconds
+from jetbench.measure import devices, lock, machine
 
 TWO = [{"name": "A", "uuid": "GPU-a", "bus": "00000000:17:00.0"}, {"name": "B", "uuid": "GPU-b", "bus": "0000:65:00.0"}]
 
@@ -162,19 +161,6 @@ def test_a_file_has_one_writer_and_may_be_replaced_by_it(tmp_path):
 
 
 STUDY = {"values": [1, 2, 3, 4], "methods": ["nested", "collapsed"], "cases": [{"operator": "laplacian", "dim": 2}]}
-
-
-def test_bundles_keep_order_and_what_is_compared_together(tmp_path):
-    cases = [{"operator": "laplacian", "dim": dim} for dim in (2, 3, 4)]
-    config = {"budget": {"point_s": 2}, "studies": {"a": {**STUDY, "cases": cases}, "b": STUDY}}
-    config["studies"] = {name: {"axis": "batch", **study} for name, study in config["studies"].items()}
-    curves = case.curves(config, device="cpu")
-    pair = seconds(curves[:2], config) / 60
-    expected = {10: [6, 2], 2 * pair: [4, 2, 2], pair: [2, 2, 2, 2], pair / 2: [1] * 8, 0.01: [1] * 8}
-    for minutes, sizes in expected.items():
-        made = bundles(curves, config, minutes)
-        assert [len(bundle) for bundle in made] == sizes
-        assert [curve for bundle in made for curve in bundle] == curves
 
 
 def test_the_profile_measures_on_every_gpu_and_never_twice_on_one(tmp_path):

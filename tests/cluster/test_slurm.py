@@ -46,7 +46,8 @@ def submit(place: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     command += ["results/records.parquet", "--directory", place]
     command += ["--config", f"preset={place / 'own.yaml'}", "machine=here"]
     command += ["--default-resources", "slurm_partition=main", "slurm_account=none", f"runtime={MINUTES}"]
-    command += ["cpus_per_task=1", "mem_mb=100", "--slurm-init-seconds-before-status-checks=2"]
+    command += ["cpus_per_task=1", "mem_mb=100"]
+    command += ["--slurm-status-command=squeue", "--slurm-init-seconds-before-status-checks=2"]
     said = open(place / "said.log", "a")  # noqa: SIM115
     return subprocess.Popen(list(map(str, command)), env=environment, stdout=said, stderr=subprocess.STDOUT)
 
