@@ -1,8 +1,9 @@
 # The whole workflow: measure every curve of a preset, then tables and figures from the records.
 #   snakemake --cores                              the preset that fits this machine
-#   snakemake --cores --config preset=smoke        smoke, cpu, gpu or paper
+#   snakemake --cores --config preset=smoke        smoke, cpu, gpu, paper or the path of a config
 #   snakemake --cores figures/batch.pdf            one figure or table and what it needs
 #   snakemake --cores --config measure=false       only draw what has been measured
+#   snakemake --profile profiles/slurm             on a cluster; profiles/multi-gpu: on all GPUs of this machine
 # Settings of all rules: profiles/default/config.yaml.
 from snakemake.utils import min_version
 
@@ -11,16 +12,27 @@ min_version("9.20")
 
 include: "workflows/rules/settings.smk"
 include: "workflows/rules/inputs.smk"
-include: "workflows/rules/measure.smk"
+
+
+if JOB_MINUTES:
+
+    include: "workflows/rules/measure_bundles.smk"
+
+else:
+
+    include: "workflows/rules/measure.smk"
+
+
 include: "workflows/rules/report.smk"
 
 
-# Two measurements at a time would disturb each other.
-workflow.global_resources["measurement"] = 1
-
-
+# What draws takes seconds, less than a job in a queue.
 localrules:
     all,
+    collect,
+    collect_scope,
+    table,
+    figure,
     tables,
     figures,
 

@@ -156,7 +156,7 @@ def test_no_visible_gpu_is_no_gpu(monkeypatch):
 
 def test_gpus_are_found_by_the_driver_command_where_the_package_is_missing(tmp_path, monkeypatch):
     command = tmp_path / "nvidia-smi"
-    command.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771, 570.1, 1980'\n")
+    command.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771, 570.1, 1980, GPU-5e, 00000000:17:00.0'\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "pynvml", None)
@@ -168,6 +168,8 @@ def test_gpus_are_found_by_the_driver_command_where_the_package_is_missing(tmp_p
         "memory_bytes": 143771 * 2**20,
         "driver": "570.1",
         "max_clock_mhz": 1980,
+        "uuid": "GPU-5e",
+        "bus": "00000000:17:00.0",
     }
 
 

@@ -1,5 +1,22 @@
-"""`python -m jetbench` is the command `jetbench`."""
+"""`python -m jetbench` and the command `jetbench`: the command line, interruptible from the first moment."""
 
-from jetbench.cli import app
+import sys
 
-app(prog_name="jetbench")
+from jetbench.errors import Interrupted
+from jetbench.interruption import interruptible
+
+
+def main() -> None:
+    """Run the command line. SIGINT and SIGTERM end it in one line, also while it is being loaded."""
+    try:
+        with interruptible(lambda: "Stopped. Run the same command again to go on; what was measured is kept."):
+            from jetbench.cli import app
+
+            app(prog_name="jetbench")
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.status)
+
+
+if __name__ == "__main__":
+    main()

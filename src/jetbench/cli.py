@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jetbench.errors import ConfigError, Interrupted, JetbenchError
+from jetbench.complaints import OneLineErrors
+from jetbench.errors import ConfigError, JetbenchError
 from jetbench.report.commands import app as report_app
 from jetbench.several import SeveralValues
 
 app = typer.Typer(
     name="jetbench",
+    cls=OneLineErrors,
     help="Measure how cheap linear PDE operators of neural networks can be. Start with `list` and `compare`.",
     no_args_is_help=True,
     add_completion=False,
@@ -32,40 +33,20 @@ Again = Annotated[
     str, typer.Option("--again", help="Which recorded points to measure once more: never, failed (not ok) or all.")
 ]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda; by default as the config says.")]
+AnyGpu = Annotated[
+    bool,
+    typer.Option(
+        "--any-gpu", help="Use whichever visible GPU is free, and cores near it; by default the first visible GPU."
+    ),
+]
+Widths = Annotated[list[int], typer.Option("--widths", min=1, max=2**20, help="Widths of the hidden layers.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 JsonOut = Annotated[Path | None, typer.Option("--json", help="Also write the result to this file as JSON.")]
 
 
-@contextmanager
-def _user_errors() -> Iterator[None]:
-    """Errors that a user can put right end as one line and status 2; an interruption with its own status."""
-    try:
-        yield
-    except Interrupted as stop:
-        typer.echo(str(stop), err=True)
-        raise typer.Exit(stop.status) from None
-    except JetbenchError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
-        raise typer.Exit(2) from None
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        typer.secho(f"Error:{where}: {error.strerror or error}", fg="red", err=True)
-        raise typer.Exit(2) from None
-
-
 def _command(name: str, **settings: Any) -> Callable[[Callable], Callable]:
-    """Register a command whose list options take several values after one flag and whose errors are for users."""
-
-    def register(function: Callable) -> Callable:
-        @functools.wraps(function)
-        def guarded(*args: Any, **kwargs: Any) -> None:
-            with _user_errors():
-                function(*args, **kwargs)
-
-        app.command(name, cls=SeveralValues, **settings)(guarded)
-        return function
-
-    return register
+    """Register a command whose list options take several values after one flag."""
+    return app.command(name, cls=SeveralValues, **settings)
 
 
 @_command("list")
@@ -91,25 +72,35 @@ def list_command(
         raise ConfigError(f"There is nothing to list called {wrong[0]!r}; there are {', '.join(tables)}.")
     console = paper()
     for topic in topics or tables:
-        console.print(tables[topic]())
+        try:
+            console.print(tables[topic]())
+        except JetbenchError as error:
+            if topics:
+                raise
+            console.print(f"{topic}: {error}", markup=False, highlight=False)
 
 
 @_command("compare")
 def compare_command(
     operator: Annotated[str, typer.Option("--operator", help="Name of an operator; `jetbench list operators`.")],
-    dim: Annotated[int, typer.Option("--dim", min=1, help="Number of coordinates of x.")],
-    widths: Annotated[list[int], typer.Option("--widths", help="Widths of the hidden layers.")] = [768, 768, 512, 512],  # noqa: B006
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Number of points x evaluated together.")] = 32,
+    dim: Annotated[int, typer.Option("--dim", min=1, max=10_000, help="Number of coordinates of x.")],
+    widths: Widths = [768, 768, 512, 512],  # noqa: B006
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, max=2**31 - 1, help="Number of points x evaluated together.")
+    ] = 32,
     dtype: Annotated[str, typer.Option("--dtype", help="float64, float32, bfloat16 or float16.")] = "float64",
     methods: Annotated[list[str] | None, typer.Option("--methods", help="By default all.")] = None,
     mode: Annotated[list[str], typer.Option("--mode", help="eager, compiled or both.")] = ["eager"],  # noqa: B006
     network: Annotated[str, typer.Option("--network", help="mlp, residual_mlp, layernorm_mlp or attention.")] = "mlp",
     activation: Annotated[str, typer.Option("--activation", help="Between the layers.")] = "tanh",
     outputs: Annotated[
-        int | None, typer.Option("--outputs", min=1, help="Of the network; by default what the operator needs.")
+        int | None,
+        typer.Option("--outputs", min=1, max=2**20, help="Of the network; by default what the operator needs."),
     ] = None,
     estimator: Annotated[str, typer.Option("--estimator", help="exact, normal, rademacher or coordinate.")] = "exact",
-    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Of a random estimator.")] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, max=2**31 - 1, help="Of a random estimator.")
+    ] = None,
     directions: Annotated[
         list[str], typer.Option("--directions", help="polarization, griewank or both; above order 2.")
     ] = ["polarization"],  # noqa: B006
@@ -125,7 +116,7 @@ def compare_command(
     ] = 300.0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads; by default all cores.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the network's weights.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the network's weights.")] = 0,
     gradient: Annotated[bool, typer.Option(help="Time the gradient too.")] = True,
     memory: Annotated[bool, typer.Option(help="Measure peak memory.")] = True,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the records to this file.")] = None,
@@ -137,12 +128,13 @@ def compare_command(
     --mode eager compiled --json out.json
     """
     from jetbench.measure import compare
-    from jetbench.measure.case import load_operators, resolve_device
+    from jetbench.measure.case import check_threads, load_operators, resolve_device
     from jetbench.measure.progress import Progress, paper
     from jetbench.measure.supervisor import Setup
 
     _positive("--budget", budget)
     _positive("--first-call", first_call)
+    check_threads(threads, "--threads")
     load_operators(str(operators_file) if operators_file else None)
     common = {
         "operator": operator,
@@ -182,19 +174,23 @@ def compare_command(
 def measure_command(
     config: Config,
     study: Annotated[str, typer.Option("--study", help="Name of the study.")],
-    curve: Annotated[str, typer.Option("--curve", help="Name of the curve; `jetbench curves` prints them.")],
+    curve: Annotated[
+        list[str], typer.Option("--curve", help="Name of one or more curves; `jetbench curves` prints them.")
+    ],
     out: Out,
     device: Device = None,
+    any_gpu: AnyGpu = False,
     again: Again = "never",
     quiet: Quiet = False,
 ) -> None:
-    """Measure the points of one curve that have no record yet, and append them to OUT/STUDY/CURVE.jsonl."""
+    """Measure the points of some curves that have no record yet, and append them to OUT/STUDY/CURVE.jsonl."""
     from jetbench.measure import case
     from jetbench.measure import config as configs
 
     settings = configs.load(config)
     device = _device(settings, device)
-    _measure([case.curve(settings, study, curve, device)], settings, out, device, again, None, quiet)
+    curves = [case.curve(settings, study, name, device) for name in curve]
+    _measure(curves, settings, out, device, again, None, quiet, any_gpu)
 
 
 @_command("sweep")
@@ -211,6 +207,7 @@ def sweep_command(
     ] = None,
     study: Study = None,
     device: Device = None,
+    any_gpu: AnyGpu = False,
     again: Again = "never",
     quiet: Quiet = False,
 ) -> None:
@@ -223,7 +220,7 @@ def sweep_command(
     settings = configs.load(config)
     device = _device(settings, device)
     curves = case.curves(settings, study, device)
-    _measure(curves, settings, sweep.folder(out, device, machine_name), device, again, minutes, quiet)
+    _measure(curves, settings, sweep.folder(out, device, machine_name), device, again, minutes, quiet, any_gpu)
 
 
 @_command("plan")
@@ -289,6 +286,7 @@ def _measure(
     again: str,
     minutes: float | None,
     quiet: bool,
+    any_gpu: bool,
 ) -> None:
     from jetbench.measure import sweep
     from jetbench.measure.progress import Progress
@@ -296,7 +294,7 @@ def _measure(
     if again not in ("never", "failed", "all"):
         raise ConfigError(f"--again must be never, failed or all; got {again!r}.")
     with Progress(quiet) as progress:
-        result = sweep.measure(curves, settings, folder, progress, device, again, minutes)
+        result = sweep.measure(curves, settings, folder, progress, device, again, minutes, any_gpu)
     if not quiet:
         more = " Run the same command again to go on." if result.left else ""
         typer.echo(f"{folder}: {result}{more}")
@@ -316,13 +314,15 @@ def _option(text: str) -> tuple[str, Any]:
         raise ConfigError(f"The dimension is given by --dim, not by --option; got {text!r}.")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return name, value
 
 
-def _positive(flag: str, value: float) -> None:
+def _positive(flag: str, value: float, most: float = 1e6) -> None:
     if not (value > 0 and math.isfinite(value)):
         raise ConfigError(f"{flag} must be above 0 and finite; got {value:g}.")
+    if value > most:
+        raise ConfigError(f"{flag} must be at most {most:g}; got {value:g}.")
 
 
 def _check_writable(path: Path) -> None:
@@ -336,9 +336,12 @@ def _check_writable(path: Path) -> None:
 
 def _write_json(path: Path, content: Any) -> None:
     from jetbench.measure.records import encode
+    from jetbench.whole_files import replacing
 
     rows = ",\n".join(encode(record) for record in content) if isinstance(content, list) else None
-    path.write_text(f"[\n{rows}\n]\n" if rows is not None else json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    text = f"[\n{rows}\n]\n" if rows is not None else json.dumps(content, indent=2) + "\n"
+    with replacing(path) as stream:
+        stream.write(text.encode())
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ class ConfigError(JetbenchError):
     """A config that cannot be used; the message names the key, the value and what is allowed."""
 
 
-class Interrupted(JetbenchError):
+class Interrupted(BaseException):
     """The user or the system asked to stop; what was finished is recorded.
+
+    Like KeyboardInterrupt it is no Exception, so that nothing on the way takes it for a failure and goes on.
 
     Attributes:
         status: the exit status, 128 plus the signal's number.

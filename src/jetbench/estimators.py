@@ -38,9 +38,9 @@ class Estimator:
                 raise ValueError(f"The exact estimator draws nothing and takes no samples; got {self.samples!r}.")
             return
         is_whole = isinstance(self.samples, (int, np.integer)) and not isinstance(self.samples, bool)
-        if not is_whole or self.samples < 1:
+        if not is_whole or not 1 <= self.samples < 2**31:
             raise ValueError(
-                f"The {self.kind} estimator needs a whole number of samples, at least 1; got {self.samples!r}."
+                f"The {self.kind} estimator needs a whole number of samples, from 1 to 2^31 − 1; got {self.samples!r}."
             )
         object.__setattr__(self, "samples", int(self.samples))
 

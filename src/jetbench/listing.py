@@ -12,6 +12,7 @@ from rich.table import Table
 
 from jetbench import estimators, networks, operators
 from jetbench.errors import JetbenchError
+from jetbench.measure import adapter
 from jetbench.problem import Operator, Problem
 
 CONFIGS = Path("workflows/config")
@@ -38,6 +39,7 @@ def _operators() -> Table:
 
 
 def _methods() -> Table:
+    adapter.find("torch")  # says what to install where torch is missing
     from jetbench.torch import METHODS
 
     made = _table("Methods in torch", "method", "version", "what it is")
@@ -73,6 +75,7 @@ def _studies(config: Path | None) -> Table:
 
 
 def _support() -> Table:
+    adapter.find("torch")
     from jetbench.torch import METHODS
 
     made = _table(

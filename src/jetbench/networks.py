@@ -73,9 +73,7 @@ class NetworkSpec:
             raise ValueError(f"An activation is one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
         for name in ("dim", "outputs"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        object.__setattr__(self, "seed", _whole("seed", self.seed, least=0))
-        if self.seed >= 2**63:
-            raise ValueError(f"seed must be below 2^63; got {self.seed}.")
+        object.__setattr__(self, "seed", _whole("seed", self.seed, least=0, most=2**63 - 1))
         if isinstance(self.widths, str) or not isinstance(self.widths, (Sequence, np.ndarray)):
             raise ValueError(f"widths must be a sequence of whole numbers; got {self.widths!r}.")
         object.__setattr__(self, "widths", tuple(_whole("each of widths", width) for width in self.widths))
@@ -119,9 +117,11 @@ def weights(spec: NetworkSpec) -> dict[str, np.ndarray]:
     return {name: generator.uniform(-1, 1, shape) / np.sqrt(fan_in) for name, (shape, fan_in) in shapes.items()}
 
 
-def _whole(name: str, value: object, least: int = 1) -> int:
+def _whole(name: str, value: object, least: int = 1, most: int = 2**31 - 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}.")
+    if value > most:
+        raise ValueError(f"{name} must be below 2^{most.bit_length()}; got {value}.")
     return int(value)
 
 

@@ -66,6 +66,8 @@ def weighted_laplacian(
         raise ValueError("weighted_laplacian takes a signature only together with a factor.")
     if factor is not None:
         factor = factor if callable(factor) else np.asarray(factor, dtype=float)
+        if not callable(factor) and (factor.ndim != 2 or not np.isfinite(factor).all()):
+            raise ValueError(f"factor must be an array (D, R) of finite numbers; got shape {factor.shape}.")
         if signature is None:
             signature = [1.0] * (dim if callable(factor) else factor.shape[-1])
         zeta = variables(len(signature))
@@ -242,7 +244,7 @@ def black_scholes(
     return Operator("black_scholes", dim, {"": symbol}, drifted(drift, diffusion, dim, assets))
 
 
-@operator(min_dim=2)
+@operator(min_dim=2, max_dim=400)
 def linear_elasticity(dim: int = 3, lame_lambda: float = 1.0, lame_mu: float = 0.5) -> Operator:
     """μΔu + (λ + μ)∇(∇·u) for displacements u with D components: the Navier–Cauchy equations of an elastic solid.
 
@@ -343,7 +345,7 @@ def hessian_diagonal(dim: int = 5) -> dict[str, Symbol]:
     return {f"u_x{i}x{i}": x**2 for i, x in enumerate(variables(dim))}
 
 
-@operator
+@operator(max_dim=400)
 def hessian(dim: int = 5) -> dict[str, Symbol]:
     """All ∂_i∂_j u with i ≤ j: Newton steps, Monge–Ampère equations, elasticity.
 
@@ -353,7 +355,7 @@ def hessian(dim: int = 5) -> dict[str, Symbol]:
     return {f"u_x{i}x{j}": xi[i] * xi[j] for i in range(dim) for j in range(i, dim)}
 
 
-@operator
+@operator(max_dim=400)
 def gradient_of_laplacian(dim: int = 3) -> dict[str, Symbol]:
     """All ∂_i Δu = Σ_j ∂_i∂_j²u: gradients of PINN residuals and of local energies, third-order dispersion.
 

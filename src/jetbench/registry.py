@@ -20,10 +20,12 @@ import numpy as np
 
 from jetbench.problem import Operator, as_operator
 
+#: Symbols keep D exponents for each of at least D terms.
+LARGEST_DIM = 10_000
 REGISTRY: dict[str, Callable[..., Operator]] = {}
 
 
-def operator(function: Callable | None = None, *, min_dim: int = 1) -> Callable:
+def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int = LARGEST_DIM) -> Callable:
     """Register a function of `dim` and options as an operator under its own name.
 
     The function returns a symbol, a dictionary of output name → symbol, or an `Operator`; the registered function
@@ -32,6 +34,7 @@ def operator(function: Callable | None = None, *, min_dim: int = 1) -> Callable:
     Args:
         function: its first argument is `dim`; every further one has a default.
         min_dim: the smallest dim for which the operator makes sense.
+        max_dim: the largest whose symbols are worth their memory.
 
     Raises:
         TypeError: the arguments of the function are not of this kind.
@@ -45,7 +48,7 @@ def operator(function: Callable | None = None, *, min_dim: int = 1) -> Callable:
             return xi @ xi - kappa**2
     """
     if function is None:
-        return lambda wrapped: operator(wrapped, min_dim=min_dim)
+        return lambda wrapped: operator(wrapped, min_dim=min_dim, max_dim=max_dim)
     name, signature = function.__name__, inspect.signature(function)
     first, others = next(iter(signature.parameters.values()), None), list(signature.parameters.values())[1:]
     if first is None or first.name != "dim" or any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in others):
@@ -68,16 +71,25 @@ def operator(function: Callable | None = None, *, min_dim: int = 1) -> Callable:
         dim = bound.arguments.get("dim", first.default)
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < min_dim:
             raise ValueError(f"{name}: dim must be a whole number, at least {min_dim}; got {dim!r}.")
+        if dim > max_dim:
+            raise ValueError(f"{name}: dim must be at most {max_dim}; got {dim}.")
         bound.arguments["dim"] = int(dim)
         for key, value in bound.arguments.items():
-            if signature.parameters[key].annotation in ("float", float) and not _is_number(value):
+            annotation = signature.parameters[key].annotation
+            if annotation in ("float", float) and not _is_number(value):
                 raise ValueError(f"{name}: {key} must be a finite number; got {value!r}.")
+            if annotation == "Callable | None" and not (value is None or callable(value)):
+                raise ValueError(f"{name}: {key} must be a function, which only Python can give; got {value!r}.")
         options = {
             key: _plain(value)
             for key, value in bound.arguments.items()
             if key != "dim" and not _is_default(value, signature.parameters[key].default)
         }
-        return replace(as_operator(function(*bound.args, **bound.kwargs)), name=name, options=options)
+        try:
+            made = function(*bound.args, **bound.kwargs)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(_named(name, options, error)) from error
+        return replace(as_operator(made), name=name, options=options)
 
     make_operator.min_dim = min_dim
     make_operator.options = tuple(p.name for p in others)
@@ -122,12 +134,26 @@ def load(path: str | Path) -> tuple[str, ...]:
     return names
 
 
+def _named(name: str, options: Mapping[str, Any], error: Exception) -> str:
+    """What an operator said about its options, with their names and values if it did not name one itself."""
+    message = str(error) or type(error).__name__
+    if not options or any(key in message for key in options):
+        return message if name in message or not options else f"{name}: {message}"
+    given = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    return f"{name} cannot be made with {given}: {message}"
+
+
 def _source(function: Callable) -> str:
     return str(Path(function.__code__.co_filename).resolve())
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return bool(np.isfinite(float(value)))
+    except OverflowError:
+        return False
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from math import prod
+from math import isqrt, prod
 from numbers import Real
 from types import MappingProxyType
 
 import numpy as np
 
 Exponents = tuple[int, ...]
+#: Exponents that a product may run through, and the highest degree. What is larger is a slip of the pen, and would fill
+#: the memory: the square of the Laplacian in 1,000 dimensions has 500,500 terms of 1,000 exponents.
+MOST_EXPONENTS = 10**8
+HIGHEST_DEGREE = 64
 
 
 class Symbol:
@@ -38,10 +42,16 @@ class Symbol:
         self.dim = int(dim)
         kept: dict[Exponents, Real] = {}
         for exponents, coefficient in terms.items():
-            key = tuple(int(e) for e in exponents)
+            try:
+                key = tuple(int(e) for e in exponents)
+                is_finite = isinstance(coefficient, Real) and bool(np.isfinite(float(coefficient)))
+            except (OverflowError, TypeError) as error:
+                raise ValueError(f"The term {exponents!r}: {coefficient!r} is not possible: {error}.") from error
+            if sum(key) > HIGHEST_DEGREE:
+                raise ValueError(f"The degree of a symbol is at most {HIGHEST_DEGREE}; got a term of {sum(key)}.")
             if len(key) != dim or any(e < 0 for e in key) or key != tuple(exponents):
                 raise ValueError(f"Exponents must be {dim} non-negative whole numbers; got {tuple(exponents)}.")
-            if not isinstance(coefficient, Real) or not np.isfinite(float(coefficient)):
+            if not is_finite:
                 raise ValueError(f"The coefficient of {key} must be a finite real number; got {coefficient!r}.")
             if coefficient != 0:
                 kept[key] = coefficient
@@ -146,6 +156,11 @@ class Symbol:
         other = self._coerce(other)
         if other is None:
             return NotImplemented
+        if (steps := len(self.terms) * len(other.terms) * self.dim) > MOST_EXPONENTS:
+            raise ValueError(
+                f"The product of symbols of {len(self.terms)} and {len(other.terms)} terms in {self.dim} variables is "
+                f"too large: {steps} exponents, at most {MOST_EXPONENTS}."
+            )
         terms: dict[Exponents, Real] = {}
         for a, ca in self.terms.items():
             for b, cb in other.terms.items():
@@ -168,6 +183,8 @@ class Symbol:
     def __pow__(self, power: int) -> Symbol:
         if isinstance(power, bool) or not isinstance(power, int) or power < 0:
             raise ValueError(f"A symbol takes non-negative whole powers; got {power!r}.")
+        if power > HIGHEST_DEGREE:
+            raise ValueError(f"A symbol takes powers up to {HIGHEST_DEGREE}; got {power}.")
         if power == 0:
             return Symbol(self.dim, {(0,) * self.dim: 1})
         result = self
@@ -247,4 +264,6 @@ def variables(dim: int) -> Variables:
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
         raise ValueError(f"The number of variables must be a whole number, at least 1; got {dim!r}.")
     dim = int(dim)
+    if dim**2 > MOST_EXPONENTS:
+        raise ValueError(f"There can be {isqrt(MOST_EXPONENTS)} variables; got {dim}.")
     return Variables([Symbol(dim, {tuple(int(i == j) for j in range(dim)): 1}) for i in range(dim)])

@@ -13,16 +13,22 @@ def mark(curve):
     points = json.dumps([[point.case.key, point.axis_value] for point in curve.points])
     digest = hashlib.sha256(points.encode()).hexdigest()[:8]
     path = Path(".jetbench", "measured", MACHINE, curve.study, f"{curve.name}.{digest}")
-    if path.exists() and not Path(RESULTS, MACHINE, curve.path).exists():
+    recorded = Path(RESULTS, MACHINE, curve.path)
+    if workflow.is_main_process and path.exists() and not (recorded.exists() and recorded.stat().st_size):
         path.unlink()
     return str(path)
 
 
 def implementation(wildcards):
     """The module of the curve's method: when it is edited, Snakemake looks whether points of a new version are missing."""
-    method = CURVES[wildcards.study, wildcards.curve].points[0].case.method
-    source = ROOT / "src" / "jetbench" / "torch" / "methods" / f"{method}.py"
-    return [str(source)] if source.exists() else []
+    return sources([CURVES[wildcards.study, wildcards.curve]])
+
+
+def sources(curves):
+    """The modules of some curves' methods."""
+    methods = sorted({curve.points[0].case.method for curve in curves})
+    found = [ROOT / "src" / "jetbench" / "torch" / "methods" / f"{method}.py" for method in methods]
+    return [str(source) for source in found if source.exists()]
 
 
 def records(wildcards):

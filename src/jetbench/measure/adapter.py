@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -83,4 +84,20 @@ def find(backend: str) -> ModuleType:
         missing = error.name or module
         if module == missing or module.startswith(f"{missing}."):
             raise JetbenchError(f"There is no backend {backend!r} (no module {missing}).") from error
-        raise JetbenchError(f"The backend {backend!r} needs {missing}, which is not installed here.") from error
+        raise JetbenchError(
+            f"The backend {backend!r} needs {missing}, which is not installed here. "
+            f"Install it with `pip install 'jetbench[{backend}]'`."
+        ) from error
+    except ImportError as error:
+        raise JetbenchError(f"The backend {backend!r} cannot be loaded: {' '.join(str(error).split())}.") from error
+
+
+def method_names(backend: str) -> tuple[str, ...] | None:
+    """The methods of a backend of this package by the names of their modules; nothing is imported, no framework needed.
+
+    None for other backends: what they have is known when they are loaded.
+    """
+    folder = Path(__file__).parents[1] / backend / "methods"
+    if "." in backend or not folder.is_dir():
+        return None
+    return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))

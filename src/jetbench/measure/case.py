@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
@@ -19,6 +20,15 @@ AXES = ("batch", "samples", "rank", "width", "depth", "dimension")
 MODES = ("eager", "compiled")
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda")
+#: The largest value on each axis. Larger ones are slips of the pen: they would fill the memory before anything is run.
+LARGEST = {
+    "batch": 2**31 - 1,
+    "samples": 2**31 - 1,
+    "rank": 10_000,
+    "width": 2**20,
+    "depth": 10_000,
+    "dimension": 10_000,
+}
 NETWORK = {"kind": "mlp", "widths": [768, 768, 512, 512], "activation": "tanh", "outputs": None, "seed": 0}
 
 
@@ -165,6 +175,13 @@ def resolve_device(device: str) -> str:
     return "cuda" if has_cuda() else "cpu"
 
 
+def check_threads(threads: int | None, where: str) -> None:
+    """Raise a ConfigError if there are more threads than logical processors: they would take turns, and be timed so."""
+    most = os.cpu_count() or 1
+    if threads is not None and not 1 <= threads <= most:
+        raise ConfigError(f"{where} must be between 1 and {most}, the processors of this machine; got {threads}.")
+
+
 def load_operators(path: str | None) -> None:
     """Run the user's own file of operators, if there is one.
 
@@ -191,6 +208,7 @@ def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any
             raise ConfigError(f"{where}: no values for the axis {axis!r}; give `values` in the study or in the case.")
         for method in case_entry["methods"]:
             method = {"method": method} if isinstance(method, str) else dict(method)
+            _check_method(method["method"], method.get("backend", case_entry.get("backend", "torch")), where)
             for mode in case_entry.get("modes", ["eager"]):
                 points = _points(study, axis, case_entry, method, mode, config, device, where)
                 name = _stem(points, axis, case_entry)
@@ -199,6 +217,14 @@ def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any
                 if name not in taken:
                     taken[name] = points
                     yield Curve(study, name, points)
+
+
+def _check_method(method: str, backend: str, where: str) -> None:
+    from jetbench.measure import adapter
+
+    known = adapter.method_names(backend)
+    if known is not None and method not in known:
+        raise ConfigError(f"{where}: the backend {backend} has no method {method!r}; it has {', '.join(known)}.")
 
 
 def _points(
@@ -219,6 +245,8 @@ def _points(
         raise ConfigError(f"{where}: `dim` stands beside `options`, not in it.")
     points = []
     for value in entry["values"]:
+        if value > LARGEST[axis]:
+            raise ConfigError(f"{where}: the value {value:g} is too large; on the axis {axis} at most {LARGEST[axis]}.")
         dim = int(value) if axis == "dimension" else entry.get("dim")
         if dim is None:
             raise ConfigError(f"{where}: `dim` is missing; it may be left out only where the axis is dimension.")
@@ -258,8 +286,18 @@ def _points(
             batch=int(value) if axis == "batch" else entry.get("batch", 32),
             device=device,
         )
+        _check_network(case, where)
         points.append(Point(case, study, axis, at))
     return tuple(points)
+
+
+def _check_network(case: Case, where: str) -> None:
+    from jetbench.networks import NetworkSpec
+
+    try:
+        NetworkSpec(case.network, case.dim, case.widths, case.outputs, case.activation, case.network_seed)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def facts(case: Case) -> tuple[int, int | None]:
@@ -278,16 +316,16 @@ def _facts(operators_file: str | None, operator: str, dim: int, options: str, wh
 
     try:
         made = operators.make(operator, dim=dim, **json.loads(options))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, MemoryError) as error:
         raise ConfigError(f"{where}: {error}" if where else str(error)) from error
     return made.order, made.components
 
 
 def _frozen(options: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(options, sort_keys=True)
-    except TypeError as error:
-        raise ConfigError(f"Options of an operator must be plain numbers, texts or lists: {error}.") from error
+        return json.dumps(options, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"Options of an operator must be plain finite numbers, texts or lists: {error}.") from error
 
 
 def _stem(points: Sequence[Point], axis: str, entry: Mapping[str, Any]) -> str:
@@ -297,10 +335,12 @@ def _stem(points: Sequence[Point], axis: str, entry: Mapping[str, Any]) -> str:
     operator += "".join(f"-{_plain(k)}_{_plain(v)}" for k, v in sorted(shown.items()))
     estimator = case.estimator + (str(case.samples) if case.samples is not None and axis != "samples" else "")
     method = case.method + ("_griewank" if case.directions == "griewank" else "")
-    return f"{case.backend.replace('.', '_')}-{operator}-{estimator}-{method}-{case.mode}"
+    stem = f"{case.backend.replace('.', '_')}-{operator}-{estimator}-{method}-{case.mode}"
+    # File systems take names of 255 bytes, and something is appended to this one.
+    return stem if len(stem) <= 200 else f"{stem[:180]}-{hashlib.sha256(stem.encode()).hexdigest()[:8]}"
 
 
 def _plain(value: Any) -> str:
-    """Letters, digits and dots of a value, short enough for a file name."""
-    text = "".join(c if c.isalnum() or c == "." else "_" for c in str(value)).strip("_")
+    """The plain letters, digits and dots of a value, short enough for a file name."""
+    text = "".join(c if c.isascii() and (c.isalnum() or c == ".") else "_" for c in str(value)).strip("_")
     return text if len(text) <= 24 else hashlib.sha256(text.encode()).hexdigest()[:8]

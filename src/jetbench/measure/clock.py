@@ -13,6 +13,8 @@ from functools import cache
 from statistics import median
 from typing import Any, Protocol
 
+from jetbench.errors import JetbenchError
+
 SHORTEST_SAMPLE_S = 1e-3
 LONG_CALL_S = 0.05
 CONFIDENCE = 0.95
@@ -146,7 +148,7 @@ def sample(
         round_start = time.perf_counter()
         for name in names if len(leading) % 2 == 0 else names[::-1]:
             count = repetitions[name]
-            seconds[name].append(clock.time(candidates[name], count) / count)
+            seconds[name].append(_forward(clock.time(candidates[name], count)) / count)
         if between is not None:
             between()
         now = time.perf_counter()
@@ -158,6 +160,17 @@ def sample(
         if now - start + longest_round > allowed:
             break
     return Samples(seconds, settled, time.perf_counter() - start)
+
+
+def _forward(taken: float) -> float:
+    """The seconds of a sample.
+
+    Raises:
+        JetbenchError: they are below zero, as where a clock is set back. Medians and ratios with it would look right.
+    """
+    if taken < 0:
+        raise JetbenchError(f"The clock went back by {-taken:.3g} s in a sample. Measure again with --again failed.")
+    return taken
 
 
 def _repetitions(call: Callable[[], Any], clock: Clock) -> int:

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from jetbench import estimators, networks
 from jetbench.errors import ConfigError
+from jetbench.interruption import interruptible
 from jetbench.measure import adapter, lock
 from jetbench.measure.case import DTYPES, MODES, Case, Point, facts
 from jetbench.measure.progress import Progress, duration, interval, size
-from jetbench.measure.supervisor import Setup, Supervisor, interruptible
+from jetbench.measure.supervisor import Setup, Supervisor
 from jetbench.measure.sweep import check_methods
 from jetbench.problem import SCHEMES
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from jetbench.errors import ConfigError
 from jetbench.measure.case import AXES, DEVICES
 
 SCHEMA = "config.schema.json"
+LARGEST = 2**22  # bytes of a config
+DEEPEST = 50  # levels of lists and mappings in each other
 BUDGET = {
     "point_s": 8.0,
     "first_call_s": 300.0,
@@ -34,17 +37,11 @@ def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:
         ConfigError: it cannot be read, or a key or value is wrong; the message names it and what is allowed.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"The config {path} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"The config {path} is not text in UTF-8: {error}.") from error
-    config = _parse(text, path)
+    config = _parse(_text(path), path)
     validate(config, schema, str(path))
     if config.get("operators_file"):
         beside = path.parent / config["operators_file"]
-        config["operators_file"] = str(beside if beside.exists() else config["operators_file"])
+        config["operators_file"] = str(beside if os.path.exists(beside) else config["operators_file"])
     return config
 
 
@@ -70,23 +67,46 @@ def validate(config: Any, schema: str | Path | None = None, source: str = "confi
     _check_plain(config, source)
     rules = _schema(str(schema) if schema else None)
     try:
-        from jsonschema import Draft202012Validator
+        import jsonschema
     except ImportError:
         rules = None
     if rules is None:
         _check_top_level(config, source)
         return
-    errors = sorted(Draft202012Validator(rules).iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
+    plain = jsonschema.Draft202012Validator
+    # For JSON Schema 2.0 is an integer; what takes whole numbers here takes no floats.
+    whole = plain.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    checker = jsonschema.validators.extend(plain, type_checker=whole)
+    errors = sorted(checker(rules).iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
     if errors:
         more = f" ({len(errors) - 1} more after it)" if len(errors) > 1 else ""
         raise ConfigError(f"{source}: {_explain(errors[0])}{more}")
+    least, most = (budget(config)[key] for key in ("samples_min", "samples_max"))
+    if least > most:
+        raise ConfigError(f"{source}: budget.samples_min: {least} is not allowed; samples_max is {most}.")
+
+
+def _text(path: Path) -> str:
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The config {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    if len(content) > LARGEST:
+        raise ConfigError(f"The config {path} is larger than {LARGEST} bytes; a config is a short text.")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"The config {path} is not text in UTF-8: {error}.") from error
 
 
 def _parse(text: str, path: Path) -> Any:
     if path.suffix == ".json":
         try:
-            return json.loads(text)
-        except json.JSONDecodeError as error:
+            return json.loads(text, object_pairs_hook=partial(_without_duplicates, path))
+        except RecursionError as error:
+            raise ConfigError(f"{path} is not a config: it is nested too deeply.") from error
+        except ValueError as error:
             raise ConfigError(f"{path} is not JSON: {error}.") from error
     try:
         import yaml
@@ -95,10 +115,21 @@ def _parse(text: str, path: Path) -> Any:
             f"{path} is YAML, and PyYAML is not installed here. Install it, or give the config as JSON: "
             f"`jetbench plan --config {path} --json {path.stem}.json` writes it where PyYAML is at hand."
         ) from None
+    from jetbench.measure import plain_yaml
+
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return plain_yaml.load(text)
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+
+
+def _without_duplicates(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ConfigError(f"{path}: the key {twice!r} stands twice in one mapping.")
+    return found
 
 
 @cache
@@ -117,18 +148,22 @@ def _schema(path: str | None) -> dict[str, Any] | None:
     return None
 
 
-def _check_plain(value: Any, where: str) -> None:
-    """Refuse what YAML can hold and a schema lets pass: keys that are no text, and numbers that are not finite."""
+def _check_plain(value: Any, where: str, depth: int = 0) -> None:
+    """Refuse what Python can hold and a schema lets pass: keys that are no text, numbers without end, deep nesting."""
+    if depth > DEEPEST:
+        raise ConfigError(f"{where[:200]}: nested more than {DEEPEST} levels deep.")
     if isinstance(value, dict):
         for key, entry in value.items():
             if not isinstance(key, str):
                 raise ConfigError(f"{where}: the key {key!r} must be a text; write it in quotes if it is a name.")
-            _check_plain(entry, f"{where}: {key}")
+            _check_plain(entry, f"{where}: {key}", depth + 1)
     elif isinstance(value, list):
         for number, entry in enumerate(value):
-            _check_plain(entry, f"{where}[{number}]")
+            _check_plain(entry, f"{where}[{number}]", depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: {value} is not allowed; it must be a finite number.")
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        raise ConfigError(f"{where}: a whole number of {value.bit_length()} bits is not allowed; at most 63 are.")
 
 
 def _check_top_level(config: Mapping[str, Any], source: str) -> None:
@@ -163,8 +198,6 @@ def _explain(error: Any) -> str:
         allowed = rules.get("properties", {})
         unknown = [key for key in error.instance if key not in allowed]
         return f"{prefix}unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}."
-    if error.validator == "propertyNames":
-        return f"{prefix}the name {error.instance!r} is not possible: {error.message}."
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"{prefix}the key {missing[0]!r} is missing; needed are {', '.join(error.validator_value)}."
@@ -173,7 +206,28 @@ def _explain(error: Any) -> str:
     if error.validator == "type":
         kinds = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
         return f"{prefix}{error.instance!r} is not allowed; it must be of type {' or '.join(kinds)}."
+    if error.validator == "pattern":
+        return f"{prefix}the name {error.instance!r} is not possible; a name is made of a-z, 0-9 and _, a letter first."
+    if error.validator in _BOUNDS:
+        bound = f"{_BOUNDS[error.validator]} {error.validator_value}"
+        return f"{prefix}{error.instance!r} is not allowed; it must be {bound}."
+    if error.validator in _COUNTS:
+        count = f"{_COUNTS[error.validator]} {error.validator_value}"
+        kind = "characters" if isinstance(error.instance, str) else "entries"
+        return f"{prefix}{error.instance!r} is not allowed; it must have {count} {kind}."
+    if error.validator == "uniqueItems":
+        return f"{prefix}{error.instance!r} is not allowed; every entry may stand there once."
     return f"{prefix}{error.message}."
+
+
+_BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above", "exclusiveMaximum": "below"}
+_COUNTS = {
+    "minItems": "at least",
+    "maxItems": "at most",
+    "minLength": "at least",
+    "maxLength": "at most",
+    "minProperties": "at least",
+}
 
 
 def _explain_alternatives(error: Any) -> str:

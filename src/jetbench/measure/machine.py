@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jetbench.measure import records
+from jetbench.whole_files import replacing
 
 _PACKAGES = ("jetbench", "torch", "jax", "jaxlib", "numpy", "triton")
 _VARIABLES = (
@@ -25,7 +26,6 @@ _VARIABLES = (
     "MKL_NUM_THREADS",
     "MALLOC_MMAP_THRESHOLD_",
     "MALLOC_TRIM_THRESHOLD_",
-    "CUDA_VISIBLE_DEVICES",
     "CUBLAS_WORKSPACE_CONFIG",
     "NVIDIA_TF32_OVERRIDE",
     "PYTORCH_CUDA_ALLOC_CONF",
@@ -49,11 +49,23 @@ def has_cuda() -> bool:
 
 
 def name(device: str) -> str:
-    """The folder of this machine's results, such as "cpu-3f9a1c": it depends on the hardware alone."""
-    what = {"device": device, **_cpu()}
-    if device == "cuda":
-        what["gpus"] = [gpu["name"] for gpu in gpus()]
-    return f"{device}-{_digest(what, 6)}"
+    """The folder of this machine's results, such as "cpu-3f9a1c": it depends on the kind of hardware alone."""
+    return f"{device}-{_digest(kind({'device': device, 'cpu': _cpu(), 'gpus': visible_gpus()}), 6)}"
+
+
+def kind(description: Mapping[str, Any]) -> list[Any]:
+    """What two machines must have in common for their records to be compared: the models of the GPU that measures and
+    of the processor; without a GPU, of the processor and how many cores it may use.
+    """
+    cpu = description.get("cpu") or {}
+    if description.get("device") == "cuda":
+        return ["cuda", [gpu.get("name") for gpu in (description.get("gpus") or [])[:1]], cpu.get("model")]
+    return ["cpu", cpu.get("model"), cpu.get("cores")]
+
+
+def node() -> str:
+    """The name of this machine in its network: which of several equal ones it is."""
+    return platform.node()
 
 
 def describe(device: str, backend: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -63,13 +75,15 @@ def describe(device: str, backend: Mapping[str, Any] | None = None) -> dict[str,
         backend: what the backend's adapter says of itself: flags, threads.
 
     Returns:
-        The description; its `id` is the same whenever everything but the time is.
+        The description; its `id` is the same whenever everything but the time is, also on another node of a cluster
+        and on another GPU of this machine. Which they were is for records to tell.
     """
+    gpu = visible_gpus()[:1] if device == "cuda" else []
     description = {
         "name": name(device),
         "device": device,
         "cpu": _cpu(),
-        "gpus": gpus() if device == "cuda" else [],
+        "gpus": [{key: value for key, value in each.items() if key not in ("uuid", "bus")} for each in gpu],
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": {package: version for package in _PACKAGES if (version := _version(package))},
@@ -80,36 +94,45 @@ def describe(device: str, backend: Mapping[str, Any] | None = None) -> dict[str,
     return {"id": _digest(description, 12), **description, "described_at": now()}
 
 
-def remember(folder: str | Path, description: Mapping[str, Any]) -> None:
-    """Add a description to machine.json in a machine's folder of results (id → description), replacing the file whole.
+def remember(folder: str | Path, description: Mapping[str, Any]) -> Path:
+    """Add a description to machine.json in a folder of results (id → description), replacing the file whole.
 
-    Where two runs do so at once, one waits for the other.
+    A folder holds the records of one kind of machine. Where two runs do this at once, one waits for the other, also
+    when they are on two nodes.
+
+    Returns:
+        The folder for records of the machine described: `folder`, or, where that holds another kind's records, the one
+        beside it that has the name of this kind appended.
     """
     from jetbench.measure import lock
 
     path = Path(folder) / "machine.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with lock.exclusive(lock.place(_digest(str(path.resolve()), 12))):
-        known = _read(path)
-        if description["id"] in known:
-            return
-        known[description["id"]] = dict(description)
-        new = path.with_suffix(".new")
-        with open(new, "w", encoding="utf-8") as stream:
-            stream.write(json.dumps(json.loads(records.encode(known)), indent=2, ensure_ascii=False) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(new, path)
+    with lock.contents(path):
+        known = descriptions(folder)
+        if any(isinstance(each, Mapping) and kind(each) != kind(description) for each in known.values()):
+            other = path.parent.with_name(f"{path.parent.name}-{description['name']}")
+        else:
+            if description["id"] not in known:
+                _replace(path, {**known, description["id"]: dict(description)})
+            return path.parent
+    return remember(other, description)
+
+
+def _replace(path: Path, found: Mapping[str, Any]) -> None:
+    with replacing(path) as stream:
+        stream.write((json.dumps(json.loads(records.encode(found)), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def now() -> str:
-    """The time in UTC to the second, ISO 8601."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The time in UTC to the millisecond, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @cache
 def gpus() -> list[dict[str, Any]]:
-    """Name, memory, driver and clocks of the NVIDIA GPUs, by nvidia-ml-py or else nvidia-smi; empty without either."""
+    """The NVIDIA GPUs: name, memory, driver, clocks, and which they are (UUID, PCI slot), by nvidia-ml-py or else
+    nvidia-smi; empty without either.
+    """
     try:
         import pynvml
 
@@ -129,12 +152,34 @@ def gpus() -> list[dict[str, Any]]:
                     "max_clock_mhz": _ask(pynvml.nvmlDeviceGetMaxClockInfo, gpu, pynvml.NVML_CLOCK_SM),
                     "application_clock_mhz": _ask(pynvml.nvmlDeviceGetApplicationsClock, gpu, pynvml.NVML_CLOCK_SM),
                     "power_limit_w": (_ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, gpu) or 0) / 1e3 or None,
+                    "uuid": _text(pynvml.nvmlDeviceGetUUID(gpu)),
+                    "bus": _text(_ask(lambda g: pynvml.nvmlDeviceGetPciInfo(g).busId, gpu) or ""),
                     "mig": bool((_ask(pynvml.nvmlDeviceGetMigMode, gpu) or [0])[0]),
                 }
             )
         return found
     finally:
         pynvml.nvmlShutdown()
+
+
+def visible_gpus() -> list[dict[str, Any]]:
+    """The GPUs that frameworks see: those that CUDA_VISIBLE_DEVICES names, in its order, or all. The first measures."""
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if names is None:
+        return gpus()
+    found = []
+    for name in (each.strip() for each in names.split(",") if each.strip()):
+        for number, gpu in enumerate(gpus()):
+            if name == str(number) or (name.startswith("GPU-") and gpu["uuid"].startswith(name)):
+                found.append(gpu)
+    return found
+
+
+def gpu_id() -> str:
+    """What names the GPU that measures: its UUID, or else (a part of a GPU, no driver) how it was asked for."""
+    asked = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
+    found = visible_gpus()
+    return found[0]["uuid"] if found and not asked.startswith("MIG-") else asked or "0"
 
 
 class GpuWatch:
@@ -183,7 +228,7 @@ def _first_visible(nvml: Any) -> Any:
 def _gpus_by_command() -> list[dict[str, Any]]:
     command = [
         "nvidia-smi",
-        "--query-gpu=name,memory.total,driver_version,clocks.max.sm",
+        "--query-gpu=name,memory.total,driver_version,clocks.max.sm,uuid,pci.bus_id",
         "--format=csv,noheader,nounits",
     ]
     try:
@@ -192,13 +237,15 @@ def _gpus_by_command() -> list[dict[str, Any]]:
         return []
     found = []
     for line in output.splitlines():
-        gpu, memory, driver, clock = (part.strip() for part in line.split(","))
+        gpu, memory, driver, clock, uuid, bus = (part.strip() for part in line.split(","))
         found.append(
             {
                 "name": gpu,
                 "memory_bytes": int(memory) * 2**20 if memory.isdigit() else None,
                 "driver": driver,
                 "max_clock_mhz": int(clock) if clock.isdigit() else None,
+                "uuid": uuid,
+                "bus": bus,
             }
         )
     return found
@@ -265,8 +312,22 @@ def _digest(value: Any, length: int) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:length]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def descriptions(folder: str | Path) -> dict[str, Any]:
+    """The descriptions in machine.json of a folder of results, id → description; none where there is no such file.
+
+    A file that is damaged is kept as machine.json.damaged, since records point to what it held.
+    """
+    path = Path(folder) / "machine.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        content = path.read_bytes()
+    except FileNotFoundError:
         return {}
+    try:
+        found = json.loads(content)
+        if isinstance(found, dict):
+            return found
+    except (ValueError, RecursionError):
+        pass
+    if content:
+        path.with_name("machine.json.damaged").write_bytes(content)
+    return {}

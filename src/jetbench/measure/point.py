@@ -59,6 +59,8 @@ def blank(point: Point) -> Record:
         "relative_error": None,
         "device_state": None,
         "machine": None,
+        "node": machine.node(),
+        "gpu": machine.gpu_id() if point.case.device == "cuda" else None,
         "started_at": machine.now(),
         "duration_s": None,
         "threads": None,

@@ -29,6 +29,7 @@ class Progress:
         self.quiet = quiet
         self.console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
         self._status = self.console.status("Starting") if self.console.is_terminal and not quiet else None
+        self._said: set[str] = set()
         self._curve = ""
         self._count = self._total = 0
         self._start = time.monotonic()
@@ -45,6 +46,12 @@ class Progress:
     def say(self, sentence: str) -> None:
         """A sentence that the user should see."""
         self.console.print(sentence, markup=False)
+
+    def say_once(self, sentence: str) -> None:
+        """A sentence that the user should see, but not again for every curve."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self.say(sentence)
 
     def start_curve(self, curve: Curve | str, points: int) -> None:
         """A curve begins, with so many points to measure."""

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,52 @@ from jetbench.measure.case import Point
 STATUSES = ("ok", "oom", "timeout", "error", "mismatch", "unsupported")
 
 
+_TEXTS = (
+    *("key", "backend", "operator", "estimator", "method", "directions", "network", "activation", "mode", "dtype"),
+    *("device", "study", "axis", "status", "reason", "machine", "node", "gpu", "started_at"),
+)
+_NUMBERS = (
+    *("dim", "samples", "method_version", "outputs", "network_seed", "batch", "axis_value", "vectors", "order"),
+    *("time_s", "time_min_s", "first_call_s", "floor_vectors", "floor_s", "time_over_floor", "own_floor_s"),
+    *("time_over_own_floor", "gradient_time_s", "flops", "network_flops", "relative_error", "duration_s", "threads"),
+)
+_INTERVALS = ("time_interval_s", "time_over_floor_interval", "gradient_time_interval_s")
+_LISTS = ("widths", "warnings", "time_samples_s", "floor_samples_s", "gradient_time_samples_s", *_INTERVALS)
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_TEXTS, (str,)),
+    **dict.fromkeys(_NUMBERS, (int, float)),
+    **dict.fromkeys(_LISTS, (list,)),
+    **dict.fromkeys(("operator_options", "peak_memory_bytes"), (dict,)),
+    "stable": (bool,),
+}
+# NaN and Infinity, which JSON does not have, stand in no record that this project wrote.
+_DECODER = json.JSONDecoder(parse_constant=lambda name: None)
+
+
 def append(path: str | Path, record: Mapping[str, Any]) -> None:
     """Write a record at the end of a file and onto the disk before returning.
 
     A last line that a kill cut off is removed first, so that the new record does not become part of it.
+
+    Raises:
+        OSError: it cannot be written, wholly; the file is then as it was before.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         _mend(descriptor)
+        size = os.fstat(descriptor).st_size
         line = (encode(record) + "\n").encode()
         written = 0
-        while written < len(line):
-            written += os.write(descriptor, line[written:])
-        os.fsync(descriptor)
+        try:
+            while written < len(line):
+                written += os.write(descriptor, line[written:])
+            os.fsync(descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)
 
@@ -49,13 +81,47 @@ def read(path: str | Path) -> list[dict[str, Any]]:
         return []
     found: dict[str, dict[str, Any]] = {}
     for line in text.split("\n"):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("key"), str) and record.get("status") in STATUSES:
+        record = parse(line)
+        if record is not None and "key" in record:
             found[record["key"]] = record
     return list(found.values())
+
+
+def parse(line: str) -> dict[str, Any] | None:
+    """The record that a line holds; None where it holds none.
+
+    That is a line that was cut off or garbled, whose values are of other types than a record's, whose status this
+    version does not know, or that says ok and has no time.
+    """
+    try:
+        found = _DECODER.decode(line)
+        if "\\u" in line:
+            json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and _is_record(found) else None
+
+
+def _is_record(found: Mapping[str, Any]) -> bool:
+    for name, kinds in _TYPES.items():
+        value = found.get(name)
+        if value is None:
+            continue
+        kind = type(value)
+        if kind not in kinds or (kind is int and not -(2**63) <= value < 2**63):
+            return False
+    if found.get("status") not in STATUSES or ("key" in found and found["key"] is None):
+        return False
+    if found["status"] == "ok" and "time_s" in found and not 0 < (found["time_s"] or 0) < math.inf:
+        return False
+    intervals = [found[name] for name in _INTERVALS if found.get(name) is not None]
+    if any(len(ends) != 2 or not all(_is_number(end) for end in ends) for ends in intervals):
+        return False
+    return all(_is_number(value) or isinstance(value, str) for value in (found.get("peak_memory_bytes") or {}).values())
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or type(value) in (int, float)
 
 
 def remaining(
@@ -85,7 +151,7 @@ def _mend(descriptor: int) -> None:
     start = content.rfind(b"\n") + 1
     try:
         json.loads(content[start:])
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         os.ftruncate(descriptor, start)
     else:
         os.write(descriptor, b"\n")

@@ -11,13 +11,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import Interrupted, JetbenchError
+from jetbench.errors import JetbenchError
 from jetbench.measure import config as configs
 from jetbench.measure import point as points
 from jetbench.measure.case import Point
@@ -159,7 +159,8 @@ class Supervisor:
                 environment.pop(variable, None)
         self._stderr = tempfile.TemporaryFile(mode="w+b")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jetbench.measure.worker"],
+            # -P: a file in the working directory that is called like a module is not taken for it.
+            [sys.executable, "-P", "-m", "jetbench.measure.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -224,28 +225,6 @@ class Supervisor:
         for stream in (process.stdin, process.stdout, self._stderr):
             with suppress(OSError):
                 stream.close()
-
-
-@contextmanager
-def interruptible(how_to_go_on: Callable[[], str]) -> Iterator[None]:
-    """Within it SIGINT and SIGTERM raise `Interrupted` with the sentence that `how_to_go_on` gives then."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(how_to_go_on(), 128 + number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _ended(record: Mapping[str, Any], status: str, reason: str, stage: str, start: float) -> dict[str, Any]:

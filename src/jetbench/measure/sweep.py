@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import ConfigError
-from jetbench.measure import case, lock, machine, records
+from jetbench.errors import ConfigError, JetbenchError
+from jetbench.interruption import interruptible
+from jetbench.measure import case, changes, devices, lock, machine, records
 from jetbench.measure.case import Curve, Point
 from jetbench.measure.progress import Progress
-from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor, interruptible
+from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Result:
 
 def setups(config: Mapping[str, Any], curves: Iterable[Curve], device: str | None = None) -> dict[str, Setup]:
     """Backend → what its workers are told, for the backends that the curves use."""
+    case.check_threads(config.get("threads"), "threads")
     backends = {point.case.backend for curve in curves for point in curve.points}
     return {
         backend: Setup(
@@ -61,13 +64,23 @@ def folder(out: str | Path, device: str, machine_name: str | None = None) -> Pat
     Raises:
         ConfigError: the machine's name is not that of one folder.
     """
-    if machine_name is not None and (
-        not machine_name or machine_name.startswith(".") or set(machine_name) & set("/\\\0")
-    ):
-        raise ConfigError(
-            f"--machine-name must be the name of a folder, without slashes and no dot first; got {machine_name!r}."
-        )
+    if machine_name is not None:
+        check_name(machine_name, "--machine-name")
     return Path(out) / (machine_name or machine.name(device))
+
+
+def check_name(name: str, where: str) -> str:
+    """The name of a machine's folder, if it is one that stays below the results on every file system.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or name == "published":
+        raise ConfigError(
+            f"{where} must be the name of a folder: letters, digits, '.', '_' and '-', no dot first, at most 100; "
+            f"'published' is taken. Got {name!r}."
+        )
+    return name
 
 
 def measure(
@@ -78,14 +91,17 @@ def measure(
     device: str | None = None,
     again: str = "never",
     minutes: float | None = None,
+    any_gpu: bool = False,
 ) -> Result:
     """Measure what is missing of some curves and append it to their files below a machine's folder.
 
-    The device's lock is held curve by curve, so that two runs on one machine take turns.
+    The locks of the device and of the curve's file are held curve by curve, so that two runs take turns and measure
+    nothing twice. Where the folder holds records of another kind of machine, this one's go into a folder beside it.
 
     Args:
         again: "never", "failed" or "all": which recorded points are measured once more.
         minutes: stop after so long; the point in progress is given up.
+        any_gpu: for each curve take whichever visible GPU is free, rather than the first one.
 
     Raises:
         Interrupted: SIGINT or SIGTERM; finished points are recorded.
@@ -99,11 +115,11 @@ def measure(
     with interruptible(lambda: f"Stopped. {result} Run the same command again to go on."):
         setup_of = setups(config, curves, device)
         for number, curve in enumerate(curves):
-            path = machine_folder / curve.path
             setup = setup_of[curve.points[0].case.backend]
             todo = None
             if setup.backend in known:
-                todo = records.remaining(curve.points, records.read(path), known[setup.backend], again)
+                found = records.read(machine_folder / curve.path)
+                todo = records.remaining(curve.points, found, known[setup.backend], again)
             if todo == []:
                 result.done += len(curve.points)
                 progress.finish_curve(curve, number + 1, len(curves), result)
@@ -111,7 +127,7 @@ def measure(
             if deadline is not None and time.monotonic() >= deadline:
                 break
             try:
-                _measure_curve(curve, path, setup, progress, deadline, again, result, known)
+                _measure_curve(curve, machine_folder, setup, any_gpu, progress, deadline, again, result, known)
             except OutOfTime:
                 break
             progress.finish_curve(curve, number + 1, len(curves), result)
@@ -120,29 +136,57 @@ def measure(
 
 def _measure_curve(
     curve: Curve,
-    path: Path,
+    machine_folder: Path,
     setup: Setup,
+    any_gpu: bool,
     progress: Progress,
     deadline: float | None,
     again: str,
     result: Result,
     known: dict[str, Mapping[str, int]],
 ) -> None:
-    with lock.device(setup.device, progress.say), Supervisor(setup, progress.stage) as supervisor:
+    with devices.hold(setup.device, any_gpu, progress.say), Supervisor(setup, progress.stage) as supervisor:
         versions = known[setup.backend] = supervisor.hello["versions"]
         check_methods(curve.points, versions)
-        machine.remember(path.parents[1], supervisor.hello["machine"])
-        # Read under the lock: another run may have measured some of it in the meantime.
-        todo = records.remaining(curve.points, records.read(path), versions, again)
-        result.done += len(curve.points) - len(todo)
-        progress.start_curve(curve, len(todo))
-        for point in todo:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise OutOfTime
-            record = supervisor.measure(point, deadline)
-            records.append(path, record)
-            result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
-            progress.finish_point(point, record)
+        description = supervisor.hello["machine"]
+        folder = _place(machine_folder, description, progress)
+        path = folder / curve.path
+        with lock.contents(path, lambda: progress.say(f"Waiting for another run to measure {curve}.")):
+            # Read under the lock: another run may have measured some of it in the meantime.
+            todo = records.remaining(curve.points, records.read(path), versions, again)
+            result.done += len(curve.points) - len(todo)
+            progress.start_curve(curve, len(todo))
+            for point in todo:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise OutOfTime
+                record = supervisor.measure(point, deadline)
+                if supervisor.hello["machine"]["id"] != description["id"]:
+                    # The worker was started anew, and what is around it has changed.
+                    description = supervisor.hello["machine"]
+                    path = _place(folder, description, progress) / curve.path
+                _keep(path, record, point)
+                result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
+                progress.finish_point(point, record)
+
+
+def _place(folder: Path, description: Mapping[str, Any], progress: Progress) -> Path:
+    """The folder for records of a machine, which is described there from now on; says what is different from before."""
+    found = machine.remember(folder, description)
+    if found != folder:
+        progress.say(f"{folder} holds records of another kind of machine; this one's go to {found}.")
+    if (sentence := changes.sentence(machine.descriptions(found), description)) is not None:
+        progress.say_once(f"{found}: {sentence}")
+    return found
+
+
+def _keep(path: Path, record: Mapping[str, Any], point: Point) -> None:
+    try:
+        records.append(path, record)
+    except OSError as error:
+        raise JetbenchError(
+            f"{path}: the record of {point.case.label} could not be written ({error.strerror}). Make room or choose "
+            "another folder; the same command goes on from there, this point is measured again."
+        ) from error
 
 
 def check_methods(points: Iterable[Point], versions: Mapping[str, int]) -> None:

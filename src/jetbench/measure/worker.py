@@ -6,6 +6,7 @@ Run by the supervisor as `python -m jetbench.measure.worker`; by hand it takes t
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import queue
@@ -18,6 +19,8 @@ from typing import Any, TextIO
 from jetbench.errors import JetbenchError
 from jetbench.measure import adapter, machine, point, records
 from jetbench.measure.case import Case, Point, load_operators
+
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def serve(lines: Iterable[str], write: TextIO) -> None:
@@ -75,6 +78,12 @@ def _lines_until_abandoned() -> Iterator[str]:
         yield arrived.get()
 
 
+def _end_with_supervisor() -> None:
+    """Have the kernel end this process when its supervisor dies: native code that hangs lets no thread here notice."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def main() -> None:
     """Entry point. What libraries print goes to the standard error, so that it cannot mix with events."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -83,6 +92,7 @@ def main() -> None:
         with open(sys.argv[1], encoding="utf-8") as stream:
             serve(stream, out)
     else:
+        _end_with_supervisor()
         serve(_lines_until_abandoned(), out)
         os._exit(0)  # all is said and flushed; taking a framework down in order costs seconds
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,16 @@ import numpy as np
 import pandas as pd
 
 from jetbench.errors import JetbenchError
+from jetbench.measure import changes
+from jetbench.measure.records import parse
 from jetbench.report import columns
+from jetbench.whole_files import replacing
 
 log = logging.getLogger(__name__)
 
 REFERENCE = "nested"
+#: Rows that are held as Python objects before they become a part of the table: so memory grows with the table alone.
+ROWS_AT_ONCE = 10_000
 #: Methods that work along directions, so that their scheme matters for exact operators above degree 2.
 DIRECTIONAL = ("taylor", "collapsed")
 
@@ -37,18 +42,36 @@ def read(results: Path) -> pd.DataFrame:
     results = Path(results)
     if not results.is_dir():
         raise JetbenchError(f"{results} is not a folder. Give the folder that holds <machine>/<study>/*.jsonl.")
-    rows = [_row(record, path, results, descriptions) for record, path, descriptions in _records(results)]
-    frame = columns.typed(pd.DataFrame(rows, columns=None if rows else columns.NAMES))
-    return over_nested(_newest(frame))
+    parts = []
+    rows: list[dict[str, Any]] = []
+    for folder in sorted(path for path in results.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        machine = Machine(folder)
+        for path in sorted(folder.glob("*/*.jsonl")):
+            source = str(path.relative_to(results))
+            rows += [_row(record, machine, path.parent.name, source) for record in _records(path)]
+            if len(rows) >= ROWS_AT_ONCE:
+                parts.append(columns.typed(pd.DataFrame(rows)))
+                rows = []
+        machine.tell_of_settings()
+    if rows or not parts:
+        parts.append(columns.typed(pd.DataFrame(rows, columns=None if rows else columns.NAMES)))
+    return over_nested(_newest(pd.concat(parts, ignore_index=True)))
 
 
 def write(frame: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write records.parquet, records.csv and COLUMNS.md into `folder`; their paths."""
+    """Write records.parquet, records.csv and COLUMNS.md into `folder`, each wholly or not at all; their paths."""
+    import pyarrow
+    from pyarrow import csv, parquet
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "records.parquet", folder / "records.csv", folder / "COLUMNS.md"]
-    frame.to_parquet(paths[0], index=False)
-    frame.to_csv(paths[1], index=False)
-    paths[2].write_text(columns.document(), encoding="utf-8")
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    with replacing(paths[0]) as stream:
+        parquet.write_table(table, stream)
+    with replacing(paths[1]) as stream:
+        csv.write_csv(table, stream)
+    with replacing(paths[2]) as stream:
+        stream.write(columns.document().encode())
     return paths
 
 
@@ -61,47 +84,83 @@ def load(path: Path) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise JetbenchError(f"No records at {path}. Make them with `jetbench report collect RESULTS --out FOLDER`.")
-    if path.suffix == ".parquet":
-        return columns.typed(pd.read_parquet(path))
-    if path.suffix == ".csv":
-        return columns.typed(pd.read_csv(path, dtype={c.name: "string" for c in columns.COLUMNS if c.kind == "text"}))
-    raise JetbenchError(f"{path} must end in .parquet or .csv.")
+    if path.suffix not in (".parquet", ".csv"):
+        raise JetbenchError(f"{path} must end in .parquet or .csv.")
+    texts = {column.name: "string" for column in columns.COLUMNS if column.kind == "text"}
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=texts)
+        if not {"machine", "status"} <= set(frame.columns):
+            raise ValueError("it lacks the columns machine and status")
+        return columns.typed(frame)
+    except (OSError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise JetbenchError(
+            f"{path} is not a collected table: {why}. Make it with `jetbench report collect`."
+        ) from error
 
 
-def _records(results: Path) -> Iterator[tuple[dict[str, Any], Path, Mapping[str, Any]]]:
-    for machine in sorted(p for p in results.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        descriptions = _descriptions(machine / "machine.json")
-        for path in sorted(machine.glob("*/*.jsonl")):
-            broken = 0
-            for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-                try:
-                    record = json.loads(line)
-                except json.JSONDecodeError:
-                    broken += bool(line.strip())
-                    continue
-                if _is_record(record):
-                    yield record, path, descriptions
-                else:
-                    broken += 1
-            if broken:
-                log.warning("%s: skipped %d lines that are no record (a run that was killed leaves one).", path, broken)
+class Machine:
+    """A machine's folder of results, and the settings under which its records were made.
+
+    A folder holds one machine, but drivers, packages and flags of it may have changed between two runs. Records of
+    different settings are those of different machines: the last setting has the folder's name, the others have what was
+    different appended to it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._descriptions = _descriptions(folder / "machine.json")
+        self._names: dict[str, str] = {}
+        known = [each for each in self._descriptions.values() if isinstance(each, Mapping)]
+        self._latest = max(known, key=lambda each: str(each.get("described_at") or ""), default=None)
+        self._hardware: dict[tuple[str | None, str], str | None] = {}
+
+    def name(self, machine_id: str | None) -> str:
+        """The machine of a record: the folder, and what was different where it was not under the last setting."""
+        if machine_id not in self._names:
+            self._names[machine_id] = self._name(self._descriptions.get(machine_id))
+        return self._names[machine_id]
+
+    def hardware(self, machine_id: str | None, device: str) -> str | None:
+        """Name of the GPU or CPU that a record was measured on."""
+        key = (machine_id, device)
+        if key not in self._hardware:
+            self._hardware[key] = hardware(self._descriptions.get(machine_id), device)
+        return self._hardware[key]
+
+    def tell_of_settings(self) -> None:
+        """Warn where the records were made under several settings."""
+        others = sorted(set(self._names.values()) - {self.folder.name})
+        if others:
+            log.warning(
+                "%s: its records were made under %d settings, which are kept apart; beside the last one there are %s.",
+                *(self.folder, len(others) + 1, ", ".join(others)),
+            )
+
+    def _name(self, description: Any) -> str:
+        if not isinstance(description, Mapping) or changes.setting(description) == changes.setting(self._latest):
+            return self.folder.name
+        changed = changes.differences(description, self._latest)
+        told = ", ".join(f"{name} {old}" for name, (old, _) in changed.items())
+        return f"{self.folder.name} ({told if len(told) <= 60 else changes.setting(description)})"
 
 
-def _is_record(found: Any) -> bool:
-    """Whether what a line holds can be a record: its lists are lists and its mappings mappings."""
-    if not isinstance(found, dict):
-        return False
-    kinds = dict.fromkeys(("widths", "warnings", "time_samples_s"), list)
-    kinds |= dict.fromkeys(("operator_options", "peak_memory_bytes"), dict)
-    return isinstance(found.get("status"), str) and all(
-        found.get(name) is None or isinstance(found[name], kind) for name, kind in kinds.items()
-    )
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    broken = 0
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        record = parse(line)
+        if record is not None:
+            yield record
+        else:
+            broken += bool(line.strip())
+    if broken:
+        log.warning("%s: skipped %d lines that are no record (a run that was killed leaves one).", path, broken)
 
 
 def _descriptions(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -118,29 +177,27 @@ def hardware(description: Any, device: str) -> str | None:
     return None
 
 
-def _row(record: dict[str, Any], path: Path, results: Path, descriptions: Mapping[str, Any]) -> dict[str, Any]:
-    row = {
-        name: record[name] for name in columns.NAMES if name in record and not isinstance(record[name], (list, dict))
-    }
+def _row(record: dict[str, Any], machine: Machine, study: str, source: str) -> dict[str, Any]:
+    row = {name: record[name] for name in _AS_THEY_ARE if name in record}
     options = record.get("operator_options") or {}
     widths = record.get("widths") or []
     memory = record.get("peak_memory_bytes") or {}
     machine_id = record.get("machine")
     row.update(
-        machine=path.parent.parent.name,
+        machine=machine.name(machine_id),
         machine_id=machine_id,
-        hardware=hardware(descriptions.get(machine_id), record.get("device", "cpu")),
-        study=record.get("study") or path.parent.name,
-        operator_options=json.dumps(options, sort_keys=True),
-        widths="-".join(str(width) for width in widths) or None,
-        warnings="; ".join(str(w) for w in record.get("warnings") or []) or None,
+        hardware=machine.hardware(machine_id, record.get("device", "cpu")),
+        study=record.get("study") or study,
+        operator_options=json.dumps(options, sort_keys=True) if options else "{}",
+        widths="-".join(map(str, widths)) or None,
+        warnings="; ".join(map(str, record.get("warnings") or [])) or None,
         time_count=len(record.get("time_samples_s") or []) or None,
         memory_differentiable_bytes=memory.get("differentiable"),
         memory_nondifferentiable_bytes=memory.get("nondifferentiable"),
         memory_source=memory.get("source"),
         flops_over_network=_quotient(record.get("flops"), record.get("network_flops")),
         rank_ratio=rank_ratio(record.get("operator"), options, record.get("dim")),
-        source=str(path.relative_to(results)),
+        source=source,
     )
     for name in ("time", "gradient_time"):
         row[f"{name}_low_s"], row[f"{name}_high_s"] = record.get(f"{name}_interval_s") or (None, None)
@@ -193,6 +250,13 @@ def _case(record: dict[str, Any], widths: str | None, options: Mapping[str, Any]
     return " ".join(str(part) for part in parts if part not in (None, ""))
 
 
+_DERIVED = (
+    *("machine", "machine_id", "hardware", "operator_options", "widths", "warnings", "time_count", "memory_source"),
+    *("memory_differentiable_bytes", "memory_nondifferentiable_bytes", "flops_over_network", "rank_ratio", "source"),
+    *("series", "x", "case"),
+)
+#: Columns whose values stand in a record under the same name, as a number or a text.
+_AS_THEY_ARE = tuple(name for name in columns.NAMES if name not in _DERIVED)
 _OPTION_OF = {"rank": "rank", "dimension": "dim"}
 
 
@@ -243,6 +307,15 @@ def machines(frame: pd.DataFrame) -> list[str]:
     last = frame.assign(gpu=frame.device.fillna("").str.startswith("cuda"), started_at=frame.started_at.fillna(""))
     last = last.groupby("machine", sort=True)[["gpu", "started_at"]].max()
     return list(last.sort_values(["gpu", "started_at"], ascending=False, kind="stable").index)
+
+
+def kept_apart(known: Iterable[str], machine: str | None) -> list[str]:
+    """Those of the known machines that were measured for the one named, but are of another kind or setting.
+
+    Their names are `machine` with the kind of hardware (a folder of its own) or with the setting appended.
+    """
+    begins = (f"{machine}-cuda-", f"{machine}-cpu-", f"{machine} (")
+    return [] if machine is None else [each for each in known if each.startswith(begins)]
 
 
 def one_machine(frame: pd.DataFrame, machine: str | None) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 DTYPES = {"text": "string", "integer": "Int64", "number": "float64", "flag": "boolean"}
@@ -32,6 +33,8 @@ PLACE = [
         ("machine", "", "folder under results/ that the record was read from; rows of two machines are never combined"),
         ("machine_id", "", "hash of the machine description that the record points to"),
         ("hardware", "", "name of the GPU, or of the CPU, that did the work"),
+        ("node", "", "name of the machine in its network: which of several equal nodes it was"),
+        ("gpu", "", "UUID of the GPU that did the work"),
         ("study", "", "study that the point belongs to"),
         ("axis", "", "x-axis of the study: batch, samples, rank, width, depth or dimension"),
     ),
@@ -170,12 +173,18 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     for column in COLUMNS:
         values = frame[column.name]
         if column.kind == "number":
-            frame[column.name] = pd.to_numeric(values, errors="coerce").astype("float64")
+            frame[column.name] = _finite(values)
         elif column.kind == "integer":
-            frame[column.name] = pd.to_numeric(values, errors="coerce").astype("float64").round().astype("Int64")
+            frame[column.name] = _finite(values).round().astype("Int64")
         else:
             frame[column.name] = values.astype(DTYPES[column.kind])
     return frame
+
+
+def _finite(values: pd.Series) -> pd.Series:
+    """Numbers; empty where something else stands, infinity included."""
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    return numbers.where(np.isfinite(numbers))
 
 
 def document() -> str:

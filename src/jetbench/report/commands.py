@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jetbench.errors import JetbenchError
+from jetbench.complaints import OneLineErrors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="report",
+    cls=OneLineErrors,
     help="From records to tables and figures. Start with `collect`, or do everything with `all`.",
     no_args_is_help=True,
     add_completion=False,
 )
+
+
+@app.callback()
+def show_warnings() -> None:
+    """From records to tables and figures. Start with `collect`, or do everything with `all`."""
+    logging.basicConfig(level=logging.WARNING, format="Warning: %(message)s")
+
 
 Records = Annotated[Path, typer.Option("--records", help="Collected table: records.parquet or records.csv.")]
 Machine = Annotated[
@@ -44,9 +52,8 @@ def collect_command(
     """Gather all records of all machines into one tidy table (Parquet and CSV) and write its data dictionary."""
     from jetbench.report import collect
 
-    with _readable_errors():
-        frame = collect.read(results)
-        paths = collect.write(frame, out)
+    frame = collect.read(results)
+    paths = collect.write(frame, out)
     typer.echo(f"{len(frame)} points of {len(collect.machines(frame))} machine(s): {', '.join(map(str, paths))}")
 
 
@@ -61,8 +68,7 @@ def table_command(
     """Write one table as CSV, Markdown and LaTeX."""
     from jetbench.report import tables
 
-    with _readable_errors():
-        made = tables.make(name, _data(records, machine, published))
+    made = tables.make(name, _data(records, machine, published))
     if made.frame.empty and name != "status":
         typer.secho(f"Warning: table {name}: no data; the files say so.", fg="yellow", err=True)
     _tell(made.write(out))
@@ -79,8 +85,7 @@ def figure_command(
     """Write one figure as PDF and PNG. Without data it is a placeholder that says so."""
     from jetbench.report import gallery
 
-    with _readable_errors():
-        _tell(gallery.write(name, _data(records, machine, published), out))
+    _tell(gallery.write(name, _data(records, machine, published), out))
 
 
 @app.command("summary")
@@ -93,8 +98,7 @@ def summary_command(
     """Print a short comparison of the methods, what failed, and where tables and figures are."""
     from jetbench.report import summary
 
-    with _readable_errors():
-        summary.show(_data(records, machine, None), [("Tables", tables), ("Figures", figures)])
+    summary.show(_data(records, machine, None), [("Tables", tables), ("Figures", figures)])
 
 
 @app.command("all")
@@ -107,13 +111,12 @@ def all_command(
     """Collect, then write every table and figure, then print the summary."""
     from jetbench.report import collect, gallery, summary, tables
 
-    with _readable_errors():
-        collect.write(collect.read(results), out)
-        data = _data(out / "records.parquet", machine, published)
-        for name in tables.TABLES:
-            tables.make(name, data).write(out / "tables" / name)
-        for name in gallery.FIGURES:
-            gallery.write(name, data, out / "figures" / name)
+    collect.write(collect.read(results), out)
+    data = _data(out / "records.parquet", machine, published)
+    for name in tables.TABLES:
+        tables.make(name, data).write(out / "tables" / name)
+    for name in gallery.FIGURES:
+        gallery.write(name, data, out / "figures" / name)
     summary.show(data, [("Tables", out / "tables"), ("Figures", out / "figures"), ("Records", out / "records.parquet")])
 
 
@@ -146,20 +149,17 @@ def _data(records: Path, machine: str | None, published: Path | None) -> Data:
             fg="yellow",
             err=True,
         )
+    for other in collect.kept_apart(known, machine):
+        rows = collect.one_machine(frame, other)
+        where = ", ".join(filter(None, [*rows.hardware.dropna().unique(), *rows.node.dropna().unique()]))
+        typer.secho(
+            f"Not all of {machine} was measured alike: {len(rows)} points are kept apart as {other!r} ({where}), to be"
+            " shown with --machine.",
+            fg="yellow",
+            err=True,
+        )
     return Data(collect.one_machine(frame, machine), paper.load(published))
 
 
 def _tell(paths: list[Path]) -> None:
     typer.echo(" ".join(str(path) for path in paths))
-
-
-class _readable_errors:
-    """Turns errors about what the user gave into one line and exit status 2, and shows warnings on stderr."""
-
-    def __enter__(self) -> None:
-        logging.basicConfig(level=logging.WARNING, format="Warning: %(message)s")
-
-    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, JetbenchError):
-            typer.secho(f"Error: {error}", fg="red", err=True)
-            raise typer.Exit(2) from error

@@ -44,8 +44,9 @@ class Data:
         """Where it was measured, in a sentence."""
         if self.records.empty:
             return "No machine."
-        hardware = self.records.hardware.dropna()
-        named = f" ({hardware.iloc[-1]})" if len(hardware) else ""
+        nodes = self.records.node.dropna().unique()
+        told = [*self.records.hardware.dropna().iloc[-1:], *([f"{len(nodes)} equal nodes"] if len(nodes) > 1 else [])]
+        named = f" ({', '.join(told)})" if told else ""
         return f"Measured on {self.records.machine.iloc[0]}{named}."
 
 

@@ -1,5 +1,10 @@
 """jetbench in PyTorch: `linear_operator` makes a function that evaluates a linear PDE operator of a network."""
 
+from importlib.util import find_spec
+
+if find_spec("torch") is None:
+    raise ModuleNotFoundError("jetbench.torch needs PyTorch: pip install 'jetbench[torch]'", name="torch")
+
 from jetbench.torch.linear_operator import LinearOperator, linear_operator
 from jetbench.torch.methods import METHODS
 from jetbench.torch.rules import rule

@@ -9,7 +9,7 @@ import copy
 import gc
 import os
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the memory profiler's own messages are not the user's concern
@@ -85,17 +85,22 @@ def open_session(device: str, threads: int | None = None) -> Session:
 
 
 class Session:
-    """Keeps networks, reference values and floors between the points of a curve."""
+    """Keeps the last network, reference value and floor of each kind, which most points of a curve share."""
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self._kept: dict[tuple, Any] = {}
+        self._kept: dict[str, tuple[tuple, Any]] = {}
 
     def keep(self, key: tuple, make: Callable[[], Any]) -> Any:
-        """What `make` returned the first time that the key was asked for."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        """What `make` returned for this key, if it was the last one of its kind, key[0]; else it is made anew.
+
+        More is not kept: the networks of a long curve along the width or depth would fill the memory.
+        """
+        kind = key[0]
+        if self._kept.get(kind, (None,))[0] != key:
+            self._kept.pop(kind, None)
+            self._kept[kind] = (key, make())
+        return self._kept[kind][1]
 
     def prepare(self, case: Case) -> Subject:
         """Build network, inputs and operator of a case.
@@ -160,6 +165,7 @@ class Subject:
             self.tolerance *= 10
         self.evaluate = self.built.evaluate
         if case.mode == "compiled":
+            _check_compiler(case.device)
             torch._dynamo.reset()
             self.evaluate = torch.compile(self.built.evaluate, dynamic=False)
         self._is_differentiated = False
@@ -238,6 +244,21 @@ class Subject:
         if differentiable and not self._is_differentiated:
             call()
         return _cuda_peak(call) if self.device.type == "cuda" else cpu_peak(call)
+
+
+@cache
+def _check_compiler(device: str) -> None:
+    """Raise a JetbenchError where torch.compile has no C++ compiler for the CPU; it says so itself in many lines."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        if device == "cpu":
+            get_cpp_compiler()
+    except Exception as error:  # of a kind that differs between versions of torch
+        raise JetbenchError(
+            "torch.compile needs a C++ compiler on the CPU, and none was found. Install one (g++), then measure the "
+            "compiled points with --again failed; eager points need none."
+        ) from error
 
 
 def smallest_vectors(problem: Problem) -> int | None:

@@ -1,0 +1,58 @@
+"""What differs between two descriptions of a machine that can matter for a time: drivers, packages, flags, hardware.
+
+The code of this project does not: methods have version numbers of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_NOT_COMPARED = ("id", "name", "code", "described_at")
+
+
+def setting(description: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits for what matters in a description; records of two settings are not comparable."""
+    compared = {key: value for key, value in description.items() if key not in _NOT_COMPARED}
+    versions = compared.get("versions")
+    if isinstance(versions, Mapping):
+        compared["versions"] = {package: each for package, each in versions.items() if package != "jetbench"}
+    return hashlib.sha256(json.dumps(compared, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What changed from one description to another: the last part of its name → value before, value after."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return {name.rpartition(".")[2]: (before.get(name), after.get(name)) for name in names}
+
+
+def sentence(known: Mapping[str, Any], description: Mapping[str, Any]) -> str | None:
+    """What to tell before measuring into a folder that holds records of other settings; None where there are none.
+
+    Args:
+        known: the folder's descriptions, as machine.json holds them.
+    """
+    others = [each for each in known.values() if isinstance(each, Mapping) and setting(each) != setting(description)]
+    if not others:
+        return None
+    changed = differences(others[-1], description)
+    told = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changed.items())
+    return (
+        f"Records in this folder were made under another setting ({told}). Reports keep both apart; to measure "
+        "everything under this one, choose another folder (--machine-name, --out) or --again all."
+    )
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            if not (name == "" and key in _NOT_COMPARED) and (name, key) != ("versions", "jetbench"):
+                yield from _leaves(entry, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+        for number, entry in enumerate(value):
+            yield from _leaves(entry, f"{name}.{number}")
+    else:
+        yield name, value

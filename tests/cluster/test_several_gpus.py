@@ -1,0 +1,185 @@
+"""Several GPUs side by side: which one is taken, that two measurements never share one, and which cores are near."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import stand_in_gpus as gpus
+
+from jetbench.measure import devices, lock, machine
+
+TWO = [{"name": "A", "uuid": "GPU-a", "bus": "00000000:17:00.0"}, {"name": "B", "uuid": "GPU-b", "bus": "0000:65:00.0"}]
+
+
+@pytest.fixture(autouse=True)
+def two_gpus(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "gpus", lambda: TWO)
+    monkeypatch.setenv("JETBENCH_LOCKS", str(tmp_path / "locks"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("visible", "found", "measures"),
+    [
+        (None, ["GPU-a", "GPU-b"], "GPU-a"),
+        ("1,0", ["GPU-b", "GPU-a"], "GPU-b"),
+        ("GPU-b", ["GPU-b"], "GPU-b"),
+        ("", [], "0"),
+        ("MIG-7", [], "MIG-7"),
+    ],
+)
+def test_the_gpu_that_measures_is_the_first_visible(monkeypatch, visible, found, measures):
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [gpu["uuid"] for gpu in machine.visible_gpus()] == found
+    assert machine.gpu_id() == measures
+
+
+def _hold(any_gpu, visible, said, release):
+    if visible is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    machine.gpus = lambda: TWO
+    with devices.hold("cuda", any_gpu, said.put):
+        said.put((machine.gpu_id(), len(machine.visible_gpus()), sorted(os.sched_getaffinity(0))))
+        release.wait(30)
+
+
+@pytest.fixture
+def hold():
+    """Start a process that holds a GPU; what it says, and an event that ends it."""
+    context, started = multiprocessing.get_context("fork"), []
+
+    def start(any_gpu=False, visible=None):
+        said, release = context.Queue(), context.Event()
+        process = context.Process(target=_hold, args=(any_gpu, visible, said, release))
+        process.start()
+        started.append((process, release))
+        return said, release
+
+    yield start
+    for process, release in started:
+        release.set()
+        process.join(30)
+
+
+def test_one_gpu_by_two_names_has_one_lock(hold):
+    first, release = hold(visible="0")
+    assert first.get(timeout=10)[0] == "GPU-a"
+    second, _ = hold(visible="GPU-a")
+    assert "Waiting for process" in second.get(timeout=10)
+    release.set()
+    assert second.get(timeout=10)[0] == "GPU-a"
+
+
+def test_any_gpu_is_the_first_that_is_free(hold):
+    first, release = hold(any_gpu=True)
+    second, _ = hold(visible="1") if first.get(timeout=10)[0] == "GPU-a" else (None, None)
+    assert second.get(timeout=10)[0] == "GPU-b"
+    third, _ = hold(any_gpu=True)
+    assert "Waiting for process" in third.get(timeout=10)
+    release.set()
+    name, visible, _ = third.get(timeout=10)
+    assert (name, visible) == ("GPU-a", 1), "a process sees only the GPU that it holds"
+
+
+def test_a_held_gpu_is_undone_afterwards(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    cores = os.sched_getaffinity(0)
+    with devices.hold("cuda", any_gpu=True):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-b"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1" and os.sched_getaffinity(0) == cores
+
+
+def system(folder: Path, local: dict[str, str], siblings: dict[int, str]) -> Path:
+    """A folder like /sys, with the processors near PCI slots and the threads of each core."""
+    for slot, listed in local.items():
+        (folder / "bus/pci/devices" / slot).mkdir(parents=True)
+        (folder / "bus/pci/devices" / slot / "local_cpulist").write_text(f"{listed}\n")
+    for number, listed in siblings.items():
+        (folder / f"devices/system/cpu/cpu{number}/topology").mkdir(parents=True)
+        (folder / f"devices/system/cpu/cpu{number}/topology/thread_siblings_list").write_text(f"{listed}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("local", "allowed", "parts"),
+    [
+        ({"0000:17:00.0": "0-1,4-5", "0000:65:00.0": "2-3,6-7"}, range(8), [{0, 1, 4, 5}, {2, 3, 6, 7}]),
+        ({"0000:17:00.0": "0-7", "0000:65:00.0": "0-7"}, range(8), [{0, 1, 4, 5}, {2, 3, 6, 7}]),
+        ({"0000:17:00.0": "0-7", "0000:65:00.0": "0-7"}, [0, 1, 2], [{0}, {1}]),
+        ({"0000:17:00.0": "0-1,4-5", "0000:65:00.0": "2-3,6-7"}, [2, 3], [{2}, {3}]),
+        ({}, range(8), [{0, 1, 4, 5}, {2, 3, 6, 7}]),
+        ({}, [5], [{5}, {5}]),
+    ],
+)
+def test_cores_near_a_gpu_are_whole_and_its_own(monkeypatch, tmp_path, local, allowed, parts):
+    threads = {number: f"{number % 4},{number % 4 + 4}" for number in range(8)}
+    monkeypatch.setattr(devices, "SYSTEM", system(tmp_path, local, threads))
+    assert [devices.near(gpu, TWO, set(allowed)) for gpu in TWO] == parts
+
+
+def description(**changes) -> dict:
+    made = {"id": "1", "name": "cuda-1", "device": "cuda", "cpu": {"model": "X", "cores": 8}, "gpus": [{"name": "A"}]}
+    return {**made, **changes}
+
+
+def test_equal_nodes_share_a_folder_and_others_have_one_beside_it(tmp_path):
+    folder = tmp_path / "cluster"
+    assert machine.remember(folder, description()) == folder
+    assert machine.remember(folder, description(id="2", cpu={"model": "X", "cores": 4})) == folder
+    other = description(id="3", name="cuda-3", gpus=[{"name": "B"}])
+    assert machine.remember(folder, other) == tmp_path / "cluster-cuda-3"
+    assert machine.remember(folder, other) == tmp_path / "cluster-cuda-3"
+    assert {path.name for path in tmp_path.iterdir()} == {"cluster", "cluster-cuda-3", "locks"} - {"locks"}
+
+
+def test_the_description_is_the_same_on_each_of_two_equal_gpus(monkeypatch):
+    monkeypatch.setattr(machine, "gpus", lambda: [{**gpu, "name": "A"} for gpu in TWO])
+    found = []
+    for visible in ("0", "1", "GPU-a"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        found.append(machine.describe("cuda"))
+    assert len({each["id"] for each in found}) == 1 and found[0]["gpus"] == [{"name": "A"}]
+
+
+def test_a_file_has_one_writer_and_may_be_replaced_by_it(tmp_path):
+    path = tmp_path / "curve.jsonl"
+    with lock.contents(path, pytest.fail):
+        path.with_suffix(".new").write_text("whole\n")
+        path.with_suffix(".new").replace(path)
+        assert path.read_text() == "whole\n"
+    with lock.contents(path, pytest.fail):
+        pass
+    assert path.read_text() == "whole\n"
+    with lock.contents(tmp_path / "empty", pytest.fail):
+        pass
+    assert not (tmp_path / "empty").exists()
+
+
+STUDY = {"values": [1, 2, 3, 4], "methods": ["nested", "collapsed"], "cases": [{"operator": "laplacian", "dim": 2}]}
+
+
+def test_the_profile_measures_on_every_gpu_and_never_twice_on_one(tmp_path):
+    """Also with another run at the same time that knows nothing of the first."""
+    curves = gpus.write_config(tmp_path / "own.yaml", 2.0, {"batch": STUDY})
+    others = gpus.write_config(tmp_path / "other.yaml", 2.0, {"batch": {**STUDY, "methods": ["taylor"]}})
+    environment = gpus.environment(tmp_path)
+    own = ["--config", tmp_path / "other.yaml", "--out", tmp_path / "results", "--machine-name", "other", "--any-gpu"]
+    other = subprocess.Popen(["jetbench", "sweep", *map(str, own)], env=environment)
+    try:
+        command = ["snakemake", "--snakefile", gpus.ROOT / "Snakefile", "--profile", gpus.ROOT / "profiles/multi-gpu"]
+        command += ["results/records.parquet", "--directory", tmp_path]
+        command += ["--config", f"preset={tmp_path / 'own.yaml'}", "machine=here"]
+        done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert other.wait(60) == 0
+    finally:
+        other.kill()
+    here, there = (gpus.records(tmp_path / "results" / name) for name in ("here", "other"))
+    gpus.check_complete(here, curves)
+    gpus.check_complete(there, others)
+    gpus.check_apart(here + there)
