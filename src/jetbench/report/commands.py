@@ -83,6 +83,24 @@ def figure_command(
         _tell(gallery.write(name, _data(records, machine, published), out))
 
 
+@app.command("page")
+def page_command(
+    out: Annotated[Path, typer.Option("--out", help="Markdown file to write.")] = Path("docs/reproduction.md"),
+    picture: Annotated[str | None, typer.Option("--picture", help="Link to the picture, as the page sees it.")] = None,
+    records: Records = DEFAULT_RECORDS,
+    machine: Machine = None,
+    published: PublishedFolder = None,
+) -> None:
+    """Write the reproduction, point by point, as a page in Markdown."""
+    from jetbench.report import page
+
+    with _readable_errors():
+        text = page.page(_data(records, machine, published), picture)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    _tell([out])
+
+
 @app.command("summary")
 def summary_command(
     records: Records = DEFAULT_RECORDS,

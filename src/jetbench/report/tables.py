@@ -170,6 +170,13 @@ def predicted(data: Data) -> Table:
     return Table("Predicted and measured ratios to standard Taylor mode", fields, _frame(rows, fields), notes, "block")
 
 
+@table("reproduction", "every published slope beside ours: published, predicted and measured ratio to nested, verdict")
+def reproduction(data: Data) -> Table:
+    from jetbench.report.reproduction import listing
+
+    return listing(data)
+
+
 COST_FIELDS = [
     Field("vectors", "Vectors", "integer"),
     Field("over_floor_vectors", "over floor's", group="Vectors"),
