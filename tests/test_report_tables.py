@@ -166,13 +166,13 @@ def check_latex(made: Table):
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
         assert lines.count(rule) == 1
     assert r"\hline" not in text
-    spec = lines[0].removeprefix(r"\begin{tabular}{").removesuffix("}")
+    spec = lines[0].partition("}{")[2].removesuffix("}")
     kinds = re.findall(r"l|S\[table-format=-?\d+(?:\.\d+)?(?:e-?\d)?(?:\(\d+\))?\]", spec)
     assert " ".join(kinds) == spec and len(kinds) == len(made.fields)
     body = lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")]
     numbers = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?(e[-+]\d+)?")
     for line in body:
-        if line in (r"\addlinespace", "") or line.startswith(r"\multicolumn"):
+        if line in (r"\addlinespace", r"\endhead", "") or line.startswith(r"\multicolumn"):
             continue
         assert line.endswith(r" \\")
         cells = re.split(r"(?<!\\)&", line.removesuffix(r" \\"))
