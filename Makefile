@@ -19,7 +19,7 @@ INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures picture smoke test lint format clean help
+.PHONY: all setup figures paper picture smoke test lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -28,6 +28,10 @@ setup: $(INSTALLED)  ## only create the environment in .venv
 
 figures: $(INSTALLED)  ## bring tables and figures up to date from what has been measured, without measuring
 	$(SNAKEMAKE) --config measure=false $(SETTINGS)
+
+paper: $(INSTALLED)  ## build paper/jetbench.pdf from what has been measured, without measuring; needs latexmk
+	@command -v latexmk >/dev/null || { echo "latexmk is not installed; README.md names the packages." >&2; exit 1; }
+	$(SNAKEMAKE) paper --config measure=false $(SETTINGS)
 
 picture: $(INSTALLED)  ## draw the pictures of README.md and docs, and docs/reproduction.md, from results/xeon-2core
 	$(BIN)/jetbench report collect results --out results

@@ -2,6 +2,7 @@
 #   snakemake --cores                              the preset that fits this machine
 #   snakemake --cores --config preset=smoke        smoke, cpu, gpu or paper
 #   snakemake --cores figures/batch.pdf            one figure or table and what it needs
+#   snakemake --cores paper                        the paper, where LaTeX is installed
 #   snakemake --cores --config measure=false       only draw what has been measured
 # Settings of all rules: profiles/default/config.yaml.
 from snakemake.utils import min_version
@@ -13,6 +14,7 @@ include: "workflows/rules/settings.smk"
 include: "workflows/rules/inputs.smk"
 include: "workflows/rules/measure.smk"
 include: "workflows/rules/report.smk"
+include: "workflows/rules/paper.smk"
 
 
 # Two measurements at a time would disturb each other.
@@ -32,11 +34,17 @@ rule all:
         records,
         rules.tables.input,
         rules.figures.input,
+        PAPER if LATEX else [],
         collected=COLLECTED,
     params:
         machine=MACHINE,
     shell:
         "jetbench report summary --records {input.collected} --machine {params.machine:q}"
+
+
+onstart:
+    if not LATEX:
+        print("latexmk is not installed: everything but paper/jetbench.pdf is made (README.md names the packages).")
 
 
 onerror:

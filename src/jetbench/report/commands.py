@@ -101,6 +101,33 @@ def page_command(
     _tell([out])
 
 
+@app.command("paper")
+def paper_command(
+    out: Annotated[Path, typer.Option("--out", help="PDF to write.")] = Path("paper/jetbench.pdf"),
+    records: Records = DEFAULT_RECORDS,
+    machine: Annotated[
+        str | None, typer.Option("--machine", help="By default the best there is: a GPU before a CPU.")
+    ] = None,
+    published: PublishedFolder = None,
+    sources: Annotated[Path | None, typer.Option("--sources", help="Folder with main.tex.")] = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder of the machines' descriptions.")] = Path("results"),
+    work: Annotated[Path, typer.Option("--work", help="Folder to build in.")] = Path("build/paper"),
+) -> None:
+    """Build the paper from the records: values, tables and figures, then LaTeX, then the checks. Needs latexmk."""
+    from jetbench.report import collect
+    from jetbench.report.paper.build import build
+    from jetbench.report.paper.values import best_machine
+
+    with _readable_errors():
+        chosen = machine or best_machine(collect.load(records))
+        complaints = build(_data(records, chosen, published), out, work, sources, results)
+    _tell([out])
+    for complaint in complaints:
+        typer.secho(complaint, fg="red", err=True)
+    if complaints:
+        raise typer.Exit(1)
+
+
 @app.command("summary")
 def summary_command(
     records: Records = DEFAULT_RECORDS,

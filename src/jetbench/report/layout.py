@@ -6,7 +6,7 @@ What the tables say is in `tables`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +27,7 @@ TEX = {
     "Δ": r"$\Delta$",
     "∂": r"$\partial$",
     "ξ": r"$\xi$",
+    **{c: rf"\textsubscript{{{i}}}" for i, c in enumerate("₀₁₂₃₄")},
     "²": r"\textsuperscript{2}",
     "³": r"\textsuperscript{3}",
     "⁴": r"\textsuperscript{4}",
@@ -69,6 +70,10 @@ class Table:
         for target in written:
             target.write_text(text[target.suffix](), encoding="utf-8")
         return written
+
+    def only(self, keys: list[str]) -> Table:
+        """The table with these columns alone, those of them that it has, in its own order."""
+        return replace(self, fields=[f for f in self.fields if f.key in keys])
 
     def csv(self) -> str:
         """All digits; intervals as two more columns."""

@@ -206,3 +206,33 @@ SHORT = {
     "memory_differentiable": "memory, diff.",
     "memory_nondifferentiable": "memory, non-diff.",
 }
+
+
+LETTERS = {"agrees": "a", "differs": "d", "undecided": "u", "not measured": "", "reference": ""}
+
+
+def compact(data: Data) -> Table:
+    """All published slopes, the three costs of a method in one line; verdicts by their first letter."""
+    frame = reproduction(data)
+    place = ["backend", "mode", "study", "operator", "rank_ratio", "series"]
+    rows = []
+    for key, group in frame.groupby(place, sort=False, dropna=False):
+        first = group.iloc[0]
+        row = {"framework": "JAX" if first.backend == "jax" else first["mode"], "operator": subject(first)}
+        row |= {"method": labels.series_label(first.series), "predicted": first.predicted, "block": str(key[:5])}
+        for cost in group.itertuples():
+            row |= {f"{cost.metric}_published": cost.published, cost.metric: cost.measured}
+            row |= {f"{cost.metric}_low": cost.low, f"{cost.metric}_high": cost.high}
+            row[f"{cost.metric}_verdict"] = LETTERS[cost.verdict]
+        rows.append(row)
+    fields = [Field("framework", "Mode", "text"), Field("operator", "Slope", "text"), Field("method", "Method", "text")]
+    fields.append(Field("predicted", "counted"))
+    for metric in SHORT:
+        group = METRICS[metric].label
+        fields += [Field(f"{metric}_published", "publ.", group=group)]
+        fields += [
+            Field(metric, "ours", group=group, interval=True),
+            Field(f"{metric}_verdict", "", "text", group=group),
+        ]
+    names = [n for f in fields for n in ([f.key, f"{f.key}_low", f"{f.key}_high"] if f.interval else [f.key])]
+    return Table("Every published slope and ours", fields, pd.DataFrame(rows, columns=[*names, "block"]), [], "block")
