@@ -19,7 +19,7 @@ INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures picture smoke test lint format clean help
+.PHONY: all setup figures paper picture smoke test lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -29,9 +29,15 @@ setup: $(INSTALLED)  ## only create the environment in .venv
 figures: $(INSTALLED)  ## bring tables and figures up to date from what has been measured, without measuring
 	$(SNAKEMAKE) --config measure=false $(SETTINGS)
 
-picture: $(INSTALLED)  ## draw the pictures of README.md and docs/apolar.md from the records in results/xeon-2core
+paper: $(INSTALLED)  ## build paper/jetbench.pdf from what has been measured, without measuring; needs latexmk
+	@command -v latexmk >/dev/null || { echo "latexmk is not installed; README.md names the packages." >&2; exit 1; }
+	$(SNAKEMAKE) paper --config measure=false $(SETTINGS)
+
+picture: $(INSTALLED)  ## draw the pictures of README.md and docs, and docs/reproduction.md, from results/xeon-2core
 	$(BIN)/jetbench report collect results --out results
 	$(BIN)/jetbench report figure overview --records results/records.parquet --machine xeon-2core --out docs/overview.png
+	$(BIN)/jetbench report figure reproduction --records results/records.parquet --machine xeon-2core --out docs/reproduction.png
+	$(BIN)/jetbench report page --records results/records.parquet --machine xeon-2core --picture reproduction.png
 	$(BIN)/jetbench report figure hilbert --out docs/vectors.png
 
 smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in two minutes

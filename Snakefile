@@ -2,6 +2,7 @@
 #   snakemake --cores                              the preset that fits this machine
 #   snakemake --cores --config preset=smoke        smoke, cpu, gpu, paper or the path of a config
 #   snakemake --cores figures/batch.pdf            one figure or table and what it needs
+#   snakemake --cores paper                        the paper, where LaTeX is installed
 #   snakemake --cores --config measure=false       only draw what has been measured
 #   snakemake --profile profiles/slurm             on a cluster; profiles/multi-gpu: on all GPUs of this machine
 # Settings of all rules: profiles/default/config.yaml.
@@ -24,6 +25,7 @@ else:
 
 
 include: "workflows/rules/report.smk"
+include: "workflows/rules/paper.smk"
 
 
 # What draws takes seconds, less than a job in a queue.
@@ -44,11 +46,17 @@ rule all:
         records,
         rules.tables.input,
         rules.figures.input,
+        PAPER if LATEX else [],
         collected=COLLECTED,
     params:
         machine=MACHINE,
     shell:
         "jetbench report summary --records {input.collected} --machine {params.machine:q}"
+
+
+onstart:
+    if not LATEX:
+        print("latexmk is not installed: everything but paper/jetbench.pdf is made (README.md names the packages).")
 
 
 onerror:

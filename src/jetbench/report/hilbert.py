@@ -7,6 +7,7 @@ derivatives of the symbol span only h_k.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -15,6 +16,7 @@ from jetbench.algebra.inverse_system import inverse_system
 from jetbench.directions import decompose
 from jetbench.report import labels, style
 from jetbench.report.figures import figure
+from jetbench.report.layout import Field, Table
 from jetbench.report.tables import Data
 from jetbench.symbol import Symbol, variables
 
@@ -58,6 +60,48 @@ def draw(data: Data) -> Figure:
         drawn, "Numbers in the panels: vectors per datum, the sum over the orders. Directions by polarization."
     )
     return drawn
+
+
+def listing() -> Table:
+    """Vectors per datum of the methods for operators of several kinds, with the Hilbert function of each."""
+    rows = []
+    for name, symbol in _zoo().items():
+        hilbert = inverse_system((symbol,)).hilbert
+        row = {"operator": name, "hilbert": ", ".join(map(str, hilbert)), "apolar": sum(hilbert)}
+        for scheme in ("polarization", "griewank"):
+            directions = len(decompose(symbol, scheme).weights)
+            row[f"collapsed_{scheme}"] = 2 + (symbol.degree - 1) * directions
+            row[f"taylor_{scheme}"] = 1 + symbol.degree * directions
+        rows.append(row)
+    fields = [
+        Field("operator", "Operator", "text"),
+        Field("hilbert", "h", "text"),
+        Field("apolar", "Apolar", "integer"),
+    ]
+    for scheme, title in (("polarization", "Polarization"), ("griewank", "Griewank (as in the paper)")):
+        fields += [Field(f"collapsed_{scheme}", "collapsed", "integer", group=title)]
+        fields += [Field(f"taylor_{scheme}", "standard", "integer", group=title)]
+    notes = ["Counted, not measured: 1 + (K - 1) R + 1 collapsed and 1 + K R standard for R directions of order K."]
+    return Table("Vectors of layer width per datum", fields, pd.DataFrame(rows), notes)
+
+
+def _zoo() -> dict[str, Symbol]:
+    def laplacian(dim: int) -> Symbol:
+        return sum(xi**2 for xi in variables(dim))
+
+    two, four = variables(2), variables(4)
+    return {
+        "Laplacian, D = 50": laplacian(50),
+        "Biharmonic, D = 2": laplacian(2) ** 2,
+        "Biharmonic, D = 3": laplacian(3) ** 2,
+        "Biharmonic, D = 5": laplacian(5) ** 2,
+        "Biharmonic, D = 20": laplacian(20) ** 2,
+        "Triharmonic, D = 3": laplacian(3) ** 3,
+        "∂³ in one direction": two[0] ** 3,
+        "∂₀²∂₁": two[0] ** 2 * two[1],
+        "∂₀²∂₁²": two[0] ** 2 * two[1] ** 2,
+        "∂₀∂₁∂₂∂₃": four[0] * four[1] * four[2] * four[3],
+    }
 
 
 def _panel(axes: Axes, counted: dict[str, np.ndarray]) -> None:

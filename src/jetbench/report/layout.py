@@ -6,7 +6,7 @@ What the tables say is in `tables`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +27,7 @@ TEX = {
     "Δ": r"$\Delta$",
     "∂": r"$\partial$",
     "ξ": r"$\xi$",
+    **{c: rf"\textsubscript{{{i}}}" for i, c in enumerate("₀₁₂₃₄")},
     "²": r"\textsuperscript{2}",
     "³": r"\textsuperscript{3}",
     "⁴": r"\textsuperscript{4}",
@@ -56,6 +57,8 @@ class Table:
     frame: pd.DataFrame
     notes: list[str] = field(default_factory=list)
     block: str | None = None
+    #: Whether it runs over pages; in LaTeX it is then a longtable.
+    long: bool = False
 
     def write(self, path: Path) -> list[Path]:
         """Write path.csv, path.md and path.tex, or only the one named by the suffix of `path`; the paths written."""
@@ -67,6 +70,10 @@ class Table:
         for target in written:
             target.write_text(text[target.suffix](), encoding="utf-8")
         return written
+
+    def only(self, keys: list[str]) -> Table:
+        """The table with these columns alone, those of them that it has, in its own order."""
+        return replace(self, fields=[f for f in self.fields if f.key in keys])
 
     def csv(self) -> str:
         """All digits; intervals as two more columns."""
@@ -88,17 +95,19 @@ class Table:
         return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
 
     def latex(self) -> str:
-        """A tabular with S columns; intervals become symmetric uncertainties such as 0.583(31)."""
+        """A tabular (or longtable) with S columns; intervals become symmetric uncertainties such as 0.583(31)."""
+        environment = "longtable" if self.long else "tabular"
         cells = [[_siunitx(f, row) for f in self.fields] for _, row in self.frame.iterrows()]
         specs = [_column_spec(f, [row[i] for row in cells]) for i, f in enumerate(self.fields)]
         lines = [
             f"% {self.title}",
-            "% needs booktabs and siunitx",
-            rf"\begin{{tabular}}{{{' '.join(specs)}}}",
+            "% needs booktabs and siunitx" + (" and longtable" if self.long else ""),
+            rf"\begin{{{environment}}}{{{' '.join(specs)}}}",
             r"\toprule",
         ]
         lines += self._grouped_header()
         lines += [" & ".join(f"{{{escape(f.header)}}}" for f in self.fields) + r" \\", r"\midrule"]
+        lines += [r"\endhead"] if self.long else []
         if not cells:
             lines.append(rf"\multicolumn{{{len(self.fields)}}}{{l}}{{No data}} \\")
         blocks = self.frame[self.block].tolist() if self.block and cells else [None] * len(cells)
@@ -106,7 +115,9 @@ class Table:
             if number and blocks[number] != blocks[number - 1]:
                 lines.append(r"\addlinespace")
             lines.append(" & ".join(row) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in self.notes)]) + "\n"
+        return (
+            "\n".join([*lines, r"\bottomrule", rf"\end{{{environment}}}", *(f"% {note}" for note in self.notes)]) + "\n"
+        )
 
     def _grouped_header(self) -> list[str]:
         if not any(f.group for f in self.fields):

@@ -171,6 +171,28 @@ def predicted(data: Data) -> Table:
     return Table("Predicted and measured ratios to standard Taylor mode", fields, _frame(rows, fields), notes, "block")
 
 
+@table("reproduction", "every published slope beside ours: published, predicted and measured ratio to nested, verdict")
+def reproduction(data: Data) -> Table:
+    from jetbench.report.reproduction import listing
+
+    return listing(data)
+
+
+@table("reproduction_compact", "the same with one line for the three costs of a method, short enough for a page")
+def reproduction_compact(data: Data) -> Table:
+    from jetbench.report.reproduction import compact
+
+    return compact(data)
+
+
+@table("vectors", "vectors per datum of each method, counted: dimension of the apolar algebra against directions")
+def vectors(data: Data) -> Table:
+    from jetbench.report.hilbert import listing
+
+    del data  # nothing here is measured
+    return listing()
+
+
 COST_FIELDS = [
     Field("vectors", "Vectors", "integer"),
     Field("over_floor_vectors", "over floor's", group="Vectors"),

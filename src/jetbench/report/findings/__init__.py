@@ -1,0 +1,9 @@
+"""Findings beyond the paper: one module each, with its figure and the sentence that the records at hand support.
+
+A sentence is made from the data of one machine and names it; where the records do not show a thing, there is none.
+"""
+
+from jetbench.report.findings import apolar, compiling, floor, randomization, stock, winners
+from jetbench.report.findings.registry import FINDINGS, Finding, told
+
+__all__ = ["FINDINGS", "Finding", "apolar", "compiling", "floor", "randomization", "stock", "told", "winners"]

@@ -1,0 +1,121 @@
+"""Where randomization pays: from how many samples on an exact operator is cheaper than its estimate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from jetbench.report import labels, style
+from jetbench.report.figures import NoData, figure
+from jetbench.report.findings.apolar import vectors
+from jetbench.report.findings.registry import finding, listed, method_phrase, operator_phrase, where
+from jetbench.report.slopes import fit
+from jetbench.report.tables import Data
+
+#: What an exact and a random evaluation share where their costs are compared.
+SHARED = ["backend", "operator", "operator_options", "dim", "widths", "network", "activation", "dtype", "batch", "mode"]
+DIMS = tuple(range(1, 21))
+
+
+def crossings(data: Data) -> pd.DataFrame:
+    """One row a (randomized case, mode): the cheapest exact and random methods, and where their costs cross.
+
+    Columns: those of `SHARED`, case, random and exact (series), samples_by_vectors and samples_by_time (the numbers of
+    samples above which the exact evaluation is cheaper), slope and intercept (of the random method's time), exact_s.
+    """
+    rows = []
+    ok = data.ok
+    for (case, _), own in ok[ok.axis == "samples"].groupby(["case", "mode"], sort=False):
+        about = own.iloc[0]
+        exact = ok[(ok.estimator == "exact") & ~ok.series.str.startswith("nested")]
+        for name in SHARED:
+            exact = exact[exact[name] == about[name]]
+        lines = {}
+        for series, curve in own.groupby("series", sort=False):
+            line = fit(curve.x.to_numpy(), curve.time_s.to_numpy(dtype=float))
+            if math.isfinite(line.slope) and line.slope > 0 and not series.startswith("nested"):
+                lines[series] = line, fit(curve.x.to_numpy(), curve.vectors.to_numpy(dtype=float))
+        if exact.empty or not lines:
+            continue
+        series = min(lines, key=lambda name: lines[name][0].slope)
+        time, count = lines[series]
+        best = exact.loc[exact.time_s.idxmin()]
+        rows.append(
+            {
+                **{name: about[name] for name in SHARED},
+                "case": case,
+                "random": series,
+                "exact": best.series,
+                "samples_by_vectors": (float(best.vectors) - count.intercept) / count.slope,
+                "samples_by_time": (float(best.time_s) - time.intercept) / time.slope,
+                "slope": time.slope,
+                "intercept": time.intercept,
+                "exact_s": float(best.time_s),
+                "exact_vectors": int(best.vectors),
+            }
+        )
+    names = ["case", "random", "exact", "samples_by_vectors", "samples_by_time", "slope", "intercept", "exact_s"]
+    return pd.DataFrame(rows, columns=[*SHARED, *names, "exact_vectors"])
+
+
+@figure("randomization", "time of random estimates against samples, beside that of the exact operator")
+def draw(data: Data) -> Figure:
+    """One panel a measured case, and one that counts vectors for the biharmonic over D."""
+    found = crossings(data)
+    if found.empty:
+        raise NoData("No operator was measured both exactly and at random at the same size.")
+    drawn = style.new(2.6)
+    panels = drawn.subplots(1, len(found) + 1, squeeze=False)[0]
+    shown: list[str] = []
+    for axes, row in zip(panels, found.itertuples(), strict=False):
+        curve = data.ok[(data.ok.case == row.case) & (data.ok["mode"] == row.mode) & (data.ok.series == row.random)]
+        curve = curve.sort_values("x")
+        look, exact = style.look(row.random), style.look(row.exact)
+        bars = [1e3 * (curve.time_s - curve.time_low_s), 1e3 * (curve.time_high_s - curve.time_s)]
+        kind = {"color": look.colour, "marker": look.marker, "linestyle": "none", "elinewidth": 0.8}
+        axes.errorbar(curve.x, 1e3 * curve.time_s, yerr=np.nan_to_num(bars).clip(min=0), gid="random", **kind)
+        ends = np.array([0, max(curve.x.max(), 1.1 * row.samples_by_time)])
+        axes.plot(ends, 1e3 * (row.intercept + row.slope * ends), color=look.colour, linewidth=0.8)
+        axes.axhline(1e3 * row.exact_s, color=exact.colour, linestyle=exact.line, gid="exact")
+        if row.samples_by_time > 0:
+            axes.axvline(row.samples_by_time, color="0.5", linestyle=":", linewidth=0.8)
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+        axes.set_title(f"{labels.operator_label(row.operator)}, $D$ = {row.dim}, {row.mode}")
+        axes.set_xlabel("Samples $S$")
+        shown += [row.random, row.exact]
+    panels[0].set_ylabel("Time [ms]")
+    counted = panels[-1]
+    for series, look in (("apolar", style.look("apolar")), ("collapsed", style.look("collapsed"))):
+        place = 0 if series == "apolar" else 1
+        samples = [(vectors(4, dim)[place] - 2) / 3 for dim in DIMS]
+        counted.plot(DIMS, samples, color=look.colour, marker=look.marker, markersize=2.5, linestyle=look.line)
+    counted.set_title("Biharmonic, counted")
+    counted.set_xlabel("Dimension $D$")
+    counted.set_ylabel("Samples with as many vectors")
+    counted.set_yscale("log")
+    style.plain_ticks(counted.yaxis, *counted.get_ylim())
+    style.legend(drawn, style.method_handles(labels.ranked([*shown, "apolar", "collapsed"], labels.SERIES)))
+    told = "Points and line: the random estimate; horizontal: the fastest exact method; dotted: where they cross."
+    style.footnote(drawn, style.wrapped(f"{data.place} {told}"))
+    return drawn
+
+
+@finding("randomization", "Where does randomization pay?")
+def sentence(data: Data) -> str | None:
+    found = crossings(data)
+    if found.empty:
+        return None
+    parts = []
+    for row in found.itertuples():
+        exact, random = method_phrase(row.exact), method_phrase(row.random)
+        by_time = "any number of" if row.samples_by_time <= 1 else f"more than {row.samples_by_time:.0f}"
+        parts.append(
+            f"for the {operator_phrase(row.operator)} in {row.dim} dimensions ({row.mode}) exact {exact} is"
+            f" cheaper than {by_time} samples by {random} ({row.samples_by_vectors:.0f} by counting vectors)"
+        )
+    text = listed(parts)
+    return f"Measured {where(data)}, {text}."
