@@ -205,7 +205,7 @@ class Builder(Layout):
     ) -> Node:
         """A map of one axis, which gets a new length, that is the same for every index of the other axes.
 
-        It is linear in the operands of `linear` together, all by default; others, such as an index, have that axis only.
+        It is linear in the operands of `linear` together, all by default; others, as an index, have that axis only.
         """
         linear = tuple(range(len(operands))) if linear is None else tuple(linear)
         shape = list(operands[linear[0]].shape)

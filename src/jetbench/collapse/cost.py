@@ -33,7 +33,7 @@ def contracted_sizes(node: Node) -> tuple[int, ...]:
 
 
 def is_matrix_product(node: Node) -> bool:
-    """Whether a product sums over an axis and has axes of its own in an operand, so that it runs as a matrix product."""
+    """Whether a product sums over an axis and an operand has axes of its own: it runs as a matrix product."""
     if node.op != "product" or not contracted_sizes(node):
         return False
     left, right, _ = node.attributes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jetbench.collapse.cost import is_matrix_product, operations
 from jetbench.collapse.graph import Node, live
-from jetbench.collapse.pull import Rest, Result
+from jetbench.collapse.pull import Result
 
 SHOWN = 200
 
@@ -20,13 +20,15 @@ class Explanation:
     Attributes:
         outputs: of the original computation.
         result: what the pass made of it.
+        notes: what else was left as it is, and why, in sentences.
     """
 
     outputs: tuple[Node, ...]
     result: Result
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        parts = [self.summary(), "", *self.sums(), "", "Before:", *lines(self.outputs)]
+        parts = [self.summary(), *self.notes, "", *self.sums(), "", "Before:", *lines(self.outputs)]
         return "\n".join([*parts, "", "After:", *lines(self.result.outputs, self.result.carriers)])
 
     def summary(self) -> str:
@@ -102,6 +104,3 @@ def _reference(node: Node) -> str:
 
 def _named(node: Node) -> str:
     return f"%{node.index} ({label(node)} {list(node.shape)})"
-
-
-__all__ = ["Explanation", "Rest", "label", "lines"]
