@@ -7,6 +7,7 @@ if find_spec("torch") is None:
 
 from jetbench.torch.linear_operator import LinearOperator, linear_operator
 from jetbench.torch.methods import METHODS
+from jetbench.torch.rewriting.function import collapse
 from jetbench.torch.rules import rule
 
-__all__ = ["METHODS", "LinearOperator", "linear_operator", "rule"]
+__all__ = ["METHODS", "LinearOperator", "collapse", "linear_operator", "rule"]

@@ -104,13 +104,13 @@ class Evaluation(ABC):
         with undisturbed(), torch.no_grad():
             traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
         fold_zeros(traced)
-        places = _lift(traced, self.net)
+        places = lift(traced, self.net)
         _LazyGraphModule.force_recompile(traced)
         self._programs.append(Program(traced, places, settings(self.net)))
         return len(self._programs) - 1
 
 
-def _lift(program: fx.GraphModule, net: Callable) -> list[tuple[nn.Module, str]]:
+def lift(program: fx.GraphModule, net: Callable) -> list[tuple[nn.Module, str]]:
     """Turn the constants of a program that belong to modules of `net` into inputs; where to find them."""
     places = owners(net)
     lifted: dict[int, fx.Node] = {}

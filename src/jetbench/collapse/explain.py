@@ -1,0 +1,106 @@
+"""What the pass did, in words: the computation before and after, and each sum with where it came to rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jetbench.collapse.cost import is_matrix_product, operations
+from jetbench.collapse.graph import Node, live
+from jetbench.collapse.pull import Result
+
+SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Of one computation; `str` of it is the whole text.
+
+    Attributes:
+        outputs: of the original computation.
+        result: what the pass made of it.
+        notes: what else was left as it is, and why, in sentences.
+    """
+
+    outputs: tuple[Node, ...]
+    result: Result
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [self.summary(), *self.notes, "", *self.sums(), "", "Before:", *lines(self.outputs)]
+        return "\n".join([*parts, "", "After:", *lines(self.result.outputs, self.result.carriers)])
+
+    def summary(self) -> str:
+        """Operations and memory before and after, in a sentence."""
+        before, after = self.result.before, self.result.after
+        if not self.result.has_changed:
+            return f"Nothing to collapse: {before.operations:,} operations, {before.products:,} in matrix products."
+        return (
+            f"Collapsed: {before.operations:,} → {after.operations:,} operations "
+            f"({after.operations / before.operations:.2f}), of these {before.products:,} → {after.products:,} in matrix "
+            f"products; peak memory {before.memory:,} → {after.memory:,} bytes."
+        )
+
+    def sums(self) -> list[str]:
+        """One line for each sum and each place where it came to rest, or why it stayed."""
+        found = [f"sum {_named(r.source)} rests at {_named(r.node)}: {r.reason}." for r in self.result.rests]
+        return found + [f"sum {_named(r.source)} stays on {_named(r.node)}: {r.reason}." for r in self.result.stayed]
+
+    def draw(self, path: str | Path) -> None:
+        """Draw both computations side by side, what carries a sum in colour; the format by the name's ending."""
+        from jetbench.collapse.draw import draw
+
+        draw(self.outputs, self.result, Path(path))
+
+
+def lines(outputs: Sequence[Node], marked: set[Node] = frozenset()) -> list[str]:
+    """A computation, a line for each node that is more than an arrangement; those that carry a sum have a Σ."""
+    nodes = [n for n in live(outputs) if n.op not in ("fill", "constant", "view", "split", "merge")]
+    found = []
+    for node in nodes[:SHOWN]:
+        operands = ", ".join(_reference(o) for o in node.operands)
+        cost = operations(node)
+        counted = f"  {cost:,} operations" if is_matrix_product(node) else ""
+        found.append(
+            f"  {'Σ' if node in marked else ' '} %{node.index} {label(node)} {list(node.shape)} ← {operands}{counted}"
+        )
+    if len(nodes) > SHOWN:
+        found.append(f"    … and {len(nodes) - SHOWN} more")
+    return found
+
+
+def label(node: Node) -> str:
+    """What a node does, in a word or two."""
+    if node.op == "product":
+        if is_matrix_product(node):
+            return "matrix product"
+        return "product, summed" if len(node.attributes[0]) > node.attributes[2] else "product"
+    if node.op == "combine":
+        return f"{_factor(node.attributes[0])}a {_factor(node.attributes[1], True)}b"
+    if node.op == "scale":
+        return f"{node.attributes[0]:g}·"
+    if node.op in ("map", "opaque"):
+        return str(node.attributes[0]).removeprefix("aten.").removesuffix(".default").removesuffix(".Tensor")
+    if node.op == "along":
+        return node.attributes[0]
+    if node.op in ("input", "part"):
+        return f"{node.op} {node.attributes[0]}"
+    return {"reduce": "sum", "weigh": "weighted sum"}.get(node.op, node.op)
+
+
+def _factor(value: complex, signed: bool = False) -> str:
+    sign = ("− " if value.real < 0 else "+ ") if signed else ("−" if value.real < 0 else "")
+    return sign if abs(value) == 1 else f"{sign}{abs(value):g}"
+
+
+def _reference(node: Node) -> str:
+    while node.op in ("view", "split", "merge"):
+        node = node.operands[0]
+    if node.op == "fill":
+        return f"{node.attributes[0]:g}"
+    return f"constant{list(node.shape)}" if node.op == "constant" else f"%{node.index}"
+
+
+def _named(node: Node) -> str:
+    return f"%{node.index} ({label(node)} {list(node.shape)})"

@@ -1,0 +1,5 @@
+"""jetbench in JAX."""
+
+from jetbench.jax.rewriting.function import collapse
+
+__all__ = ["collapse"]

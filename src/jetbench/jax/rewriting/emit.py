@@ -1,0 +1,130 @@
+"""From the neutral form back to JAX: nodes are computed with its primitives, so that all transformations apply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jetbench.collapse.build import runs
+from jetbench.collapse.graph import Node, live
+from jetbench.jax.rewriting.lower import Call
+
+
+class Evaluation:
+    """Computes outputs from inputs.
+
+    Attributes:
+        outputs: the nodes that are wanted.
+        precision: of matrix products.
+    """
+
+    def __init__(self, outputs: Sequence[Node], precision: object) -> None:
+        self.outputs, self.precision = tuple(outputs), precision
+        self._nodes = live(outputs)
+
+    def __call__(self, inputs: Sequence[Any]) -> list[Any]:
+        values: dict[Node, Any] = {}
+        for node in self._nodes:
+            if node.op == "input":
+                values[node] = inputs[node.payload]
+            else:
+                values[node] = getattr(self, f"_{node.op}")(node, *[values[operand] for operand in node.operands])
+        return [values[node] for node in self.outputs]
+
+    def _constant(self, node: Node) -> Any:
+        return node.payload
+
+    def _fill(self, node: Node) -> jax.Array:
+        return jnp.full((), node.attributes[0], node.dtype)
+
+    def _view(self, node: Node, x: jax.Array) -> jax.Array:
+        (axes,) = node.attributes
+        kept = [a for a in axes if a is not None]
+        x = lax.squeeze(x, [a for a in range(x.ndim) if a not in kept])
+        x = lax.transpose(x, [sorted(kept).index(a) for a in kept])
+        return lax.broadcast_in_dim(x, node.shape, [i for i, a in enumerate(axes) if a is not None])
+
+    def _reshaped(self, node: Node, x: jax.Array) -> jax.Array:
+        return lax.reshape(x, node.shape)
+
+    _split = _merge = _reshape = _reshaped
+
+    def _scale(self, node: Node, x: jax.Array) -> jax.Array:
+        return _times(x, node.attributes[0])
+
+    def _combine(self, node: Node, x: jax.Array, y: jax.Array) -> jax.Array:
+        x_factor, y_factor = node.attributes
+        if y_factor == -1:
+            return _times(x, x_factor) - y
+        if x_factor == -1:
+            return _times(y, y_factor) - x
+        return _times(x, x_factor) + _times(y, y_factor)
+
+    def _product(self, node: Node, x: jax.Array, y: jax.Array) -> jax.Array:
+        x_labels, y_labels, n_out = node.attributes
+        contracted = [label for label in x_labels if label >= n_out]
+        if not contracted:
+            return _with_axes(x, x_labels, range(n_out)) * _with_axes(y, y_labels, range(n_out))
+        if set(x_labels) == set(y_labels):
+            product = x * _with_axes(y, y_labels, x_labels)
+            return product.sum([x_labels.index(label) for label in contracted])
+        batch = [label for label in x_labels if label in y_labels and label < n_out]
+        summed = [[labels.index(label) for label in contracted] for labels in (x_labels, y_labels)]
+        shared = [[labels.index(label) for label in batch] for labels in (x_labels, y_labels)]
+        return lax.dot_general(x, y, (tuple(summed), tuple(shared)), precision=self.precision)
+
+    def _reduce(self, node: Node, x: jax.Array) -> jax.Array:
+        return x.sum(node.attributes[0])
+
+    def _weigh(self, node: Node, x: jax.Array) -> jax.Array:
+        axis, weights = node.attributes
+        total = None
+        for weight, start, stop in runs(weights):
+            term = _times(lax.slice_in_dim(x, start, stop, axis=axis).sum(axis), weight)
+            total = term if total is None else total + term
+        return total
+
+    def _map(self, node: Node, *operands: jax.Array) -> jax.Array:
+        return _bind(node.payload, operands)
+
+    def _along(self, node: Node, *operands: jax.Array) -> jax.Array:
+        kind, axis, static, _ = node.attributes
+        match kind:
+            case "slice":
+                start, stop, step = static
+                return lax.slice_in_dim(operands[0], start, stop, step, axis)
+            case "concatenate":
+                return lax.concatenate(operands, axis)
+            case "pad":
+                widths = [(0, 0, 0)] * node.ndim
+                widths[axis] = (*static, 0)
+                return lax.pad(operands[0], jnp.zeros((), node.dtype), widths)
+            case "flip":
+                return lax.rev(operands[0], (axis,))
+        return lax.cumsum(operands[0], axis, *static)
+
+    def _opaque(self, node: Node, *operands: Any) -> Any:
+        return _bind(node.payload, operands)
+
+    def _part(self, node: Node, whole: Sequence[Any]) -> Any:
+        return whole[node.attributes[0]]
+
+
+def _bind(call: Call, operands: Sequence[Any]) -> Any:
+    return call.primitive.bind(*operands, **call.primitive.get_bind_params(call.params))
+
+
+def _times(x: jax.Array, factor: complex) -> jax.Array:
+    if factor == 1:
+        return x
+    return -x if factor == -1 else x * jnp.asarray(factor, x.dtype)
+
+
+def _with_axes(x: jax.Array, labels: Sequence[int], order: Sequence[int]) -> jax.Array:
+    """Axes in the given order, with axes of length 1 where x has none."""
+    x = lax.transpose(x, [labels.index(label) for label in order if label in labels])
+    return lax.expand_dims(x, [i for i, label in enumerate(order) if label not in labels])

@@ -1,0 +1,94 @@
+"""`collapse` for JAX functions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from jetbench.collapse.explain import Explanation
+from jetbench.collapse.pull import collapse as pull_up
+from jetbench.jax.rewriting import arrange, compute, loops  # noqa: F401  their rules are registered by importing them
+from jetbench.jax.rewriting.emit import Evaluation
+from jetbench.jax.rewriting.lower import Lowering
+
+
+@dataclass(frozen=True)
+class Collapsed:
+    """A collapsed computation for arguments of certain shapes, with what the pass has to tell about it."""
+
+    evaluation: Evaluation
+    structure: Any
+    explanation: Explanation
+
+
+class CollapsedFunction:
+    """What `collapse` returns: called as the function itself.
+
+    Attributes:
+        function: the original one.
+    """
+
+    def __init__(self, function: Callable, explain: bool) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self.function, self._explains = function, explain
+        self._known: dict[Any, Collapsed] = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, structure = jax.tree.flatten((args, kwargs))
+        found = self._collapsed(leaves, structure)
+        return jax.tree.unflatten(found.structure, found.evaluation(leaves))
+
+    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+        """What the pass does for these arguments: print it, or draw it with its `draw`."""
+        return self._collapsed(*jax.tree.flatten((args, kwargs))).explanation
+
+    def _collapsed(self, leaves: list, structure: Any) -> Collapsed:
+        avals = tuple(jax.typeof(leaf) for leaf in leaves)
+        key = (structure, tuple((a.shape, str(a.dtype), a.weak_type) for a in avals))
+        if key in self._known:
+            return self._known[key]
+
+        def flat(*leaves: Any) -> Any:
+            args, kwargs = jax.tree.unflatten(structure, leaves)
+            return self.function(*args, **kwargs)
+
+        examples = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
+        closed, returned = jax.make_jaxpr(flat, return_shape=True)(*examples)
+        lowered = Lowering(closed)
+        result = pull_up(lowered.builder, lowered.outputs)
+        explanation = Explanation(lowered.outputs, result, tuple(lowered.notes))
+        found = Collapsed(Evaluation(result.outputs, lowered.precision), jax.tree.structure(returned), explanation)
+        if self._explains:
+            print(explanation)
+        if not any(isinstance(constant, jax.core.Tracer) for constant in closed.consts):
+            self._known[key] = found
+        return found
+
+
+def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
+    """The same function with sums pulled up through what is linear in them, where that saves operations.
+
+    For a sum of derivatives along many directions, such as
+    ``vmap(lambda v: jvp(lambda y: jvp(f, (y,), (v,))[1], (x,), (v,))[1])(eye).sum(0)``, that is the rewrite of Taylor
+    mode to collapsed Taylor mode: D + 2 instead of 1 + 3·D vectors pass through f for its Laplacian. The result is the
+    same up to rounding. As with `jax.jit`, the function is traced once for each shape and type of its arguments, and what
+    it refers to besides is held for constant.
+
+    Args:
+        function: of arrays, in any pytrees; pure, as for `jax.jit`.
+        explain: print what the pass did, each time that the function is traced.
+
+    Returns:
+        A function to which `jax.jit`, `jax.grad`, `jax.vmap` and all other transformations apply; for speed, `jax.jit` it.
+        Its method `explain` tells what was done for given arguments.
+
+    Raises:
+        TypeError: `function` cannot be called.
+    """
+    if not callable(function):
+        raise TypeError(f"collapse takes a function; got {type(function).__name__}.")
+    return CollapsedFunction(function, explain)

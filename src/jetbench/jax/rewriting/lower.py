@@ -1,0 +1,148 @@
+"""From a jaxpr to the neutral form. Rules for single primitives lie in `arrange` and `compute`, loops in `loops`.
+
+A primitive without a rule, or one that its rule cannot do with these parameters, becomes an opaque node. Functions with
+derivative rules of their own stay opaque as well, so that these rules still hold when the result is differentiated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+from jetbench.collapse.build import Builder
+from jetbench.collapse.graph import Node, is_inexact
+
+Rule = Callable[..., "Node | list[Node] | None"]
+LOWERINGS: dict[str, Rule] = {}
+INLINED = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "checkpoint": "jaxpr",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A primitive with its parameters."""
+
+    primitive: Any
+    params: dict
+
+
+def lowering(*names: str) -> Callable[[Rule], Rule]:
+    """Register a rule: it gets the lowering, the description of the result, the operands and the parameters."""
+
+    def register(function: Rule) -> Rule:
+        for name in names:
+            LOWERINGS[name] = function
+        return function
+
+    return register
+
+
+class Lowering:
+    """Reads one jaxpr.
+
+    Attributes:
+        builder: makes the neutral nodes.
+        outputs: the neutral values of the outputs.
+        precision: of all matrix products; those with another one are opaque.
+        notes: what could not be turned into a batch, in sentences.
+    """
+
+    def __init__(self, closed: ClosedJaxpr) -> None:
+        self.builder = Builder()
+        self.precision: object = None
+        self.notes: list[str] = []
+        self._has_product = False
+        inputs = [self._source("input", i, v.aval, i) for i, v in enumerate(closed.jaxpr.invars)]
+        self.outputs = tuple(self.inline(closed.jaxpr, closed.consts, inputs))
+
+    def _source(self, op: str, key: object, aval: Any, payload: object) -> Node:
+        return self.builder.graph.make(op, (), (key,), aval.shape, str(aval.dtype), payload)
+
+    def constant(self, value: Any) -> Node:
+        """A captured array, or a number."""
+        aval = jax.typeof(value)
+        if not aval.shape and not isinstance(value, jax.core.Tracer):
+            if is_inexact(str(aval.dtype)) and "complex" not in str(aval.dtype):
+                return self.builder.full(float(value), (), str(aval.dtype))
+            if isinstance(value, (int, float, bool, np.generic)):
+                return self._source("constant", (repr(value), str(aval.dtype)), aval, np.asarray(value, aval.dtype))
+        return self._source("constant", id(value), aval, value)
+
+    def inline(self, jaxpr: Jaxpr, consts: Sequence[Any], operands: Sequence[Node]) -> list[Node]:
+        """The outputs of a jaxpr for operands."""
+        values: dict[Any, Node] = dict(zip(jaxpr.invars, operands, strict=True))
+        values |= {
+            v: c if isinstance(c, Node) else self.constant(c) for v, c in zip(jaxpr.constvars, consts, strict=True)
+        }
+
+        def read(atom: Any) -> Node:
+            return (
+                self.constant(np.asarray(atom.val, atom.aval.dtype)[()]) if isinstance(atom, Literal) else values[atom]
+            )
+
+        for eqn in jaxpr.eqns:
+            found = self._equation(eqn, [read(atom) for atom in eqn.invars])
+            values |= dict(zip(eqn.outvars, found, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def _equation(self, eqn: JaxprEqn, operands: list[Node]) -> list[Node]:
+        name = eqn.primitive.name
+        if name in INLINED:
+            inner = eqn.params[INLINED[name]]
+            closed = isinstance(inner, ClosedJaxpr)
+            return self.inline(inner.jaxpr if closed else inner, inner.consts if closed else (), operands)
+        rule = LOWERINGS.get(name)
+        if rule is not None and not eqn.effects:
+            several = eqn.primitive.multiple_results
+            found = rule(self, eqn if several else eqn.outvars[0].aval, *operands, **eqn.params)
+            if found is not None:
+                return list(found) if several else [found]
+        return self.opaque(eqn, operands)
+
+    def opaque(self, eqn: JaxprEqn, operands: Sequence[Node]) -> list[Node]:
+        """A node for a primitive that nothing is known of."""
+        params = tuple((k, _key(v)) for k, v in sorted(eqn.params.items()))
+        key = (eqn.primitive.name, params)
+        make = self.builder.graph.make
+        call = Call(eqn.primitive, eqn.params)
+        if not eqn.primitive.multiple_results:
+            aval = eqn.outvars[0].aval
+            return [make("opaque", operands, key, aval.shape, str(aval.dtype), call)]
+        whole = make("opaque", operands, key, (), "several", call)
+        avals = [v.aval for v in eqn.outvars]
+        return [make("part", (whole,), (i,), aval.shape, str(aval.dtype)) for i, aval in enumerate(avals)]
+
+    def mapped(
+        self, primitive: Any, aval: Any, operands: Sequence[Node], params: dict, linear: tuple[int, ...] = ()
+    ) -> Node:
+        """A primitive that works entry by entry; scalars are repeated."""
+        operands = [self.builder.broadcast(x, aval.shape) for x in operands]
+        static = tuple((k, _key(v)) for k, v in sorted(params.items()))
+        return self.builder.map(primitive.name, operands, str(aval.dtype), static, linear, Call(primitive, params))
+
+    def accepts(self, precision: object) -> bool:
+        """Whether a matrix product of this precision can take part."""
+        if not self._has_product:
+            self.precision, self._has_product = precision, True
+        return precision == self.precision
+
+
+def _key(value: object) -> object:
+    """Something hashable that two parameters have in common only if they are the same."""
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return (type(value).__name__, str(value))
+    if isinstance(value, (tuple, list)):
+        return tuple(_key(item) for item in value)
+    if isinstance(value, (np.dtype, type)) or type(value).__module__.startswith("jax._src.lax"):
+        return repr(value)
+    return id(value)

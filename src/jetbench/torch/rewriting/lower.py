@@ -1,0 +1,145 @@
+"""From a graph of ATen operations to the neutral form. Rules for single operations lie in `arrange` and `compute`.
+
+An operation without a rule, or one that its rule cannot do with these arguments, becomes an opaque node.
+"""
+
+from __future__ import annotations
+
+import operator as python_operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx
+from torch._ops import OpOverload
+
+from jetbench.collapse.build import Builder
+from jetbench.collapse.graph import Node
+
+Rule = Callable[..., Node | None]
+LOWERINGS: dict[OpOverload, Rule] = {}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of an operand in the arguments of an operation."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """An ATen operation with its arguments, operands replaced by slots."""
+
+    target: Callable
+    args: tuple
+    kwargs: dict
+
+
+def lowering(*operations: OpOverload) -> Callable[[Rule], Rule]:
+    """Register a rule: it gets the lowering, the traced value of the result, and the operation's arguments."""
+
+    def register(function: Rule) -> Rule:
+        for operation in operations:
+            LOWERINGS[operation] = function
+        return function
+
+    return register
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """The neutral name of a type, as "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
+class Lowering:
+    """Reads one traced graph.
+
+    Attributes:
+        builder: makes the neutral nodes.
+        device: of the inputs.
+        outputs: the neutral values of the outputs that are tensors.
+        structure: what the function returns, with neutral values in place of tensors.
+    """
+
+    def __init__(self, module: fx.GraphModule, device: torch.device) -> None:
+        self.builder, self.device = Builder(), device
+        self._module = module
+        self._values: dict[fx.Node, object] = {}
+        self._tokens = 0
+        self.structure: tuple = ()
+        position = 0
+        for node in module.graph.nodes:
+            if node.op == "placeholder":
+                self._values[node] = self._source("input", position, node.meta["val"], position)
+                position += 1
+            elif node.op == "get_attr":
+                tensor = getattr(module, node.target)
+                self._values[node] = self._source("constant", id(tensor), tensor, tensor)
+            elif node.op == "output":
+                self.structure = tuple(fx.map_arg(node.args[0], self._values.__getitem__))
+            else:
+                self._values[node] = self._call(node)
+        self.outputs = tuple(value for value in self.structure if isinstance(value, Node))
+
+    def _source(self, op: str, key: int, value: Tensor, payload: object) -> Node:
+        return self.builder.graph.make(op, (), (key,), value.shape, dtype_name(value.dtype), payload)
+
+    def _call(self, node: fx.Node) -> object:
+        args = fx.map_arg(node.args, self._values.__getitem__)
+        kwargs = fx.map_arg(node.kwargs, self._values.__getitem__)
+        value = node.meta.get("val")
+        if node.target is python_operator.getitem:
+            return args[0][args[1]]
+        rule = LOWERINGS.get(node.target)
+        if rule is not None and isinstance(value, Tensor) and not any(isinstance(n, torch.SymInt) for n in value.shape):
+            found = rule(self, value, *args, **kwargs)
+            if found is not None:
+                return found
+        return self.opaque(node.target, value, args, kwargs)
+
+    def opaque(self, target: Callable, value: object, args: tuple, kwargs: dict) -> object:
+        """A node for an operation that nothing is known of."""
+        call, operands = self.call(target, args, kwargs)
+        repeatable = isinstance(target, OpOverload) and torch.Tag.nondeterministic_seeded not in target.tags
+        if not repeatable or (isinstance(target, OpOverload) and target._schema.is_mutable):
+            self._tokens += 1
+        key = (str(target), repr((call.args, call.kwargs)), 0 if repeatable else self._tokens)
+        make = self.builder.graph.make
+        if isinstance(value, Tensor):
+            return make("opaque", operands, key, value.shape, dtype_name(value.dtype), call)
+        whole = make("opaque", operands, key, (), "several", call)
+        parts = []
+        for i, part in enumerate(value if isinstance(value, (tuple, list)) else ()):
+            if isinstance(part, Tensor):
+                parts.append(make("part", (whole,), (i,), part.shape, dtype_name(part.dtype)))
+            else:
+                parts.append(None)
+        return tuple(parts)
+
+    def call(self, target: Callable, args: Sequence, kwargs: dict) -> tuple[Call, list[Node]]:
+        """An operation and its operands in the order of the slots."""
+        operands: list[Node] = []
+
+        def slotted(value: object) -> object:
+            if isinstance(value, Node):
+                operands.append(value)
+                return Slot(len(operands) - 1)
+            if isinstance(value, (list, tuple)):
+                return type(value)(slotted(item) for item in value)
+            return value
+
+        args = tuple(slotted(value) for value in args)
+        return Call(target, args, {key: slotted(value) for key, value in kwargs.items()}), operands
+
+    def mapped(
+        self, target: Callable, value: Tensor, args: Sequence, kwargs: dict | None = None, linear: tuple[int, ...] = ()
+    ) -> Node:
+        """An operation that works entry by entry, its operands broadcast to the shape of the result.
+
+        `linear` counts tensors among the arguments.
+        """
+        broadcast = [self.builder.broadcast(a, value.shape) if isinstance(a, Node) else a for a in args]
+        call, operands = self.call(target, broadcast, kwargs or {})
+        static = (repr((call.args, call.kwargs)),)
+        return self.builder.map(str(target), operands, dtype_name(value.dtype), static, linear, call)

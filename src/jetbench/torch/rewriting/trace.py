@@ -1,0 +1,51 @@
+"""From a function of tensors to a graph of ATen operations without changes in place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, fx
+from torch._decomp import core_aten_decompositions, decomposition_table
+from torch._ops import OpOverload
+from torch.func import functionalize
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from jetbench.torch.capture import undisturbed
+from jetbench.torch.rewriting import arrange, compute  # noqa: F401  their rules are registered by importing them
+from jetbench.torch.rewriting.lower import LOWERINGS
+
+
+@functools.cache
+def _decompositions() -> dict:
+    """PyTorch's own decompositions of everything that has no lowering."""
+    table = {**decomposition_table, **core_aten_decompositions()}
+    return {
+        operation: function
+        for operation, function in table.items()
+        if operation not in LOWERINGS
+        and not (isinstance(operation, OpOverload) and operation._schema.is_mutable)
+        and not function.__module__.startswith("torch._refs")
+    }
+
+
+def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> fx.GraphModule:
+    """The graph of a function from tensors to a tuple of tensors, for inputs like the examples.
+
+    What works in place is put right in the traced graph only: the levels of functional transforms may be written down in
+    the function, as `torch.compile` does, and one more transform around it would shift them.
+    """
+    with undisturbed(), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        examples = [torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in examples]
+
+        def run(function: Callable) -> fx.GraphModule:
+            found = make_fx(function, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+            found.graph.eliminate_dead_code()
+            return found
+
+        module = run(function)
+        if any(isinstance(n.target, OpOverload) and n.target._schema.is_mutable for n in module.graph.nodes):
+            module = run(functionalize(module, remove="mutations"))
+    return module
