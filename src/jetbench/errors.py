@@ -11,6 +11,10 @@ class Unsupported(JetbenchError):
     """A method cannot do this problem; the message is a sentence that says why."""
 
 
+class BackendUnavailable(JetbenchError):
+    """A backend's framework is not installed, or sees no device of the kind asked for."""
+
+
 class ConfigError(JetbenchError):
     """A config that cannot be used; the message names the key, the value and what is allowed."""
 

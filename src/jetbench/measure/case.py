@@ -16,6 +16,7 @@ from typing import Any
 from jetbench.errors import ConfigError
 
 AXES = ("batch", "samples", "rank", "width", "depth", "dimension")
+BACKENDS = ("torch", "jax")
 MODES = ("eager", "compiled")
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda")
