@@ -117,8 +117,21 @@ def primal(value: Value) -> Array:
 
 
 def algebra_of(*values: object) -> Algebra:
-    """The algebra of the first jet among the values."""
-    return next(value.algebra for value in values if isinstance(value, Jet))
+    """The algebra of the jets among the values, the largest one where some are truncated."""
+    return max((value.algebra for value in values if isinstance(value, Jet)), key=lambda algebra: algebra.order)
+
+
+def _aligned(*values: Value) -> list[Value]:
+    """The values with all jets in one algebra."""
+    if len({id(value.algebra) for value in values if isinstance(value, Jet)}) < 2:
+        return list(values)
+    algebra = algebra_of(*values)
+    return [
+        Jet(algebra, value.primal, [*value.shared_blocks, *[None] * (algebra.order - value.algebra.order)])
+        if isinstance(value, Jet) and value.algebra is not algebra
+        else value
+        for value in values
+    ]
 
 
 def constant(algebra: Algebra, value: Array) -> Jet:
@@ -153,6 +166,7 @@ def linear_many(fn: Callable[[Array], Sequence[Array]], jet: Jet) -> list[Jet]:
 def jointly_linear(fn: Callable[[list[Array]], Array], values: Sequence[Value]) -> Jet:
     """A map that is linear in several arguments together, such as a concatenation; constants have zero coefficients."""
     algebra = algebra_of(*values)
+    values = _aligned(*values)
     if _have_wholes(values):
         whole = jax.vmap(lambda *parts: fn(list(parts)))(*(value.whole for value in values))
         return Jet.from_whole(algebra, whole, values[0].present)
@@ -180,6 +194,7 @@ def _have_wholes(values: Sequence[Value]) -> bool:
 
 def add(a: Value, b: Value, sign: int = 1) -> Value:
     """a + sign · b with broadcasting."""
+    a, b = _aligned(a, b)
     if _have_wholes([a, b]) and a.shape == b.shape:
         return Jet.from_whole(a.algebra, a.whole + b.whole if sign == 1 else a.whole - b.whole, a.present)
     total = primal(a) + primal(b) if sign == 1 else primal(a) - primal(b)
@@ -221,6 +236,8 @@ def multiply(fn: Callable[[Array, Array], Array], a: Value, b: Value) -> Value:
     if not isinstance(a, Jet):
         return linear(lambda t: fn(a, t), b)
 
+    a, b = _aligned(a, b)
+
     def product(left: Array, right: Array) -> Array:
         if right.shape[0] == 1:
             return jax.vmap(fn, in_axes=(0, None))(left, right[0])
@@ -244,7 +261,7 @@ def times(a: Value, b: Value) -> Value:
             return linear(lambda t: t * b, a, lambda t: t * b)
         return times(broadcast(a, shape), b)
     shape = jnp.broadcast_shapes(a.shape, b.shape)
-    a, b = broadcast(a, shape), broadcast(b, shape)
+    a, b = _aligned(broadcast(a, shape), broadcast(b, shape))
     blocks = a.algebra.multiply(a.primal, a.shared_blocks, b.primal, b.shared_blocks, jnp.multiply)
     return Jet(a.algebra, a.primal * b.primal, blocks)
 

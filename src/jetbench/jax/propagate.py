@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from jax import Array
-from jax.extend.core import DebugInfo, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Primitive, Var
 
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value
@@ -26,12 +25,11 @@ def propagate(jaxpr: Jaxpr, constants: Sequence[Value], arguments: Sequence[Valu
 
     values.update(zip(jaxpr.constvars, constants, strict=True))
     values.update(zip(jaxpr.invars, arguments, strict=True))
-    last_use = _last_uses(jaxpr)
-    for index, equation in enumerate(jaxpr.eqns):
+    for equation, dead in _plan(jaxpr):
         found = apply(equation, [read(atom) for atom in equation.invars])
         values.update(zip(equation.outvars, found, strict=True))
-        for dead in last_use.get(index, ()):
-            values.pop(dead, None)
+        for atom in dead:
+            values.pop(atom, None)
     return [read(atom) for atom in jaxpr.outvars]
 
 
@@ -45,33 +43,30 @@ def apply(equation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
 
     primitive = equation.primitive
     if not any(isinstance(value, Jet) for value in values):
-        return _run(equation, values)
-    if primitive not in RULES:
+        found = bind(primitive, values, equation.params)
+    elif primitive in RULES:
+        found = RULES[primitive](*values, **equation.params)
+    else:
         raise MissingRule(
             f"No rule for the primitive {primitive.name}. Add one with @jetbench.jax.rule({primitive.name}_p), as "
             "described in jetbench/jax/rules/registry.py, in the module of its kind beside it or in your own code."
         )
-    found = RULES[primitive](*values, **equation.params)
     return found if primitive.multiple_results else [found]
 
 
-def _run(equation: JaxprEqn, values: Sequence[Array]) -> Sequence[Array]:
-    """The equation as JAX itself runs it."""
-    given = {atom: v for atom, v in zip(equation.invars, values, strict=True) if isinstance(atom, Var)}
-    info = DebugInfo("jetbench", equation.primitive.name, None, None)
-    alone = Jaxpr((), tuple(given), equation.outvars, [equation], equation.effects, info)
-    return jax.core.eval_jaxpr(alone, (), *given.values())
+def bind(primitive: Primitive, values: Sequence[Array], params: dict) -> Array | Sequence[Array]:
+    """The primitive itself, on arrays."""
+    return primitive.bind(*values, **primitive.get_bind_params(params))
 
 
-def _last_uses(jaxpr: Jaxpr) -> dict[int, list[Var]]:
-    """Equation → the variables that are needed no more after it."""
-    kept = {atom for atom in jaxpr.outvars if isinstance(atom, Var)}
-    last: dict[Var, int] = {}
-    for index, equation in enumerate(jaxpr.eqns):
-        for atom in (*equation.invars, *equation.outvars):
-            if isinstance(atom, Var) and atom not in kept:
-                last[atom] = index
-    found: dict[int, list[Var]] = {}
-    for atom, index in last.items():
-        found.setdefault(index, []).append(atom)
-    return found
+def _plan(jaxpr: Jaxpr) -> list[tuple[JaxprEqn, list[Var]]]:
+    """The equations that the outputs need, each with the variables that are needed no more after it."""
+    needed = {atom for atom in jaxpr.outvars if isinstance(atom, Var)}
+    plan: list[tuple[JaxprEqn, list[Var]]] = []
+    for equation in reversed(jaxpr.eqns):
+        if needed.isdisjoint(equation.outvars) and not equation.effects:
+            continue
+        atoms = dict.fromkeys(atom for atom in (*equation.invars, *equation.outvars) if isinstance(atom, Var))
+        plan.append((equation, [atom for atom in atoms if atom not in needed]))
+        needed.update(atoms)
+    return plan[::-1]

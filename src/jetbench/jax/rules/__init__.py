@@ -6,11 +6,16 @@ from jetbench.jax.rules import (  # noqa: F401  (importing a module registers it
     complex_numbers,
     constant,
     control_flow,
+    convolution,
+    cumulative,
     elementwise,
+    indexing,
+    linalg,
     piecewise,
     products,
     reductions,
     shape,
+    windows,
 )
 from jetbench.jax.rules.registry import RULES, rule
 

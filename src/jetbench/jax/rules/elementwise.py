@@ -11,6 +11,7 @@ from jax.extend.core import Primitive, primitives
 
 from jetbench.jax import series
 from jetbench.jax.jet import Jet, elementwise
+from jetbench.jax.jvp import by_jvp
 from jetbench.jax.rules.registry import rule
 from jetbench.jax.series import Tower
 
@@ -173,3 +174,15 @@ def cbrt(x: Jet, **params: object) -> Jet:
         return result
 
     return elementwise(tower, x)
+
+
+by_jvp(
+    primitives.bessel_i0e_p,
+    primitives.bessel_i1e_p,
+    primitives.igamma_p,
+    primitives.igammac_p,
+    primitives.polygamma_p,
+    primitives.regularized_incomplete_beta_p,
+    primitives.zeta_p,
+    is_elementwise=True,
+)
