@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 
 class JetbenchError(Exception):
     """Something the user can put right; the message says what was given, what was expected and what to do."""
@@ -33,6 +35,13 @@ class Interrupted(JetbenchError):
 
 class MissingRule(Unsupported):
     """An operation of the network has no rule for jets."""
+
+
+def library_failed(library: str, error: Exception) -> Unsupported:
+    """What to raise where a public library cannot do a network: its name and version, and what it said."""
+    said = " ".join(str(error).split())
+    said = f": {said[:200]}" if said else ""
+    return Unsupported(f"{library} {version(library)} cannot do this network: {type(error).__name__}{said}")
 
 
 class MixedRows(JetbenchError):
