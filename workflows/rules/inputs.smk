@@ -20,8 +20,8 @@ def mark(curve):
 
 def implementation(wildcards):
     """The module of the curve's method: when it is edited, Snakemake looks whether points of a new version are missing."""
-    method = CURVES[wildcards.study, wildcards.curve].points[0].case.method
-    source = ROOT / "src" / "jetbench" / "torch" / "methods" / f"{method}.py"
+    case = CURVES[wildcards.study, wildcards.curve].points[0].case
+    source = ROOT / "src" / "jetbench" / case.backend / "methods" / f"{case.method}.py"
     return [str(source)] if source.exists() else []
 
 

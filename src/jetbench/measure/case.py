@@ -18,6 +18,8 @@ from jetbench.errors import ConfigError
 AXES = ("batch", "samples", "rank", "width", "depth", "dimension")
 BACKENDS = ("torch", "jax")
 MODES = ("eager", "compiled")
+#: Of backends that do not have all modes, those that they have: JAX code runs inside of jit.
+MODES_OF = {"jax": ("compiled",)}
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda")
 NETWORK = {"kind": "mlp", "widths": [768, 768, 512, 512], "activation": "tanh", "outputs": None, "seed": 0}
@@ -78,7 +80,9 @@ class Case:
         """A few words for progress displays and messages."""
         estimator = "" if self.estimator == "exact" else f", {self.estimator} {self.samples}"
         scheme = f" ({self.directions})" if self.directions == "griewank" else ""
-        return f"{self.operator} D={self.dim}{estimator}: {self.method}{scheme}, {self.mode}, batch {self.batch}"
+        backend = "" if self.backend == "torch" else f"{self.backend} "
+        what = f"{self.operator} D={self.dim}{estimator}"
+        return f"{what}: {backend}{self.method}{scheme}, {self.mode}, batch {self.batch}"
 
 
 @dataclass(frozen=True)
@@ -192,14 +196,22 @@ def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any
             raise ConfigError(f"{where}: no values for the axis {axis!r}; give `values` in the study or in the case.")
         for method in case_entry["methods"]:
             method = {"method": method} if isinstance(method, str) else dict(method)
-            for mode in case_entry.get("modes", ["eager"]):
-                points = _points(study, axis, case_entry, method, mode, config, device, where)
-                name = _stem(points, axis, case_entry)
-                if taken.get(name, points) != points:
-                    name = f"{name}-{number}"
-                if name not in taken:
-                    taken[name] = points
-                    yield Curve(study, name, points)
+            backends = [method["backend"]] if "backend" in method else case_entry.get("backends", ["torch"])
+            for backend in backends:
+                for mode in modes(backend, case_entry.get("modes")):
+                    points = _points(study, axis, case_entry, method, backend, mode, config, device, where)
+                    name = _stem(points, axis, case_entry)
+                    if taken.get(name, points) != points:
+                        name = f"{name}-{number}"
+                    if name not in taken:
+                        taken[name] = points
+                        yield Curve(study, name, points)
+
+
+def modes(backend: str, wanted: Sequence[str] | None = None) -> list[str]:
+    """Those of the wanted modes that a backend has; the first that it has if it has none of them or none is named."""
+    available = MODES_OF.get(backend, MODES)
+    return [mode for mode in wanted or () if mode in available] or [available[0]]
 
 
 def _points(
@@ -207,6 +219,7 @@ def _points(
     axis: str,
     entry: Mapping[str, Any],
     method: Mapping[str, str],
+    backend: str,
     mode: str,
     config: Mapping[str, Any],
     device: str,
@@ -244,7 +257,7 @@ def _points(
             operator=entry["operator"],
             dim=dim,
             method=method["method"],
-            backend=method.get("backend", entry.get("backend", "torch")),
+            backend=backend,
             operator_options=options,
             estimator=estimator["kind"],
             samples=samples,

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import ConfigError
+from jetbench.errors import BackendUnavailable, ConfigError
 from jetbench.measure import case, lock, machine, records
 from jetbench.measure.case import Curve, Point
+from jetbench.measure.point import blank
 from jetbench.measure.progress import Progress
 from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor, interruptible
 
@@ -129,7 +130,11 @@ def _measure_curve(
     known: dict[str, Mapping[str, int]],
 ) -> None:
     with lock.device(setup.device, progress.say), Supervisor(setup, progress.stage) as supervisor:
-        versions = known[setup.backend] = supervisor.hello["versions"]
+        try:
+            versions = known[setup.backend] = supervisor.hello["versions"]
+        except BackendUnavailable as error:
+            _leave_out(curve, path, str(error), again, progress, result)
+            return
         check_methods(curve.points, versions)
         machine.remember(path.parents[1], supervisor.hello["machine"])
         # Read under the lock: another run may have measured some of it in the meantime.
@@ -143,6 +148,19 @@ def _measure_curve(
             records.append(path, record)
             result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
             progress.finish_point(point, record)
+
+
+def _leave_out(curve: Curve, path: Path, reason: str, again: str, progress: Progress, result: Result) -> None:
+    """Record that a backend is not here. The records name no version of the method, so that the points are measured
+    once the backend is there."""
+    todo = records.remaining(curve.points, records.read(path), {}, again)
+    result.done += len(curve.points) - len(todo)
+    progress.start_curve(curve, len(todo))
+    for point in todo:
+        record = {**blank(point), "status": "unsupported", "reason": reason}
+        records.append(path, record)
+        result.measured["unsupported"] = result.measured.get("unsupported", 0) + 1
+        progress.finish_point(point, record)
 
 
 def check_methods(points: Iterable[Point], versions: Mapping[str, int]) -> None:
