@@ -201,15 +201,13 @@ def _ratio(value: float | None) -> str:
 
 
 def _caption(records: Sequence[Record]) -> str | None:
-    with_floor = {r["backend"]: r for r in reversed(records) if r["floor_s"]}
-    if not with_floor:
+    floors = {r["backend"]: r for r in reversed(records) if r["floor_s"]}
+    if not floors:
         return None
-    floors = [
-        f"{duration(r['floor_s'])}" + (f" in {backend}" if len(with_floor) > 1 else "")
-        for backend, r in sorted(
-            with_floor.items(), key=lambda item: BACKENDS.index(item[0]) if item[0] in BACKENDS else 9
-        )
-    ]
-    vectors = next(iter(with_floor.values()))["floor_vectors"]
-    return f"floor: the network's matrix products on {vectors} vectors per datum, {', '.join(floors)}. "
+    several = len(floors) > 1
+    times = [duration(floors[b]["floor_s"]) + (f" in {b}" if several else "") for b in BACKENDS if b in floors]
+    vectors = next(iter(floors.values()))["floor_vectors"]
+    return (
+        f"floor: the network's matrix products on {vectors} vectors per datum, {', '.join(times)}. "
         "gradient: operator and gradient of its mean square together."
+    )
