@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import jax
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive, primitives
 
+from jetbench.jax.independence import ENTRYWISE
 from jetbench.jax.jet import Jet, Value, algebra_of, elementwise
 from jetbench.jax.jvp import through_jvp, tower_of
 from jetbench.jax.packing import Layout, Packed
@@ -27,13 +27,6 @@ KINKS = {
     primitives.reduce_min_p,
     primitives.cond_p,
 }
-# names of primitives that act entry by entry, on arrays of one shape and on numbers
-ENTRYWISE = re.compile(
-    "abs|acosh?|add|add_any|and|asinh?|atan2|atanh?|bessel_i[01]e|cbrt|ceil|clamp|convert_element_type|copy|cosh?"
-    "|digamma|div|eq|erf|erf_inv|erfc|exp2?|expm1|floor|gt|ge|igammac?|integer_pow|is_finite|le|lgamma|log|log1p"
-    "|logistic|lt|max|min|mul|ne|neg|nextafter|not|or|polygamma|pow|regularized_incomplete_beta|rem|round|rsqrt"
-    "|select_n|sign|sinh?|sqrt|square|stop_gradient|sub|tanh?|xor|zeta"
-)
 
 
 @rule(primitives.jit_p)
