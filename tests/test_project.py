@@ -94,7 +94,7 @@ def test_conda_environment_is_the_same():
     assert Version(python.removeprefix("python=")) >= Version(lowest)
     assert pip[0] == "--constraint constraints.txt"
     assert pip[-1] == "--editable ."
-    listed = {canonicalize_name(name): version for name, version in (line.split("==") for line in pip[1:-1])}
+    listed = {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in map(Requirement, pip[1:-1])}
     expected = {canonicalize_name(r.name) for r in direct_requirements()}
     assert listed == {name: version for name, version in pins().items() if name in expected}
 

@@ -89,8 +89,11 @@ def compare_command(
         int, typer.Option("--batch", min=1, max=2**31 - 1, help="Number of points x evaluated together.")
     ] = 32,
     dtype: Annotated[str, typer.Option("--dtype", help="float64, float32, bfloat16 or float16.")] = "float64",
-    methods: Annotated[list[str] | None, typer.Option("--methods", help="By default all.")] = None,
-    mode: Annotated[list[str], typer.Option("--mode", help="eager, compiled or both.")] = ["eager"],  # noqa: B006
+    methods: Annotated[list[str] | None, typer.Option("--methods", help="By default all of each backend.")] = None,
+    backend: Annotated[list[str], typer.Option("--backend", help="torch, jax or both.")] = ["torch"],  # noqa: B006
+    mode: Annotated[
+        list[str] | None, typer.Option("--mode", help="eager, compiled or both; by default eager, compiled for jax.")
+    ] = None,
     network: Annotated[str, typer.Option("--network", help="mlp, residual_mlp, layernorm_mlp or attention.")] = "mlp",
     activation: Annotated[str, typer.Option("--activation", help="Between the layers.")] = "tanh",
     outputs: Annotated[
@@ -151,7 +154,7 @@ def compare_command(
         "batch": batch,
         "device": resolve_device(device),
     }
-    points = compare.points(common, methods, mode, directions)
+    points = compare.points(common, methods, mode, directions, backend)
     setup = Setup(
         device=common["device"],
         threads=threads,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 
 class JetbenchError(Exception):
     """Something the user can put right; the message says what was given, what was expected and what to do."""
@@ -9,6 +11,10 @@ class JetbenchError(Exception):
 
 class Unsupported(JetbenchError):
     """A method cannot do this problem; the message is a sentence that says why."""
+
+
+class BackendUnavailable(JetbenchError):
+    """A backend's framework is not installed, or sees no device of the kind asked for."""
 
 
 class ConfigError(JetbenchError):
@@ -31,6 +37,13 @@ class Interrupted(BaseException):
 
 class MissingRule(Unsupported):
     """An operation of the network has no rule for jets."""
+
+
+def library_failed(library: str, error: Exception) -> Unsupported:
+    """What to raise where a public library cannot do a network: its name and version, and what it said."""
+    said = " ".join(str(error).split())
+    said = f": {said[:200]}" if said else ""
+    return Unsupported(f"{library} {version(library)} cannot do this network: {type(error).__name__}{said}")
 
 
 class MixedRows(JetbenchError):

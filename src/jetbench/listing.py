@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
 from jetbench import estimators, networks, operators
-from jetbench.errors import JetbenchError
+from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure import adapter
-from jetbench.problem import Operator, Problem
+from jetbench.measure.case import BACKENDS
+from jetbench.problem import Method, Operator, Problem
 
 CONFIGS = Path("workflows/config")
 
 
-def tables(config: Path | None = None) -> dict[str, Callable[[], Table]]:
+def tables(config: Path | None = None) -> dict[str, Callable[[], Table | Group]]:
     """Topic → a function that makes its table."""
     return {
         "operators": _operators,
@@ -38,14 +41,25 @@ def _operators() -> Table:
     return made
 
 
-def _methods() -> Table:
-    adapter.find("torch")  # says what to install where torch is missing
-    from jetbench.torch import METHODS
+def _methods() -> Group:
+    return Group(*(_methods_of(backend) for backend in BACKENDS))
 
-    made = _table("Methods in torch", "method", "version", "what it is")
-    for name, method in METHODS.items():
-        made.add_row(name, str(method.version), summary(type(method)))
+
+def _methods_of(backend: str) -> Table:
+    made = _table(f"Methods in {backend}", "method", "version", "library", "what it is")
+    for name, method in _registered(backend, made).items():
+        made.add_row(name, str(method.version), method.library or "", summary(type(method)))
     return made
+
+
+def _registered(backend: str, made: Table) -> dict[str, Method]:
+    """The methods of a backend; none where its framework is not installed, which the table's caption then says."""
+    try:
+        adapter.find(backend)
+    except BackendUnavailable as error:
+        made.caption, made.caption_justify = escape(str(error)), "left"
+        return {}
+    return importlib.import_module(f"jetbench.{backend}").METHODS
 
 
 def _estimators() -> Table:
@@ -65,29 +79,40 @@ def _networks() -> Table:
 def _studies(config: Path | None) -> Table:
     from jetbench.measure import config as configs
 
-    made = _table("Studies", "config", "study", "axis", "methods", "cases")
+    made = _table("Studies", "config", "study", "axis", "backends", "methods", "cases")
     for path in [config] if config else sorted(CONFIGS.glob("*.yaml")):
         for name, study in configs.load(path)["studies"].items():
-            methods = [m if isinstance(m, str) else f"{m['method']} ({m.get('directions')})" for m in study["methods"]]
+            named = [each for case in (study, *study["cases"]) for each in case.get("methods", ())]
+            methods = dict.fromkeys(each if isinstance(each, str) else each["method"] for each in named)
+            backends = {b for case in (study, *study["cases"]) for b in case.get("backends", ())}
+            backends |= {each["backend"] for each in named if isinstance(each, dict) and "backend" in each} | {"torch"}
             cases = [f"{c['operator']} D={c.get('dim', '*')}" for c in study["cases"]]
-            made.add_row(path.stem, name, study["axis"], ", ".join(methods), ", ".join(dict.fromkeys(cases)))
+            made.add_row(
+                path.stem,
+                name,
+                study["axis"],
+                ", ".join(b for b in BACKENDS if b in backends),
+                ", ".join(methods),
+                ", ".join(dict.fromkeys(cases)),
+            )
     return made
 
 
-def _support() -> Table:
-    adapter.find("torch")
-    from jetbench.torch import METHODS
+def _support() -> Group:
+    return Group(*(_support_of(backend) for backend in BACKENDS))
 
+
+def _support_of(backend: str) -> Table:
     made = _table(
-        "What supports what in torch: vectors per datum; - or no row where unsupported",
-        "operator",
-        "estimator",
-        *METHODS,
+        f"What supports what in {backend}: vectors per datum; - or no row where unsupported", "operator", "estimator"
     )
+    methods = _registered(backend, made)
+    for name in methods:
+        made.add_column(name)
     for operator in _examples():
         for kind in estimators.KINDS:
             estimator = estimators.exact() if kind == "exact" else estimators.Estimator(kind, 2)
-            cells = [_vectors(method, Problem(operator, estimator)) for method in METHODS.values()]
+            cells = [_vectors(method, Problem(operator, estimator)) for method in methods.values()]
             if set(cells) != {"-"}:
                 made.add_row(f"{operator.name} D={operator.dim}", kind + ("" if kind == "exact" else " S=2"), *cells)
     return made

@@ -115,5 +115,8 @@ class Subject:
     def flops(self):
         return 1000
 
+    def compiler_flops(self):
+        return None
+
     def peak_memory(self, differentiable):
         return 2048 if differentiable else 1024

@@ -26,8 +26,9 @@ def implementation(wildcards):
 
 def sources(curves):
     """The modules of some curves' methods."""
-    methods = sorted({curve.points[0].case.method for curve in curves})
-    found = [ROOT / "src" / "jetbench" / "torch" / "methods" / f"{method}.py" for method in methods]
+    cases = [curve.points[0].case for curve in curves]
+    methods = sorted({(case.backend, case.method) for case in cases})
+    found = [ROOT / "src" / "jetbench" / backend / "methods" / f"{method}.py" for backend, method in methods]
     return [str(source) for source in found if source.exists()]
 
 

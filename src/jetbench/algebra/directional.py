@@ -60,6 +60,11 @@ class Plan:
         """How many directions are propagated to at least `order`: they come first."""
         return sum(row.order >= order for row in self.rows)
 
+    def by_order(self) -> list[tuple[int, range]]:
+        """Each order that directions have, falling, with the places of their rows."""
+        orders = sorted({row.order for row in self.rows}, reverse=True)
+        return [(order, range(self.count(order + 1), self.count(order))) for order in orders]
+
     def seeds(self, draws: Sequence[Array]) -> Array | np.ndarray:
         """All directions, (rows, R), or (rows, ..., R) where some are drawn for each datum."""
         fixed = np.array([row.direction for row in self.rows if row.direction is not None])

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from jetbench.errors import JetbenchError
-from jetbench.measure.case import Case
+from jetbench.errors import BackendUnavailable, JetbenchError
+from jetbench.measure.case import BACKENDS, Case
 from jetbench.measure.clock import Clock
 
 
@@ -52,7 +52,10 @@ class Subject(Protocol):
         """Of a result of `value`, on a few rows, against nested AD in float64."""
 
     def flops(self) -> int:
-        """Floating-point operations of one evaluation."""
+        """Floating-point operations of the products in one evaluation."""
+
+    def compiler_flops(self) -> int | None:
+        """Floating-point operations of one evaluation as its compiler counts them; None where none does."""
 
     def peak_memory(self, differentiable: bool) -> int:
         """Peak bytes of one evaluation above what lay there before, with or without the graph for the parameters."""
@@ -75,7 +78,8 @@ def find(backend: str) -> ModuleType:
     """The adapter of a backend: `jetbench.<backend>.measuring`, or the module of that dotted name.
 
     Raises:
-        JetbenchError: there is no such backend, or its framework is not installed.
+        BackendUnavailable: its framework is not installed.
+        JetbenchError: there is no such backend.
     """
     module = backend if "." in backend else f"jetbench.{backend}.measuring"
     try:
@@ -83,8 +87,8 @@ def find(backend: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or module
         if module == missing or module.startswith(f"{missing}."):
-            raise JetbenchError(f"There is no backend {backend!r} (no module {missing}).") from error
-        raise JetbenchError(
+            raise JetbenchError(f"There is no backend {backend!r}; there are {', '.join(BACKENDS)}.") from error
+        raise BackendUnavailable(
             f"The backend {backend!r} needs {missing}, which is not installed here. "
             f"Install it with `pip install 'jetbench[{backend}]'`."
         ) from error

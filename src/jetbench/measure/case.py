@@ -17,7 +17,10 @@ from typing import Any
 from jetbench.errors import ConfigError
 
 AXES = ("batch", "samples", "rank", "width", "depth", "dimension")
+BACKENDS = ("torch", "jax")
 MODES = ("eager", "compiled")
+#: Of backends that do not have all modes, those that they have: JAX code runs inside of jit.
+MODES_OF = {"jax": ("compiled",)}
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda")
 #: The largest value on each axis. Larger ones are slips of the pen: they would fill the memory before anything is run.
@@ -87,7 +90,9 @@ class Case:
         """A few words for progress displays and messages."""
         estimator = "" if self.estimator == "exact" else f", {self.estimator} {self.samples}"
         scheme = f" ({self.directions})" if self.directions == "griewank" else ""
-        return f"{self.operator} D={self.dim}{estimator}: {self.method}{scheme}, {self.mode}, batch {self.batch}"
+        backend = "" if self.backend == "torch" else f"{self.backend} "
+        what = f"{self.operator} D={self.dim}{estimator}"
+        return f"{what}: {backend}{self.method}{scheme}, {self.mode}, batch {self.batch}"
 
 
 @dataclass(frozen=True)
@@ -208,15 +213,23 @@ def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any
             raise ConfigError(f"{where}: no values for the axis {axis!r}; give `values` in the study or in the case.")
         for method in case_entry["methods"]:
             method = {"method": method} if isinstance(method, str) else dict(method)
-            _check_method(method["method"], method.get("backend", case_entry.get("backend", "torch")), where)
-            for mode in case_entry.get("modes", ["eager"]):
-                points = _points(study, axis, case_entry, method, mode, config, device, where)
-                name = _stem(points, axis, case_entry)
-                if taken.get(name, points) != points:
-                    name = f"{name}-{number}"
-                if name not in taken:
-                    taken[name] = points
-                    yield Curve(study, name, points)
+            backends = [method["backend"]] if "backend" in method else case_entry.get("backends", ["torch"])
+            for backend in backends:
+                _check_method(method["method"], backend, where)
+                for mode in modes(backend, case_entry.get("modes")):
+                    points = _points(study, axis, case_entry, method, backend, mode, config, device, where)
+                    name = _stem(points, axis, case_entry)
+                    if taken.get(name, points) != points:
+                        name = f"{name}-{number}"
+                    if name not in taken:
+                        taken[name] = points
+                        yield Curve(study, name, points)
+
+
+def modes(backend: str, wanted: Sequence[str] | None = None) -> list[str]:
+    """Those of the wanted modes that a backend has; the first that it has if it has none of them or none is named."""
+    available = MODES_OF.get(backend, MODES)
+    return [mode for mode in wanted or () if mode in available] or [available[0]]
 
 
 def _check_method(method: str, backend: str, where: str) -> None:
@@ -232,6 +245,7 @@ def _points(
     axis: str,
     entry: Mapping[str, Any],
     method: Mapping[str, str],
+    backend: str,
     mode: str,
     config: Mapping[str, Any],
     device: str,
@@ -271,7 +285,7 @@ def _points(
             operator=entry["operator"],
             dim=dim,
             method=method["method"],
-            backend=method.get("backend", entry.get("backend", "torch")),
+            backend=backend,
             operator_options=options,
             estimator=estimator["kind"],
             samples=samples,

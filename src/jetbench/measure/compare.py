@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich import box
@@ -12,7 +13,8 @@ from jetbench import estimators, networks
 from jetbench.errors import ConfigError
 from jetbench.interruption import interruptible
 from jetbench.measure import adapter, lock
-from jetbench.measure.case import DTYPES, MODES, Case, Point, facts
+from jetbench.measure.case import BACKENDS, DTYPES, MODES, Case, Point, facts
+from jetbench.measure.case import modes as modes_of
 from jetbench.measure.progress import Progress, duration, interval, size
 from jetbench.measure.supervisor import Setup, Supervisor
 from jetbench.measure.sweep import check_methods
@@ -22,19 +24,26 @@ Record = Mapping[str, Any]
 
 
 def points(
-    common: Mapping[str, Any], methods: Sequence[str] | None, modes: Sequence[str], schemes: Sequence[str]
+    common: Mapping[str, Any],
+    methods: Sequence[str] | None,
+    modes: Sequence[str] | None,
+    schemes: Sequence[str],
+    backends: Sequence[str] = ("torch",),
 ) -> list[Point]:
-    """One point for each mode and method, and for each scheme where it matters.
+    """One point for each backend, mode and method, and for each scheme where it matters.
 
     Args:
         common: fields of `Case` that all share; `outputs` may be None, for what the operator needs.
-        methods: None for all that the backend has.
+        methods: None for all that each backend has.
+        modes: None for the first that each backend has.
 
     Raises:
         ConfigError: a value is not possible; the message names the allowed ones.
     """
-    for mode in modes:
+    for mode in modes or ():
         _check("--mode", mode, MODES)
+    for backend in backends:
+        _check("--backend", backend, BACKENDS)
     for scheme in schemes:
         _check("--directions", scheme, SCHEMES)
     _check("--dtype", common["dtype"], DTYPES)
@@ -46,17 +55,37 @@ def points(
         networks.NetworkSpec(case.network, case.dim, case.widths, outputs, case.activation, case.network_seed)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    methods = methods or list(adapter.find(case.backend).methods())
+    of_backend = {backend: _methods(backend, methods, backends) for backend in dict.fromkeys(backends)}
     matters = order > 2 and case.estimator == "exact"
     return [
         Point(
-            Case(**{**common, "outputs": outputs, "method": method, "mode": mode, "directions": scheme}),
+            Case(
+                **{**common, "outputs": outputs, "backend": backend, "method": method, "mode": mode},
+                directions=scheme,
+            ),
             axis_value=case.batch,
         )
-        for mode in dict.fromkeys(modes)
-        for method in dict.fromkeys(methods)
+        for backend in of_backend
+        for mode in dict.fromkeys(modes or modes_of(backend))
+        for method in of_backend[backend]
         for scheme in (dict.fromkeys(schemes) if matters else (None,))
     ]
+
+
+def _methods(backend: str, wanted: Sequence[str] | None, backends: Sequence[str]) -> list[str]:
+    """The wanted methods, all if none is named; where several backends are compared, only those that this one has.
+
+    Raises:
+        ConfigError: a wanted method is in none of several backends.
+    """
+    if wanted and len(backends) == 1:
+        return list(dict.fromkeys(wanted))
+    known = {each: list(adapter.find(each).methods()) for each in backends}
+    for method in wanted or ():
+        if not any(method in found for found in known.values()):
+            told = "; ".join(f"{each} has {', '.join(found)}" for each, found in known.items())
+            raise ConfigError(f"There is no method {method!r} in any of the backends: {told}.")
+    return [method for method in dict.fromkeys(wanted or known[backend]) if method in known[backend]]
 
 
 def _check(flag: str, value: str, allowed: Sequence[str]) -> None:
@@ -67,36 +96,39 @@ def _check(flag: str, value: str, allowed: Sequence[str]) -> None:
 def measure(
     points: Sequence[Point], setup: Setup, progress: Progress, keep: Callable[[Sequence[Record]], None] | None = None
 ) -> list[dict[str, Any]]:
-    """The records of some points, measured one after the other in one worker.
+    """The records of some points, measured one after the other, those of a backend in one worker.
 
     Args:
+        setup: of every worker, but for its backend.
         keep: called after each point with the records so far, so that an interruption loses none.
 
     Raises:
-        ConfigError: a method does not exist.
+        ConfigError: the backend of a point has no such method.
         Interrupted: SIGINT or SIGTERM.
     """
     found: list[dict[str, Any]] = []
     with (
         interruptible(lambda: f"Stopped after {len(found)} of {len(points)} measurements."),
         lock.device(setup.device, progress.say),
-        Supervisor(setup, progress.stage) as supervisor,
     ):
-        versions = supervisor.hello["versions"]
-        check_methods(points, versions)
         progress.start_curve("", len(points))
-        for point in points:
-            versioned = Point(point.case.versioned(versions), point.study, point.axis, point.axis_value)
-            record = supervisor.measure(versioned)
-            found.append(record)
-            if keep is not None:
-                keep(found)
-            progress.finish_point(versioned, record)
+        for backend in dict.fromkeys(point.case.backend for point in points):
+            own = [point for point in points if point.case.backend == backend]
+            with Supervisor(replace(setup, backend=backend), progress.stage) as supervisor:
+                versions = supervisor.hello["versions"]
+                check_methods(own, versions)
+                for point in own:
+                    versioned = Point(point.case.versioned(versions), point.study, point.axis, point.axis_value)
+                    record = supervisor.measure(versioned)
+                    found.append(record)
+                    if keep is not None:
+                        keep(found)
+                    progress.finish_point(versioned, record)
     return found
 
 
 def table(records: Sequence[Record]) -> Table:
-    """The comparison, one row a record; ratios to nested are within one mode."""
+    """The comparison, one row a record; ratios to nested are within one backend and mode."""
     first = records[0]
     samples = "" if first["samples"] is None else f", {first['estimator']} with {first['samples']} samples"
     network = f"{first['network']} {first['dim']}-{'-'.join(map(str, first['widths']))}-{first['outputs']}"
@@ -109,7 +141,8 @@ def table(records: Sequence[Record]) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for name in ("method", "mode", "status"):
+    several = len({r["backend"] for r in records}) > 1
+    for name in (*(("backend",) if several else ()), "method", "mode", "status"):
         made.add_column(name, no_wrap=True)
     for name in (
         "vectors",
@@ -123,9 +156,10 @@ def table(records: Sequence[Record]) -> Table:
         "error",
     ):
         made.add_column(name, justify="right")
-    nested = {r["mode"]: r for r in records if r["method"] == "nested" and r["time_s"]}
+    nested = {(r["backend"], r["mode"]): r for r in records if r["method"] == "nested" and r["time_s"]}
     for record in records:
-        made.add_row(*_row(record, nested.get(record["mode"])))
+        row = _row(record, nested.get((record["backend"], record["mode"])))
+        made.add_row(*([record["backend"]] if several else []), *row)
     return made
 
 
@@ -135,7 +169,8 @@ def notes(records: Sequence[Record]) -> list[str]:
     for record in records:
         sentences = [] if record["status"] == "ok" else [f"{record['status']}. {record['reason']}"]
         for sentence in [*sentences, *record["warnings"]]:
-            concerned.setdefault(sentence, []).append(f"{_series(record)} {record['mode']}")
+            backend = f"{record['backend']} " if len({r["backend"] for r in records}) > 1 else ""
+            concerned.setdefault(sentence, []).append(f"{backend}{_series(record)} {record['mode']}")
     return [f"{', '.join(who)}: {sentence}" for sentence, who in concerned.items()]
 
 
@@ -167,10 +202,13 @@ def _ratio(value: float | None) -> str:
 
 
 def _caption(records: Sequence[Record]) -> str | None:
-    with_floor = next((r for r in records if r["floor_s"]), None)
-    if with_floor is None:
+    floors = {r["backend"]: r for r in reversed(records) if r["floor_s"]}
+    if not floors:
         return None
+    several = len(floors) > 1
+    times = [duration(floors[b]["floor_s"]) + (f" in {b}" if several else "") for b in BACKENDS if b in floors]
+    vectors = next(iter(floors.values()))["floor_vectors"]
     return (
-        f"floor: the network's matrix products on {with_floor['floor_vectors']} vectors per datum, "
-        f"{duration(with_floor['floor_s'])}. gradient: operator and gradient of its mean square together."
+        f"floor: the network's matrix products on {vectors} vectors per datum, {', '.join(times)}. "
+        "gradient: operator and gradient of its mean square together."
     )

@@ -17,7 +17,7 @@ from typing import Any
 from jetbench.measure import records
 from jetbench.whole_files import replacing
 
-_PACKAGES = ("jetbench", "torch", "jax", "jaxlib", "numpy", "triton")
+_PACKAGES = ("jetbench", "torch", "jax", "jaxlib", "numpy", "triton", "folx", "jet-for-pytorch")
 _VARIABLES = (
     "OMP_NUM_THREADS",
     "OMP_PROC_BIND",
@@ -34,7 +34,12 @@ _VARIABLES = (
     "TORCHINDUCTOR_FREEZING",
     "TORCHINDUCTOR_MAX_AUTOTUNE",
     "XLA_FLAGS",
+    "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
     "JAX_ENABLE_X64",
+    "JAX_PLATFORMS",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "NPROC",
 )
 
 

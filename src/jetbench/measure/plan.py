@@ -13,12 +13,13 @@ from jetbench.errors import Unsupported
 from jetbench.estimators import Estimator
 from jetbench.measure import adapter
 from jetbench.measure import config as configs
-from jetbench.measure.case import Case, Curve, Point
+from jetbench.measure.case import Case, Curve, Point, modes
 from jetbench.measure.progress import duration, size
 from jetbench.problem import Problem
 
 ITEM_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 COMPILE_S = {"eager": 0.0, "compiled": 12.0}
+COMPILE_JAX_S = 1.5
 START_S = 3.0
 # A nested evaluation of order K costs about this many plain forward passes per vector that it differentiates along.
 NESTED_PASSES = 2.5
@@ -75,7 +76,7 @@ def assumptions(device: str) -> str:
     rates = ", ".join(f"{kind} {rate / 1e12:g}" for kind, rate in speed.flops.items())
     return (
         f"Assumed: {speed.name} with {rates} TFLOP/s and {speed.bandwidth / 1e9:g} GB/s; "
-        f"{COMPILE_S['compiled']:g} s to compile a graph, {START_S:g} s to start a curve. "
+        f"{COMPILE_S['compiled']:g} s to compile a graph ({COMPILE_JAX_S:g} s in JAX), {START_S:g} s to start a curve. "
         "Estimates are for planning; they may be off by a factor of 3."
     )
 
@@ -83,7 +84,7 @@ def assumptions(device: str) -> str:
 def table(found: Iterable[Estimate]) -> Table:
     """A row for each point."""
     made = Table(title="Planned measurements", title_justify="left")
-    for name in ("study", "axis", "operator", "method", "mode", "dtype"):
+    for name in ("study", "axis", "operator", "backend", "method", "mode", "dtype"):
         made.add_column(name, overflow="fold")
     for name in ("vectors", "TFLOP", "one call", "point", "memory"):
         made.add_column(name, justify="right", no_wrap=True)
@@ -95,6 +96,7 @@ def table(found: Iterable[Estimate]) -> Table:
             e.point.study,
             f"{e.point.axis}={e.point.axis_value:g}",
             f"{case.operator} D={case.dim}{estimator}",
+            case.backend,
             method,
             case.mode,
             case.dtype,
@@ -120,6 +122,8 @@ def summary(found: Sequence[Estimate]) -> str:
 def _estimate(curve: str, point: Point, budget: Mapping[str, Any], sizes: dict[tuple, tuple[int, int]]) -> Estimate:
     case = point.case
     vectors, reason = vectors_of(case)
+    if case.mode not in modes(case.backend, [case.mode]):
+        reason = f"The backend {case.backend} has no mode {case.mode}."
     if reason is not None or vectors is None:
         return Estimate(curve, point, vectors, reason, 0.0, 0.1, 0.0, 0.0)
     key = (case.network, case.dim, case.widths, case.outputs, case.activation)
@@ -135,7 +139,7 @@ def _estimate(curve: str, point: Point, budget: Mapping[str, Any], sizes: dict[t
     call = OVERHEAD * (flops / speed.flops[case.dtype] + 2 * memory / speed.bandwidth) + launches
     graphs = 2 if budget["gradient"] else 1
     others = 6 + (4 if budget["gradient"] else 0) + (3 if budget["memory"] else 0)
-    least = others * call + graphs * COMPILE_S[case.mode]
+    least = others * call + graphs * (COMPILE_JAX_S if case.backend == "jax" else COMPILE_S[case.mode])
     sampling = min(budget["point_s"], 4 * budget["samples_max"] * max(call, 1e-3))
     return Estimate(curve, point, vectors, None, call, least + sampling, memory, flops)
 

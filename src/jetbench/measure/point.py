@@ -55,6 +55,7 @@ def blank(point: Point) -> Record:
         "gradient_time_samples_s": [],
         "peak_memory_bytes": {"differentiable": None, "nondifferentiable": None, "source": None},
         "flops": None,
+        "compiler_flops": None,
         "network_flops": None,
         "relative_error": None,
         "device_state": None,
@@ -113,7 +114,7 @@ def _stages(session: Session, point: Point, budget: Mapping[str, Any], stage: St
 
     stage("counts", record)
     counting_s = subject.clock.time(lambda: kept.append(subject.flops()))
-    record.update(flops=kept.pop(), network_flops=subject.network_flops)
+    record.update(flops=kept.pop(), compiler_flops=subject.compiler_flops(), network_flops=subject.network_flops)
 
     stage("time", record)
     share = 1 - GRADIENT_SHARE if budget["gradient"] else 1.0

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure import config as configs
 from jetbench.measure import point as points
 from jetbench.measure.case import Point
@@ -83,6 +83,7 @@ class Supervisor:
         """What the worker says of itself: `versions` of its methods and its `machine`.
 
         Raises:
+            BackendUnavailable: its framework or device is not there.
             JetbenchError: it cannot be started; the message says why.
         """
         if self._hello is None:
@@ -179,11 +180,9 @@ class Supervisor:
         if event is None or event["event"] != "hello":
             tail = self._last_words()
             self._kill()
-            raise JetbenchError(
-                event["message"]
-                if event
-                else f"The measuring process could not be started: {tail or 'it said nothing'}"
-            )
+            if event is None:
+                raise JetbenchError(f"The measuring process could not be started: {tail or 'it said nothing'}")
+            raise (BackendUnavailable if event.get("unavailable") else JetbenchError)(event["message"])
         self._hello = event
 
     def _send(self, content: Mapping[str, Any]) -> None:

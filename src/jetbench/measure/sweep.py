@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import ConfigError, JetbenchError
+from jetbench.errors import BackendUnavailable, ConfigError, JetbenchError
 from jetbench.interruption import interruptible
 from jetbench.measure import case, changes, devices, lock, machine, records
 from jetbench.measure.case import Curve, Point
+from jetbench.measure.point import blank
 from jetbench.measure.progress import Progress
 from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor
 
@@ -146,7 +147,11 @@ def _measure_curve(
     known: dict[str, Mapping[str, int]],
 ) -> None:
     with devices.hold(setup.device, any_gpu, progress.say), Supervisor(setup, progress.stage) as supervisor:
-        versions = known[setup.backend] = supervisor.hello["versions"]
+        try:
+            versions = known[setup.backend] = supervisor.hello["versions"]
+        except BackendUnavailable as error:
+            _leave_out(curve, machine_folder / curve.path, str(error), again, progress, result)
+            return
         check_methods(curve.points, versions)
         description = supervisor.hello["machine"]
         folder = _place(machine_folder, description, progress)
@@ -187,6 +192,19 @@ def _keep(path: Path, record: Mapping[str, Any], point: Point) -> None:
             f"{path}: the record of {point.case.label} could not be written ({error.strerror}). Make room or choose "
             "another folder; the same command goes on from there, this point is measured again."
         ) from error
+
+
+def _leave_out(curve: Curve, path: Path, reason: str, again: str, progress: Progress, result: Result) -> None:
+    """Record that a backend is not here. The records name no version of the method, so that the points are measured
+    once the backend is there."""
+    todo = records.remaining(curve.points, records.read(path), {}, again)
+    result.done += len(curve.points) - len(todo)
+    progress.start_curve(curve, len(todo))
+    for point in todo:
+        record = {**blank(point), "status": "unsupported", "reason": reason}
+        records.append(path, record)
+        result.measured["unsupported"] = result.measured.get("unsupported", 0) + 1
+        progress.finish_point(point, record)
 
 
 def check_methods(points: Iterable[Point], versions: Mapping[str, int]) -> None:

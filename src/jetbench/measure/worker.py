@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure import adapter, machine, point, records
 from jetbench.measure.case import Case, Point, load_operators
 
@@ -42,7 +42,7 @@ def serve(lines: Iterable[str], write: TextIO) -> None:
         description = machine.describe(setup["device"], backend.description(setup["device"]))
         versions = backend.methods()
     except JetbenchError as error:
-        send("fatal", message=str(error))
+        send("fatal", message=str(error), unavailable=isinstance(error, BackendUnavailable))
         return
     send("hello", versions=versions, machine=description)
     for line in lines:

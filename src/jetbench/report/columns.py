@@ -136,7 +136,8 @@ RESULTS = [
     *_group("text", ("memory_source", "", "what counted the memory")),
     *_group(
         "number",
-        ("flops", "", "floating-point operations of one evaluation"),
+        ("flops", "", "floating-point operations of the matrix products and convolutions of one evaluation"),
+        ("compiler_flops", "", "all floating-point operations of one evaluation as its compiler (XLA) counts them"),
         ("network_flops", "", "floating-point operations of one forward pass of the network on the same batch"),
         ("relative_error", "", "largest deviation from nested derivatives in float64, relative"),
     ),

@@ -99,8 +99,7 @@ def page_command(
     """Write the reproduction, point by point, as a page in Markdown."""
     from jetbench.report import page
 
-    with _readable_errors():
-        text = page.page(_data(records, machine, published), picture)
+    text = page.page(_data(records, machine, published), picture)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     _tell([out])
@@ -123,9 +122,8 @@ def paper_command(
     from jetbench.report.paper.build import build
     from jetbench.report.paper.values import best_machine
 
-    with _readable_errors():
-        chosen = machine or best_machine(collect.load(records))
-        complaints = build(_data(records, chosen, published), out, work, sources, results)
+    chosen = machine or best_machine(collect.load(records))
+    complaints = build(_data(records, chosen, published), out, work, sources, results)
     _tell([out])
     for complaint in complaints:
         typer.secho(complaint, fg="red", err=True)

@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from jetbench import operators
-from jetbench.errors import JetbenchError
+from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.estimators import Estimator
 from jetbench.measure.case import Case
 from jetbench.measure.clock import Clock, EventClock, WallClock
@@ -76,7 +76,7 @@ def description(device: str) -> dict[str, Any]:
 def open_session(device: str, threads: int | None = None) -> Session:
     """Measuring on a device with a number of CPU threads (None: all that torch takes by itself)."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise JetbenchError("The device cuda was asked for, but torch sees no CUDA device here. Use --device cpu.")
+        raise BackendUnavailable("The device cuda was asked for, but torch sees no CUDA device here. Use --device cpu.")
     if threads is not None:
         torch.set_num_threads(threads)
     gc.collect()
@@ -235,6 +235,10 @@ class Subject:
         """Counted in one eager evaluation, so that compiled and eager mode report the same."""
         with torch.no_grad():
             return counted_flops(lambda: self.built.evaluate(self.x, self.draws))
+
+    def compiler_flops(self) -> None:
+        """PyTorch's compiler counts none."""
+        return
 
     def peak_memory(self, differentiable: bool) -> int:
         def call() -> Any:

@@ -1,0 +1,31 @@
+"""Drawing random directions; which distributions is decided in `jetbench.directions.randomize`."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jetbench.directions import RandomGroup, randomize
+from jetbench.problem import Problem
+
+
+def draw(problem: Problem, x: Array, key: Array) -> tuple[Array, ...]:
+    """For each random group directions (samples, ..., n) for the points x (..., D), independent for each point."""
+    groups = randomize(problem).groups
+    keys = jax.random.split(key, len(groups))
+    return tuple(_group(group, x, of_group) for group, of_group in zip(groups, keys, strict=True))
+
+
+def _group(group: RandomGroup, x: Array, key: Array) -> Array:
+    matrix = jnp.asarray(group.matrix, dtype=x.dtype)
+    batch, columns = x.shape[:-1], matrix.shape[1]
+    if group.kind == "coordinate":
+        chosen = jax.random.uniform(key, (*batch, columns)).argsort(-1)[..., : group.samples]
+        return jnp.moveaxis(matrix.T[chosen], -2, 0)
+    shape = (group.samples, *batch, columns)
+    if group.kind == "normal":
+        noise = jax.random.normal(key, shape, dtype=jnp.float32).astype(x.dtype)
+    else:
+        noise = jax.random.rademacher(key, shape, dtype=x.dtype)
+    return noise @ matrix.T

@@ -1,0 +1,26 @@
+"""Collapsed Taylor mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jetbench.algebra.collapsed import Collapsed
+from jetbench.directions import random_unsupported
+from jetbench.jax.evaluation import JetEvaluation
+from jetbench.problem import Method, Problem
+
+
+class CollapsedMethod(Method):
+    """Collapsed Taylor mode: the highest coefficients are propagated as their weighted sum."""
+
+    name = "collapsed"
+    version = 1
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return random_unsupported(problem)
+
+    def vectors(self, problem: Problem) -> int:
+        return Collapsed(problem).vectors
+
+    def build(self, net: Callable, problem: Problem) -> JetEvaluation:
+        return JetEvaluation(net, problem, Collapsed(problem))

@@ -1,0 +1,54 @@
+"""Nested AD in reverse mode throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from jax import Array
+
+from jetbench.directions import random_unsupported
+from jetbench.jax.differentiate import Function, reverse, reverse_over_reverse
+from jetbench.jax.methods.nested import total_vectors
+from jetbench.jax.nesting import Nesting
+from jetbench.problem import Method, Problem
+
+
+class ReverseOverReverse(Nesting):
+    """(v·∂)² by reverse mode through the gradient, one direction after the other."""
+
+    def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
+        def value(x: Array) -> Array:
+            if order == 2:
+                return reverse_over_reverse(f, list(directions), weights)(x)
+            total = None
+            for v, weight in zip(directions, weights, strict=True):
+                g = f
+                for _ in range(order):
+                    g = reverse(g, v)
+                term = weight * g(x)
+                total = term if total is None else total + term
+            return total
+
+        return value
+
+
+class NestedReverse(Method):
+    """Nested AD in reverse mode: the gradient, then one reverse pass through it for each direction, in a loop."""
+
+    name = "nested_reverse"
+    version = 1
+
+    def unsupported(self, problem: Problem) -> str | None:
+        return random_unsupported(problem)
+
+    def vectors(self, problem: Problem) -> int:
+        """What passes through each hidden layer, forward or backward, for a network with one output."""
+        return total_vectors(problem, _count)
+
+    def build(self, net: Callable, problem: Problem) -> ReverseOverReverse:
+        return ReverseOverReverse(net, problem)
+
+
+def _count(order: int, directions: int) -> int:
+    """Vectors of Σ_r (v_r·∂)^order: value and gradient are shared for order 2, nothing otherwise."""
+    return 2 * (1 + directions) if order == 2 else directions * 2**order

@@ -1,0 +1,121 @@
+"""Symbols evaluated by nesting derivatives of derivatives, as the nested methods and the reference do."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.extend.core import ClosedJaxpr
+
+from jetbench.directions import decompose, randomize
+from jetbench.jax.differentiate import Function
+from jetbench.jax.evaluation import factor_of, in_coordinates
+from jetbench.jax.program import Evaluation
+from jetbench.problem import Problem
+from jetbench.symbol import Symbol
+
+
+@dataclass(frozen=True)
+class Brick:
+    """Σ_r w_r (d_r·∂)^order for directions d_r in the variables of the symbols, (R, n) in float64."""
+
+    directions: np.ndarray
+    weights: tuple[float, ...]
+    order: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """A product of bricks, the first applied first, or a number times f where there are none."""
+
+    bricks: tuple[Brick, ...]
+    constant: float = 1.0
+
+
+class Nesting(Evaluation):
+    """Evaluates Σ over the parts of a symbol; a known product of factors is applied factor after factor.
+
+    Subclasses say how the derivatives along directions are taken.
+    """
+
+    def __init__(self, net: Function, problem: Problem) -> None:
+        super().__init__(net, problem)
+        symbols: Mapping[str, Symbol] = problem.operator.symbols
+        self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
+        if not problem.estimator.is_exact:
+            drawn = randomize(problem)
+            symbols = {"": drawn.remainder}
+            self._groups = tuple(((group.weight,) * group.samples, group.order) for group in drawn.groups)
+        self._terms = {name: terms(symbol, problem.scheme) for name, symbol in symbols.items()}
+
+    @abstractmethod
+    def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
+        """x ↦ Σ_r w_r (v_r·∂)^order f(x) for directions (R, ..., D)."""
+
+    def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
+        del captured
+        factor = factor_of(self.problem.operator, x)
+
+        def resolve(directions: Array | np.ndarray) -> Array:
+            return in_coordinates(directions, factor, x)
+
+        outputs = {}
+        for name, found in self._terms.items():
+            total = None
+            for term in found:
+                value = self._value(term, resolve, x)
+                total = value if total is None else total + value
+            outputs[name] = total
+        for (weights, order), draw in zip(self._groups, draws, strict=True):
+            value = self.power(self.net, resolve(draw), weights, order)(x)
+            outputs[""] = value if outputs[""] is None else outputs[""] + value
+        if any(value is None for value in outputs.values()):
+            zeros = jnp.zeros_like(self.net(x))
+            outputs = {name: zeros if value is None else value for name, value in outputs.items()}
+        return outputs
+
+    def _value(self, term: Term, resolve: Callable[[Array], Array], x: Array) -> Array:
+        f = self.net
+        for brick in term.bricks:
+            f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
+        value = f(x)
+        return value if term.constant == 1 else term.constant * value
+
+
+def terms(symbol: Symbol, scheme: str) -> tuple[Term, ...]:
+    """The homogeneous parts of a symbol as products of bricks."""
+    found = []
+    for degree, part in symbol.parts.items():
+        if degree == 0:
+            found.append(Term((), float(part.terms[(0,) * part.dim])))
+            continue
+        bricks = []
+        for factor in factors(part):
+            split = decompose(factor, scheme)
+            weights = tuple(float(w) for w in split.weights)
+            bricks.append(Brick(split.vectors, weights, factor.degree))
+        found.append(Term(tuple(bricks)))
+    return tuple(found)
+
+
+def factors(part: Symbol) -> tuple[Symbol, ...]:
+    """The factors of a homogeneous symbol, where it is a product of homogeneous ones of degree at least 1.
+
+    Equal factors of degree 1 are paired, (v·ξ)(v·ξ) = (v·ξ)²: one nested level in place of two.
+    """
+    found = part.factors
+    if not all(f.is_homogeneous and f.degree for f in found):
+        return (part,)
+    paired: list[Symbol] = []
+    single: list[Symbol] = []
+    for factor in found:
+        if factor.degree == 1 and factor in single:
+            single.remove(factor)
+            paired.append(factor * factor)
+        else:
+            (single if factor.degree == 1 else paired).append(factor)
+    return (*paired, *single)

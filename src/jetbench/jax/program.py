@@ -1,0 +1,37 @@
+"""What all evaluations share: the network as a jaxpr, and the check of rows, once for each shape."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from jax import Array
+from jax.extend.core import ClosedJaxpr
+
+from jetbench.jax import rows
+from jetbench.jax.capture import capture
+from jetbench.problem import Problem
+
+
+class Evaluation(ABC):
+    """A function of (x, draws) that returns output name → L_o net(x). Subclasses say how in `evaluate`.
+
+    The network is captured in every call, so that parameters which it closes over may be replaced between calls; under
+    `jax.jit` that happens once, when the caller is traced.
+    """
+
+    def __init__(self, net: Callable[[Array], Array], problem: Problem) -> None:
+        self.net, self.problem = net, problem
+        self._checked: set[tuple] = set()
+
+    @abstractmethod
+    def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
+        """The values, given the network's jaxpr."""
+
+    def __call__(self, x: Array, draws: Sequence[Array] = ()) -> dict[str, Array]:
+        captured = capture(self.net, x)
+        key = (x.shape, x.dtype)
+        if key not in self._checked:
+            rows.check(captured, x)
+            self._checked.add(key)
+        return self.evaluate(x, draws, captured)

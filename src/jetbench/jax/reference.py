@@ -1,0 +1,33 @@
+"""The values that every method is checked against: forward mode nested K times, in the precision of x.
+
+It shares no derivative rule with the jets and no order of nesting with the nested methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from jax import Array
+
+from jetbench.jax.differentiate import Function, forward, weighted_sum
+from jetbench.jax.nesting import Nesting
+from jetbench.problem import Operator, Problem
+
+
+class ForwardOverForward(Nesting):
+    """(v·∂)^K by K nested forward modes."""
+
+    def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
+        def brick(g: Function, v: Array) -> Function:
+            for _ in range(order):
+                g = forward(g, v)
+            return g
+
+        return weighted_sum(brick, f, directions, weights)
+
+
+def evaluate(
+    net: Callable[[Array], Array], operator: Operator, x: Array, problem: Problem | None = None, draws: tuple = ()
+) -> Mapping[str, Array]:
+    """Output name → L_o net(x), by nested AD; with the given draws where `problem` names a random estimator."""
+    return ForwardOverForward(net, problem or Problem(operator))(x, draws)

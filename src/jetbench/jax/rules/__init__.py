@@ -1,0 +1,22 @@
+"""Rules: how each primitive of JAX acts on jets. One module for each kind of primitive."""
+
+from jetbench.jax.rules import (  # noqa: F401  (importing a module registers its rules)
+    arithmetic,
+    calls,
+    complex_numbers,
+    constant,
+    control_flow,
+    convolution,
+    cumulative,
+    elementwise,
+    indexing,
+    linalg,
+    piecewise,
+    products,
+    reductions,
+    shape,
+    windows,
+)
+from jetbench.jax.rules.registry import RULES, rule
+
+__all__ = ["RULES", "rule"]

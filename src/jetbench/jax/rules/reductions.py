@@ -1,0 +1,66 @@
+"""Sums, products and extrema over axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.extend.core import primitives
+
+from jetbench.jax.jet import Jet, constant, jointly_linear, linear, times
+from jetbench.jax.rules.registry import rule
+
+
+@rule(primitives.reduce_sum_p)
+def reduce_sum(x: Jet, *, axes: Sequence[int], **params: object) -> Jet:
+    del params
+    lifted = tuple(axis + 1 for axis in axes)
+    return linear(lambda t: t.sum(tuple(axes)), x, lambda t: t.sum(lifted))
+
+
+def _extremum(x: Jet, axes: Sequence[int], value: Array) -> Jet:
+    """The extreme entries; among equal ones JAX's derivative is their mean."""
+    axes = tuple(axes)
+    hit = (x.primal == jnp.expand_dims(value, axes)).astype(x.dtype)
+    share = hit / hit.sum(axes, keepdims=True)
+    lifted = tuple(axis + 1 for axis in axes)
+    rest = None if x.rest is None else (x.rest * share).sum(lifted)
+    return Jet(x.algebra, value, rest=rest, present=x.present)
+
+
+@rule(primitives.reduce_max_p)
+def reduce_max(x: Jet, *, axes: Sequence[int], **params: object) -> Jet:
+    return _extremum(x, axes, x.primal.max(tuple(axes)))
+
+
+@rule(primitives.reduce_min_p)
+def reduce_min(x: Jet, *, axes: Sequence[int], **params: object) -> Jet:
+    return _extremum(x, axes, x.primal.min(tuple(axes)))
+
+
+@rule(primitives.reduce_prod_p)
+def reduce_prod(x: Jet, *, axes: Sequence[int], **params: object) -> Jet:
+    for axis in sorted(axes, reverse=True):
+        x = _prod(x, axis)
+    return x
+
+
+def _prod(x: Jet, axis: int) -> Jet:
+    """A balanced tree of products, which is right for zero entries too."""
+    width = x.shape[axis]
+    if width == 0:
+        return constant(x.algebra, x.primal.prod(axis))
+    while width > 1:
+        half = width // 2
+        first, second = (_part(x, axis, start, start + half) for start in (0, half))
+        product = times(first, second)
+        if width % 2:
+            last = _part(x, axis, width - 1, width)
+            product = jointly_linear(lambda parts: lax.concatenate(parts, axis), [product, last])
+        x, width = product, half + width % 2
+    return linear(lambda t: lax.squeeze(t, (axis,)), x)
+
+
+def _part(x: Jet, axis: int, start: int, stop: int) -> Jet:
+    return linear(lambda t: lax.slice_in_dim(t, start, stop, axis=axis), x)

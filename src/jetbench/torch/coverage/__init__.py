@@ -1,0 +1,35 @@
+"""The functions of the coverage table in PyTorch, rows (N, 3) → (N, …), by kind. Twins of those in `jetbench.jax`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from jetbench.torch.coverage import (
+    activations,
+    arithmetic,
+    complex_numbers,
+    control_flow,
+    elementwise,
+    indexing,
+    linalg,
+    networks,
+    products,
+    reductions,
+    shapes,
+)
+
+FUNCTIONS: dict[str, dict[str, Callable[[Tensor], Tensor]]] = {
+    "activations": activations.FUNCTIONS,
+    "networks": networks.FUNCTIONS,
+    "arithmetic": arithmetic.FUNCTIONS,
+    "elementwise": elementwise.FUNCTIONS,
+    "reductions": reductions.FUNCTIONS,
+    "indexing": indexing.FUNCTIONS,
+    "products": products.FUNCTIONS,
+    "linear algebra": linalg.FUNCTIONS,
+    "control flow": control_flow.FUNCTIONS,
+    "complex numbers": complex_numbers.FUNCTIONS,
+    "shapes and types": shapes.FUNCTIONS,
+}
