@@ -8,9 +8,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scontrol", "scancel")
 GPUS = 2
@@ -84,7 +85,7 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "srun").chmod(0o755)
     munge = ["munged", "--foreground", "--force", "--num-threads=2"]
     munge += [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
-    daemons: list[subprocess.Popen[bytes]] = []
+    daemons: list[subprocess.Popen] = []
     try:
         for command in (
             [*munge, f"--socket={folder}/munge.socket"],
@@ -92,9 +93,7 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
             ["slurmd", "-D", "-c", "-N", host],
         ):
             with open(folder / f"{command[0]}.out", "wb") as said:
-                daemons.append(
-                    subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env={**os.environ, **environment})
-                )
+                daemons.append(start(command, {**os.environ, **environment}, said))
             if command[0] == "munged":
                 wait_for(lambda: (folder / "munge.socket").exists(), 10, "munged does not listen")
         wait_for(lambda: "idle" in _states(environment), 30, f"the node is not idle; logs are in {folder}")
@@ -110,6 +109,12 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+
+
+def start(command: Sequence[object], environment: Mapping[str, str], said: IO) -> subprocess.Popen:
+    """A process that ends with this one, even if this one is killed."""
+    words = ["setpriv", "--pdeathsig", "KILL", *map(str, command)]
+    return subprocess.Popen(words, env=environment, stdout=said, stderr=subprocess.STDOUT)
 
 
 def run(environment: dict[str, str], *command: str) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 import stand_in_gpus as gpus
+from one_node_slurm import wait_for
 
-from jetbench.measure import devices, lock, machine
+from jetbench.measure import case, devices, lock, machine, sweep
+from jetbench.measure.progress import Progress
 
 TWO = [{"name": "A", "uuid": "GPU-a", "bus": "00000000:17:00.0"}, {"name": "B", "uuid": "GPU-b", "bus": "0000:65:00.0"}]
 
@@ -149,18 +152,35 @@ def test_the_description_is_the_same_on_each_of_two_equal_gpus(monkeypatch):
 def test_a_file_has_one_writer_and_may_be_replaced_by_it(tmp_path):
     path = tmp_path / "curve.jsonl"
     with lock.contents(path, pytest.fail):
+        assert lock.is_held(path)
         path.with_suffix(".new").write_text("whole\n")
         path.with_suffix(".new").replace(path)
         assert path.read_text() == "whole\n"
     with lock.contents(path, pytest.fail):
         pass
-    assert path.read_text() == "whole\n"
+    assert path.read_text() == "whole\n" and not lock.is_held(path)
     with lock.contents(tmp_path / "empty", pytest.fail):
         pass
     assert not (tmp_path / "empty").exists()
 
 
 STUDY = {"values": [1, 2, 3, 4], "methods": ["nested", "collapsed"], "cases": [{"operator": "laplacian", "dim": 2}]}
+
+
+def test_a_curve_that_another_run_measures_comes_last(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", str(gpus.ROOT / "tests"))
+    curves = [
+        case.Curve("batch", name, (case.Point(case.Case("laplacian", 3, name, "fake_backend.measuring"), "batch"),))
+        for name in ("well", "other")
+    ]
+    config = {"threads": 1, "budget": {"point_s": 0.02, "first_call_s": 30}}
+    run = threading.Thread(target=sweep.measure, args=(curves, config, tmp_path / "here", Progress(quiet=True), "cpu"))
+    with lock.contents(tmp_path / "here" / curves[0].path):
+        run.start()
+        wait_for(lambda: gpus.records(tmp_path / "here"), 60, "the other curve is not measured")
+        assert [record["method"] for record in gpus.records(tmp_path / "here")] == ["other"]
+    run.join(60)
+    assert sorted(record["method"] for record in gpus.records(tmp_path / "here")) == ["other", "well"]
 
 
 def test_the_profile_measures_on_every_gpu_and_never_twice_on_one(tmp_path):

@@ -48,8 +48,8 @@ def submit(place: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     command += ["--default-resources", "slurm_partition=main", "slurm_account=none", f"runtime={MINUTES}"]
     command += ["cpus_per_task=1", "mem_mb=100"]
     command += ["--slurm-status-command=squeue", "--slurm-init-seconds-before-status-checks=2"]
-    said = open(place / "said.log", "a")  # noqa: SIM115
-    return subprocess.Popen(list(map(str, command)), env=environment, stdout=said, stderr=subprocess.STDOUT)
+    with open(place / "said.log", "a") as said:
+        return slurm.start(command, environment, said)
 
 
 def jobs(cluster: dict[str, str]) -> dict[str, str]:
@@ -92,14 +92,15 @@ def test_a_sweep_on_a_cluster_survives_what_happens_to_its_jobs(tmp_path, cluste
 
         assert sweep.wait(240) == 1
     finally:
-        sweep.terminate()
-        sweep.wait(30)
+        sweep.kill()
     assert slurm.state(cluster, too_long) == "TIMEOUT"
     assert slurm.state(cluster, waiting) == "COMPLETED"
     assert "running again goes on from there" in (place / "said.log").read_text()
     first = gpus.records(place / "results")
     assert 7 * 2 < len(first) < 100 + 7 * 2 * 2
 
+    # Again, with less time for the rest of the points; so both short bundles are one now.
+    gpus.write_config(place / "own.yaml", 0.05, STUDIES)
     assert submit(place, cluster).wait(240) == 0, (place / "said.log").read_text()
     found = gpus.records(place / "results")
     gpus.check_complete(found, curves)

@@ -102,6 +102,18 @@ def contents(path: str | Path, waiting: Callable[[], None] | None = None, poll_s
         time.sleep(poll_s)
 
 
+def is_held(path: str | Path) -> bool:
+    """Whether another process holds the lock of a file now, or so it seems; False where there is no such file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _try(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _try(descriptor: int) -> bool:
     """Whether the lock of an open file was taken, or there are no locks to take."""
     try:

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ class Result:
     def __str__(self) -> str:
         now = ", ".join(f"{n} {status}" for status, n in sorted(self.measured.items())) or "none"
         return f"{self.total} points: {self.done} recorded before, measured now: {now}; {self.left} left."
+
+
+class _MeasuredElsewhere(Exception):
+    """Another run is measuring the curve, and there may be others to measure in the meantime."""
 
 
 def setups(config: Mapping[str, Any], curves: Iterable[Curve], device: str | None = None) -> dict[str, Setup]:
@@ -96,8 +101,9 @@ def measure(
 ) -> Result:
     """Measure what is missing of some curves and append it to their files below a machine's folder.
 
-    The locks of the device and of the curve's file are held curve by curve, so that two runs take turns and measure
-    nothing twice. Where the folder holds records of another kind of machine, this one's go into a folder beside it.
+    The locks of the device and of the curve's file are held curve by curve: two runs take turns on one device, share
+    the curves on two, and measure nothing twice. Where the folder holds records of another kind of machine, this one's
+    go into a folder beside it.
 
     Args:
         again: "never", "failed" or "all": which recorded points are measured once more.
@@ -115,7 +121,12 @@ def measure(
     known: dict[str, Mapping[str, int]] = {}
     with interruptible(lambda: f"Stopped. {result} Run the same command again to go on."):
         setup_of = setups(config, curves, device)
-        for number, curve in enumerate(curves):
+        finished, later = 0, []
+        for curve in chain(curves, later):
+            first = curve not in later
+            if first and lock.is_held(machine_folder / curve.path):
+                later.append(curve)
+                continue
             setup = setup_of[curve.points[0].case.backend]
             todo = None
             if setup.backend in known:
@@ -123,15 +134,20 @@ def measure(
                 todo = records.remaining(curve.points, found, known[setup.backend], again)
             if todo == []:
                 result.done += len(curve.points)
-                progress.finish_curve(curve, number + 1, len(curves), result)
+                finished += 1
+                progress.finish_curve(curve, finished, len(curves), result)
                 continue
             if deadline is not None and time.monotonic() >= deadline:
                 break
             try:
-                _measure_curve(curve, machine_folder, setup, any_gpu, progress, deadline, again, result, known)
+                _measure_curve(curve, machine_folder, setup, any_gpu, first, progress, deadline, again, result, known)
             except OutOfTime:
                 break
-            progress.finish_curve(curve, number + 1, len(curves), result)
+            except _MeasuredElsewhere:
+                later.append(curve)
+                continue
+            finished += 1
+            progress.finish_curve(curve, finished, len(curves), result)
     return result
 
 
@@ -140,12 +156,18 @@ def _measure_curve(
     machine_folder: Path,
     setup: Setup,
     any_gpu: bool,
+    unless_elsewhere: bool,
     progress: Progress,
     deadline: float | None,
     again: str,
     result: Result,
     known: dict[str, Mapping[str, int]],
 ) -> None:
+    def elsewhere() -> None:
+        if unless_elsewhere:
+            raise _MeasuredElsewhere
+        progress.say(f"Waiting for another run to measure {curve}.")
+
     with devices.hold(setup.device, any_gpu, progress.say), Supervisor(setup, progress.stage) as supervisor:
         try:
             versions = known[setup.backend] = supervisor.hello["versions"]
@@ -156,7 +178,7 @@ def _measure_curve(
         description = supervisor.hello["machine"]
         folder = _place(machine_folder, description, progress)
         path = folder / curve.path
-        with lock.contents(path, lambda: progress.say(f"Waiting for another run to measure {curve}.")):
+        with lock.contents(path, elsewhere):
             # Read under the lock: another run may have measured some of it in the meantime.
             todo = records.remaining(curve.points, records.read(path), versions, again)
             result.done += len(curve.points) - len(todo)
