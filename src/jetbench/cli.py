@@ -13,7 +13,7 @@ import typer
 
 from jetbench.complaints import OneLineErrors
 from jetbench.errors import ConfigError, JetbenchError
-from jetbench.report.commands import app as report_app
+from jetbench.report.documents import app as report_app
 from jetbench.several import SeveralValues
 
 app = typer.Typer(
@@ -173,6 +173,42 @@ def compare_command(
         raise typer.Exit(1)
 
 
+@_command("recommend")
+def recommend_command(
+    operator: Annotated[str, typer.Option("--operator", help="Name of an operator; `jetbench list operators`.")],
+    dim: Annotated[int, typer.Option("--dim", min=1, help="Number of coordinates of x.")],
+    widths: Annotated[list[int], typer.Option("--widths", help="Widths of the hidden layers.")] = [768, 768, 512, 512],  # noqa: B006
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Number of points x evaluated together.")] = 32,
+    dtype: Annotated[str, typer.Option("--dtype", help="Floating-point type.")] = "float64",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="An argument of the operator: name=value, the value in JSON.")
+    ] = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder of results.")] = Path("results"),
+    machine: Annotated[
+        str | None, typer.Option("--machine", help="Whose records; by default the best there is.")
+    ] = None,
+) -> None:
+    """Rank the methods for an operator and a network by a rule fitted to the records, with its evidence.
+
+    Example: jetbench recommend --operator biharmonic --dim 5 --widths 256 256 --batch 64
+    """
+    from jetbench.measure.progress import paper
+    from jetbench.report import collect, recommend
+    from jetbench.report.paper.values import best_machine
+
+    frame = collect.read(results)
+    machine = machine or best_machine(frame)
+    if machine is None:
+        raise ConfigError(f"There are no records in {results}. Measure some with `make` or `jetbench sweep`.")
+    frame = collect.one_machine(frame, machine)
+    order, outputs, vectors = recommend.counting(operator, {"dim": dim, **dict(_option(text) for text in option or ())})
+    size = recommend.Size(operator, order, dim, tuple(widths), outputs, batch)
+    found = recommend.ranking(frame, size, dtype, vectors)
+    console = paper()
+    console.print(recommend.table(found, size, machine))
+    console.print(recommend.advice(found), markup=False, highlight=False)
+
+
 @_command("measure")
 def measure_command(
     config: Config,
@@ -223,7 +259,30 @@ def sweep_command(
     settings = configs.load(config)
     device = _device(settings, device)
     curves = case.curves(settings, study, device)
-    _measure(curves, settings, sweep.folder(out, device, machine_name), device, again, minutes, quiet, any_gpu)
+    folder = sweep.folder(out, device, machine_name)
+    _measure(curves, settings, folder, device, again, minutes, quiet, any_gpu)
+    if settings.get("training") and study is None and minutes is None:
+        from jetbench.training import run
+
+        run.train(settings, folder, device, (lambda text: None) if quiet else typer.echo)
+
+
+@_command("train")
+def train_command(
+    config: Config,
+    out: Annotated[Path, typer.Option("--out", help="Folder of this machine's results.")],
+    device: Device = None,
+    again: Annotated[bool, typer.Option("--again", help="Train once more what has a record.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network to the same loss with each method, as the config's `training` says; into OUT/training.jsonl."""
+    from jetbench.measure import config as configs
+    from jetbench.training import run
+
+    settings = configs.load(config)
+    if not settings.get("training"):
+        raise ConfigError(f"The config {config} has no `training`; see workflows/config/cpu.yaml.")
+    run.train(settings, out, _device(settings, device), (lambda text: None) if quiet else typer.echo, again)
 
 
 @_command("plan")

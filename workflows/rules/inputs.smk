@@ -5,6 +5,8 @@ import hashlib
 import json
 
 SCOPED = f".jetbench/collected/{MACHINE}/{{scope}}/records.parquet"
+DIGEST = hashlib.sha256(json.dumps(STUDIES.get("training"), sort_keys=True).encode()).hexdigest()[:8]
+TRAINED = f".jetbench/trained/{MACHINE}/{DIGEST}"
 AXES = sorted({study["axis"] for study in STUDIES["studies"].values()})
 
 
@@ -17,6 +19,15 @@ def mark(curve):
     if workflow.is_main_process and path.exists() and not (recorded.exists() and recorded.stat().st_size):
         path.unlink()
     return str(path)
+
+
+def trained():
+    """The mark of the finished trainings, whose name changes with them; none where there are none to be done."""
+    if not MEASURE or not STUDIES.get("training"):
+        return []
+    if Path(TRAINED).exists() and not Path(RESULTS, MACHINE, "training.jsonl").exists():
+        Path(TRAINED).unlink()
+    return [TRAINED]
 
 
 def implementation(wildcards):
@@ -35,9 +46,10 @@ def sources(curves):
 def records(wildcards):
     """What has to be measured for a scope, an axis or "all"; without measuring, whatever records there are."""
     if not MEASURE:
-        return sorted(str(path) for path in Path(RESULTS).glob("*/*/*.jsonl"))
+        return sorted(str(path) for kind in ("*/*/*.jsonl", "*/training.jsonl") for path in Path(RESULTS).glob(kind))
     axes = AXES if wildcards.get("scope", "all") == "all" else [wildcards.scope]
-    return [mark(curve) for curve in CURVES.values() if curve.points[0].axis in axes]
+    marks = [mark(curve) for curve in CURVES.values() if curve.points[0].axis in axes]
+    return marks + (trained() if axes == AXES else [])
 
 
 def collected(wildcards):

@@ -26,7 +26,7 @@ BUDGET = {
     "gradient": True,
     "memory": True,
 }
-_KEYS = ("preset", "device", "threads", "budget", "operators_file", "studies", "report", "machine")
+_KEYS = ("preset", "device", "threads", "budget", "operators_file", "studies", "training", "report", "machine")
 
 
 def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:

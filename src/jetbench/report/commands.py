@@ -54,6 +54,7 @@ def collect_command(
 
     frame = collect.read(results)
     paths = collect.write(frame, out)
+    _write_training(results, out)
     typer.echo(f"{len(frame)} points of {len(collect.machines(frame))} machine(s): {', '.join(map(str, paths))}")
 
 
@@ -88,49 +89,6 @@ def figure_command(
     _tell(gallery.write(name, _data(records, machine, published), out))
 
 
-@app.command("page")
-def page_command(
-    out: Annotated[Path, typer.Option("--out", help="Markdown file to write.")] = Path("docs/reproduction.md"),
-    picture: Annotated[str | None, typer.Option("--picture", help="Link to the picture, as the page sees it.")] = None,
-    records: Records = DEFAULT_RECORDS,
-    machine: Machine = None,
-    published: PublishedFolder = None,
-) -> None:
-    """Write the reproduction, point by point, as a page in Markdown."""
-    from jetbench.report import page
-
-    text = page.page(_data(records, machine, published), picture)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
-    _tell([out])
-
-
-@app.command("paper")
-def paper_command(
-    out: Annotated[Path, typer.Option("--out", help="PDF to write.")] = Path("paper/jetbench.pdf"),
-    records: Records = DEFAULT_RECORDS,
-    machine: Annotated[
-        str | None, typer.Option("--machine", help="By default the best there is: a GPU before a CPU.")
-    ] = None,
-    published: PublishedFolder = None,
-    sources: Annotated[Path | None, typer.Option("--sources", help="Folder with main.tex.")] = None,
-    results: Annotated[Path, typer.Option("--results", help="Folder of the machines' descriptions.")] = Path("results"),
-    work: Annotated[Path, typer.Option("--work", help="Folder to build in.")] = Path("build/paper"),
-) -> None:
-    """Build the paper from the records: values, tables and figures, then LaTeX, then the checks. Needs latexmk."""
-    from jetbench.report import collect
-    from jetbench.report.paper.build import build
-    from jetbench.report.paper.values import best_machine
-
-    chosen = machine or best_machine(collect.load(records))
-    complaints = build(_data(records, chosen, published), out, work, sources, results)
-    _tell([out])
-    for complaint in complaints:
-        typer.secho(complaint, fg="red", err=True)
-    if complaints:
-        raise typer.Exit(1)
-
-
 @app.command("summary")
 def summary_command(
     records: Records = DEFAULT_RECORDS,
@@ -155,6 +113,7 @@ def all_command(
     from jetbench.report import collect, gallery, summary, tables
 
     collect.write(collect.read(results), out)
+    _write_training(results, out)
     data = _data(out / "records.parquet", machine, published)
     for name in tables.TABLES:
         tables.make(name, data).write(out / "tables" / name)
@@ -177,6 +136,7 @@ def list_command() -> None:
 def _data(records: Path, machine: str | None, published: Path | None) -> Data:
     from jetbench.report import collect
     from jetbench.report import published as paper
+    from jetbench.report.findings import training
     from jetbench.report.tables import Data
 
     frame: pd.DataFrame = collect.load(records)
@@ -201,7 +161,16 @@ def _data(records: Path, machine: str | None, published: Path | None) -> Data:
             fg="yellow",
             err=True,
         )
-    return Data(collect.one_machine(frame, machine), paper.load(published))
+    shown = collect.one_machine(frame, machine)
+    trained = training.load(records, str(shown.machine.iloc[0]) if len(shown) else machine)
+    return Data(shown, paper.load(published), trained)
+
+
+def _write_training(results: Path, out: Path) -> None:
+    from jetbench.report.findings import training
+    from jetbench.training.run import collected
+
+    training.write(collected(results), out)
 
 
 def _tell(paths: list[Path]) -> None:

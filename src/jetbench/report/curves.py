@@ -62,7 +62,7 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
     Raises:
         NoData: no point of the study was measured.
     """
-    records = data.records[(data.records.axis == axis) & (data.records.study != "operators")]
+    records = data.records[(data.records.axis == axis) & ~data.records.study.isin(labels.SNAPSHOTS)]
     ok = records[records.status == "ok"]
     ok = ok[ok[[q.column for q in quantities]].notna().any(axis=1)]
     if ok.empty:

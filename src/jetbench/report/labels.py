@@ -30,7 +30,9 @@ OPERATORS: dict[str, str] = {
     "kuramoto_sivashinsky": "Kuramoto–Sivashinsky",
     "cahn_hilliard": "Cahn–Hilliard",
 }
-STUDIES = ("batch", "samples", "rank", "width", "depth", "dimension", "operators")
+STUDIES = ("batch", "samples", "rank", "width", "depth", "dimension", "operators", "precision", "networks")
+#: Studies at one size, which vary something else than their axis: they are no curves.
+SNAPSHOTS = ("operators", "precision", "networks")
 MODES = ("eager", "compiled")
 ESTIMATORS = {
     "normal": "normal directions",

@@ -51,7 +51,7 @@ def redrawn(data: Data, backend: str, mode: str, title: str) -> Figure:
         published[place].drop_duplicates().itertuples(index=False, name=None),
         key=lambda case: (keys["study"].index(case[0]), keys["operator"].index(case[1])),
     )
-    ours = data.ok
+    ours = data.ok[~data.ok.study.isin(labels.SNAPSHOTS)]
     ours = ours[(ours.widths == WIDTHS) & (ours.activation == ACTIVATION) & (ours.dtype == DTYPE)]
     ours = ours[ours.rank_ratio.isna() | (ours.rank_ratio == 1) | (ours.axis == "rank")]
     drawn = style.new(1.25 * len(cases) + 0.8)
@@ -63,7 +63,7 @@ def redrawn(data: Data, backend: str, mode: str, title: str) -> Figure:
         about = dict(zip(MATCHED, theirs.iloc[0][MATCHED], strict=True))
         mine = ours
         for name, value in about.items():
-            mine = mine[(mine[name] == value).fillna(False).astype(bool)]
+            mine = mine[(mine["axis" if name == "study" else name] == value).fillna(False).astype(bool)]
         for column, metric in enumerate(MAIN_METRICS):
             axes = panels[row, column]
             measured |= _panel(axes, theirs, mine, METRICS[metric].column, shown, backend)

@@ -61,8 +61,9 @@ RESULT = ["published", "predicted", "measured", "low", "high", "counterpart", "p
 def _beside(row: dict, ours: pd.DataFrame) -> dict:
     """What is measured and predicted for one published slope."""
     same = ours
+    same = same[~same.study.isin(labels.SNAPSHOTS)]
     for name in MATCHED:
-        same = same[same[name] == row[name]]
+        same = same[same["axis" if name == "study" else name] == row[name]]
     if not math.isnan(row["rank_ratio"]) and row["study"] == "batch":
         same = same[(same.rank_ratio - row["rank_ratio"]).abs() < 1e-9]
     known = same[same.points > 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
@@ -28,6 +28,8 @@ class Data:
 
     records: pd.DataFrame
     published: Published
+    #: Records of the study `training`, one row a run.
+    training: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def slopes(self) -> pd.DataFrame:

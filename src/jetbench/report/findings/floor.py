@@ -44,7 +44,7 @@ def subjects(frame: pd.DataFrame) -> pd.Series:
         parts = [f"{labels.operator_label(row.operator)} D = {row.dim}"]
         parts += [f"rank {row.rank_ratio:g} D"] if row.rank_ratio == row.rank_ratio and row.rank_ratio != 1 else []
         parts += [NETWORKS.get(row.network, row.network)] if several["network"] else []
-        parts += [row.dtype] if several["dtype"] else []
+        parts += [row["dtype"]] if several["dtype"] else []
         parts += [row.backend] if several["backend"] else []
         return ", ".join(parts)
 

@@ -1,0 +1,113 @@
+"""A network trained to the same loss with each method: curves over wall time, time to the loss, memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from jetbench.report import labels, style
+from jetbench.report.figures import NoData, figure
+from jetbench.report.findings.registry import finding, listed, method_phrase
+from jetbench.report.tables import Data
+
+FILE = "training.json"
+TITLES = {"poisson": "Poisson equation", "plate": "simply supported plate"}
+
+
+def write(runs: pd.DataFrame, folder: Path) -> Path | None:
+    """Keep the training records beside the collected table; None, and no file, where there are none."""
+    path = folder / FILE
+    if runs.empty:
+        path.unlink(missing_ok=True)
+        return None
+    path.write_text(json.dumps(runs.to_dict("records"), allow_nan=True), encoding="utf-8")
+    return path
+
+
+def load(records: Path, machine: str | None) -> pd.DataFrame:
+    """The training records beside a collected table, of one machine if it is named."""
+    path = records.parent / FILE
+    if not path.is_file():
+        return pd.DataFrame()
+    runs = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+    return runs if machine is None else runs[runs.machine == machine].reset_index(drop=True)
+
+
+def measured(data: Data) -> pd.DataFrame:
+    """The ok runs with their time over that of nested, to the target where both reached it, else per step."""
+    runs = data.training
+    if runs.empty:
+        return runs
+    runs = runs[runs.status == "ok"].drop_duplicates(["key"], keep="last")
+    place = ["problem", "dim", "device", "mode", "dtype", "points"]
+    nested = runs[runs.method == "nested"][[*place, "step_s", "seconds_to_target", "peak_memory_bytes"]]
+    found = runs.merge(nested, on=place, how="left", suffixes=("", "_nested"))
+    found["to_target"] = found.seconds_to_target.astype(float) / found.seconds_to_target_nested.astype(float)
+    found["per_step"] = found.step_s.astype(float) / found.step_s_nested.astype(float)
+    found["memory"] = found.peak_memory_bytes.astype(float) / found.peak_memory_bytes_nested.astype(float)
+    order = {name: place for place, name in enumerate(labels.ranked(found.method, labels.SERIES))}
+    return found.sort_values(["problem", "method"], key=lambda c: c.map(order) if c.name == "method" else c)
+
+
+@figure("training", "loss against wall time of a network trained with each method, and memory of a step")
+def draw(data: Data) -> Figure:
+    """One panel a problem: the same path of losses, faster or slower; the last panel: memory over nested."""
+    found = measured(data)
+    if found.empty:
+        raise NoData("No network was trained.")
+    problems = list(dict.fromkeys(found.problem))
+    shown = labels.ranked(found.method, labels.SERIES)
+    drawn = style.new(2.6)
+    panels = drawn.subplots(1, len(problems) + 1, squeeze=False)[0]
+    for axes, problem in zip(panels, problems, strict=False):
+        own = found[found.problem == problem]
+        for run in own.itertuples():
+            look = style.look(run.method, shown)
+            seconds, losses = np.cumsum(run.seconds), np.array(run.losses) / run.losses[0]
+            axes.plot(seconds, losses, color=look.colour, linestyle=look.line, gid=f"measured-{run.method}")
+            axes.plot(seconds[-1:], losses[-1:], color=look.colour, marker=look.marker, linestyle="none")
+        axes.axhline(own.target.iloc[0], color="0.6", linewidth=0.8)
+        axes.set_yscale("log")
+        axes.set_xscale("log")
+        axes.set_xlabel("Wall time [s]")
+        axes.set_title(f"{TITLES.get(problem, problem)}, $D$ = {own.dim.iloc[0]}")
+    panels[0].set_ylabel("Loss / first loss")
+    width = 0.8 / len(shown)
+    for place, method in enumerate(shown):
+        own = found[found.method == method]
+        heights = [own[own.problem == problem].memory.max() for problem in problems]
+        at = np.arange(len(problems)) + width * (place - (len(shown) - 1) / 2)
+        panels[-1].bar(at, heights, width=0.9 * width, color=style.look(method, shown).colour)
+    panels[-1].set_xticks(range(len(problems)), [TITLES.get(p, p).split()[-1].capitalize() for p in problems])
+    panels[-1].set_ylabel("Peak memory / nested")
+    panels[-1].set_xlabel("Problem")
+    style.legend(drawn, style.method_handles(shown))
+    place = f"Trained on {found.machine.iloc[0]}, {', '.join(sorted(set(found['mode'])))}, {found.dtype.iloc[0]}."
+    told = "All methods take the same path; steps of all methods in turn. Grey: the loss to reach."
+    style.footnote(drawn, style.wrapped(f"{place} {told}"))
+    return drawn
+
+
+@finding("training", "What does it save in training?")
+def sentence(data: Data) -> str | None:
+    found = measured(data)
+    if found.empty or not (found.method == "nested").any():
+        return None
+    parts = []
+    for problem, own in found.groupby("problem", sort=False):
+        others = own[own.method != "nested"]
+        reached = others.to_target.notna().all()
+        value = "to_target" if reached else "per_step"
+        times, memory = (
+            listed(f"{labels.ratio_text(getattr(r, name))} by {method_phrase(r.method)}" for r in others.itertuples())
+            for name in (value, "memory")
+        )
+        what = "wall time to the same loss" if reached else "time of a step"
+        dim = int(own.dim.iloc[0])
+        equation = f"{TITLES.get(problem, problem)} in {dim} dimensions"
+        parts.append(f"for the {equation} the {what} is {times} and the peak memory {memory}")
+    return f"Trained on {found.machine.iloc[0]}, in units of nested: {'; '.join(parts)}."

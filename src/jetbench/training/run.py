@@ -1,0 +1,89 @@
+"""Running the trainings of a config: what is recorded is not run again, and every run ends as a record."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from jetbench.errors import JetbenchError
+from jetbench.measure import adapter, lock, machine, records
+from jetbench.measure.supervisor import KEEP_MEMORY
+from jetbench.training.problem import Training, runs
+
+#: Beside the studies' folders, in a machine's folder of results.
+FILE = "training.jsonl"
+LIMIT_S = 3600.0
+
+
+def train(
+    config: Mapping[str, Any], folder: Path, device: str, say: Callable[[str], None], again: bool = False
+) -> dict[str, int]:
+    """Train what has no record yet, problem by problem, and append the records to folder/training.jsonl.
+
+    Returns:
+        Status → number of runs now recorded.
+    """
+    planned = runs(config, device)
+    if not planned:
+        return {}
+    versions = adapter.find("torch").methods()
+    counts: dict[str, int] = {}
+    path = folder / FILE
+    for group in planned:
+        group = [replace(run, method_version=versions.get(run.method)) for run in group]
+        unknown = [run.method for run in group if run.method not in versions]
+        if unknown:
+            raise JetbenchError(f"The backend torch has no method {unknown[0]!r}; it has {', '.join(versions)}.")
+        done = {record["key"] for record in records.read(path)} if not again else set()
+        # All methods of a problem are trained in turn: one that is missing alone would have no partner.
+        if all(run.key in done for run in group):
+            continue
+        say(f"Training {group[0].problem}: {', '.join(run.method for run in group)}")
+        with lock.device(device, say):
+            for record in _process(group, config, folder):
+                records.append(path, record)
+                counts[record["status"]] = counts.get(record["status"], 0) + 1
+                reached = record.get("seconds_to_target")
+                told = f"{reached:.3g} s to the target" if reached else record.get("reason") or "target not reached"
+                say(f"  {record['method']}: {record['status']}, {told}")
+    return counts
+
+
+def _process(group: Sequence[Training], config: Mapping[str, Any], folder: Path) -> Iterable[dict[str, Any]]:
+    """The records of one problem; of a process that died or did not end, those that say so."""
+    limit = float((config.get("training") or {}).get("limit_s", LIMIT_S))
+    given = json.dumps({"runs": [run.identity for run in group], "threads": config.get("threads")}) + "\n"
+    environment = {**os.environ, **KEEP_MEMORY}
+    if config.get("threads") is None:
+        environment = {k: v for k, v in environment.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    command = [sys.executable, "-m", "jetbench.training.worker"]
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=limit, env=environment)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        status, reason = "error", f"The process ended with {done.returncode}: {done.stderr.strip()[-300:]}"
+    except subprocess.TimeoutExpired:
+        lines, status, reason = [], "timeout", f"Stopped after {limit:g} s (training.limit_s)."
+    for line in lines[:1]:
+        machine.remember(folder, line["machine"])
+    found = {record["key"]: record for record in lines[1:]}
+    for run in group:
+        unmeasured = {"key": run.key, "kind": "training", **run.identity, "status": status, "reason": reason}
+        yield found.get(run.key, {**unmeasured, "losses": [], "seconds": [], "started_at": machine.now()})
+
+
+def collected(results: Path) -> pd.DataFrame:
+    """All training records below `results`, one row a run, the last of equal ones; `machine` is the folder."""
+    rows = [
+        {**record, "machine_id": record.get("machine"), "machine": path.parent.name}
+        for path in sorted(Path(results).glob(f"*/{FILE}"))
+        for record in records.read(path)
+    ]
+    return pd.DataFrame(rows)
