@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 REFERENCE = "nested"
 #: Methods that work along directions, so that their scheme matters for exact operators above degree 2.
-DIRECTIONAL = ("taylor", "collapsed")
+DIRECTIONAL = ("taylor", "collapsed", "jax_jet", "jet_for_pytorch", "jet_for_pytorch_standard")
 
 
 def read(results: Path) -> pd.DataFrame:

@@ -119,7 +119,8 @@ def _labelled(frame: pd.DataFrame) -> list[str]:
     names = []
     for row in frame.itertuples():
         rank = f" (rank {row.rank_ratio:g} D)" if row.axis == "batch" and row.rank_ratio == row.rank_ratio else ""
-        names.append(f"{labels.operator_label(row.operator)}{rank} {per[row.axis]}")
+        backend = "" if row.backend == "torch" else f", {labels.backend_label(row.backend)}"
+        names.append(f"{labels.operator_label(row.operator)}{rank} {per[row.axis]}{backend}")
     return names
 
 
