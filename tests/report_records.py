@@ -17,11 +17,13 @@ NETWORK = {"network": "mlp", "widths": [768, 768, 512, 512], "activation": "tanh
 
 
 def vectors(operator: str, dim: int, method: str, directions: int) -> int:
-    """Vectors per datum: 1 + K R, 1 + (K-1) R + 1, or the apolar count."""
+    """Vectors per datum: 1 + K R, 1 + (K-1) R + 1, or the apolar count; with products by zeros for stock jet."""
     order = {"biharmonic": 4}.get(operator, 2)
     if method == "apolar" and order == 4:
         return 2 + 2 * dim + dim * (dim + 1) // 2
-    if method in ("collapsed", "forward_laplacian", "apolar"):
+    if method == "jax_jet":
+        return 1 + order + directions * order * (order + 1) // 2
+    if method in ("collapsed", "forward_laplacian", "apolar", "folx"):
         return 1 + (order - 1) * directions + 1
     return 1 + order * directions
 

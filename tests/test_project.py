@@ -24,6 +24,7 @@ from jetbench.errors import ConfigError
 from jetbench.measure import case
 from jetbench.measure import config as studies
 from jetbench.report.gallery import FIGURES
+from jetbench.report.published import JAX
 from jetbench.report.tables import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,6 +124,7 @@ def test_schema_allows_what_the_code_has():
     assert tuple(network["activation"]["enum"]) == networks.ACTIVATIONS
     assert tuple(network["kind"]["enum"]) == networks.KINDS
     assert tuple(SCHEMA["$defs"]["axis"]["enum"]) == case.AXES
+    assert tuple(SCHEMA["$defs"]["backend"]["enum"]) == case.BACKENDS
     assert set(SCHEMA["$defs"]["budget"]["properties"]) == set(studies.BUDGET)
     kinds = SCHEMA["$defs"]["estimator"]["oneOf"][1]["properties"]["kind"]["enum"]
     assert tuple(kinds) == estimators.KINDS
@@ -145,46 +147,55 @@ def test_schema_is_strict_everywhere():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_preset_is_valid_and_complete(preset):
-    from jetbench.torch import METHODS
+    from jetbench import jax, torch
 
     config = studies.load(ROOT / "workflows" / "config" / f"{preset}.yaml")
     assert config["preset"] == preset
     expected = {"batch", "samples", "rank"} | (set() if preset == "paper" else {"width", "depth", "dimension"})
     assert expected <= set(config["studies"])
     curves = case.curves(config, device="cpu")
-    assert {point.case.method for curve in curves for point in curve.points} <= set(METHODS)
+    used = {(point.case.backend, point.case.method) for curve in curves for point in curve.points}
+    assert used <= {(name, method) for name, of in (("torch", torch), ("jax", jax)) for method in of.METHODS}
+    assert {("jax", "jax_jet"), ("jax", "folx"), ("jax", "taylor")} <= used
     names = [(curve.study, curve.name) for curve in curves]
     assert len(set(names)) == len(names)
     assert {mode for curve in curves for mode in [curve.points[0].case.mode]} == {"eager", "compiled"}
 
 
-@pytest.mark.parametrize(("preset", "modes"), [("gpu", [False]), ("paper", [False, True])])
-def test_published_points_are_measured(preset, modes):
-    """Every published PyTorch point has a point of the same operator, size, method, directions and mode."""
+@pytest.mark.parametrize(
+    ("preset", "backend", "modes"),
+    [("gpu", "torch", [False]), ("paper", "torch", [False, True]), ("paper", "jax", [True])],
+)
+def test_published_points_are_measured(preset, backend, modes):
+    """Every published point has a point of the same backend, operator, size, method, directions and mode."""
     config = studies.load(ROOT / "workflows" / "config" / f"{preset}.yaml")
     planned = {
         (c.operator, c.operator_options.get("rank", c.dim), c.estimator, c.samples, c.method, scheme, c.mode, c.batch)
         for curve in case.curves(config, device="cpu")
         for c in (point.case for point in curve.points)
-        for scheme in [None if c.method == "nested" else c.directions]
-        if c.widths == (768, 768, 512, 512) and c.dtype == "float64"
+        for scheme in [c.directions if c.backend == "torch" and c.method != "nested" else None]
+        if c.widths == (768, 768, 512, 512) and c.dtype == "float64" and c.backend == backend
     }
+
+    def is_exact_biharmonic(row):
+        return (row.operator, row.mode) == ("biharmonic", "exact")
+
     frame = pd.read_csv(ROOT / "results" / "published" / "measurements.csv")
-    frame = frame[(frame.framework == "torch") & frame.compiled.isin(modes)]
+    frame = frame[(frame.framework == backend) & frame.compiled.isin(modes)]
     published = {
         (
             row.operator,
             int((1.0 if pd.isna(row.rank_ratio) else row.rank_ratio) * row.dim + 1e-9),
             "exact" if row.mode == "exact" else row.distribution,
             None if pd.isna(row.num_samples) else int(row.num_samples),
-            row.method,
-            "griewank" if (row.operator, row.mode) == ("biharmonic", "exact") and row.method != "nested" else None,
+            JAX.get(row.method, row.method) if backend == "jax" else row.method,
+            "griewank" if is_exact_biharmonic(row) and backend == "torch" and row.method != "nested" else None,
             "compiled" if row.compiled else "eager",
             int(row.batch_size),
         )
         for row in frame.itertuples()
     }
-    assert len(published) > 100 * len(modes)
+    assert len(published) >= 100 * len(modes)
     assert not published - planned
 
 
@@ -193,6 +204,7 @@ def test_published_points_are_measured(preset, modes):
     [
         ({"presets": "cpu"}, "presets", "preset"),
         ({"device": "tpu"}, "tpu", "cuda"),
+        ({"studies": {"batch": {"backends": ["tensorflow"]}}}, "tensorflow", "jax"),
         ({"budget": {"point_s": 1, "seconds": 2}}, "seconds", "first_call_s"),
         ({"studies": {"batch": {"axis": "bach"}}}, "bach", "batch"),
         ({"studies": {"batch": {"modes": ["fast"]}}}, "fast", "compiled"),

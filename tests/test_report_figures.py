@@ -20,7 +20,8 @@ METHODS = ("nested", "taylor", "collapsed", "apolar")
 MEASURED = [
     name for name in FIGURES if name not in ("hilbert", "apolar", *GROUPS)
 ]  # those count, or show published points
-ELSEWHERE = ("stock", "training")  # they need other records: tests/test_report_findings.py
+#: They need other records: tests/test_report_findings.py, tests/test_report_jax.py.
+ELSEWHERE = ("stock", "training", "batch_standard_taylor")
 
 
 def data_of(records, folder):

@@ -6,11 +6,12 @@ from torch import nn
 
 from jetbench import estimators, operators
 from jetbench.errors import MixedRows, Unsupported
-from jetbench.torch import METHODS, linear_operator, reference
+from jetbench.torch import linear_operator, reference
 from torch_cases import (
     BIHARMONIC,
     JETS,
     LAPLACIAN,
+    METHODS,
     X,
     assert_gradients_agree,
     change_in_place,

@@ -7,8 +7,8 @@ from torch.func import functional_call, grad, jacrev
 from torch.nn import functional as F
 
 from jetbench import operators
-from jetbench.torch import METHODS, linear_operator
-from torch_cases import BIHARMONIC, JETS, LAPLACIAN, X, assert_gradients_agree, close, expected, network
+from jetbench.torch import linear_operator
+from torch_cases import BIHARMONIC, JETS, LAPLACIAN, METHODS, X, assert_gradients_agree, close, expected, network
 
 
 def gradients_of(evaluate, inputs):

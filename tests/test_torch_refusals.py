@@ -8,10 +8,10 @@ from torch import nn
 
 from jetbench import operators
 from jetbench.errors import JetbenchError, MissingRule, MixedRows, Unsupported
-from jetbench.torch import METHODS, linear_operator, rule
+from jetbench.torch import linear_operator, rule
 from jetbench.torch.jet import elementwise
 from jetbench.torch.rules import RULES
-from torch_cases import JETS, LAPLACIAN, X, close, expected, network
+from torch_cases import JETS, LAPLACIAN, METHODS, X, close, expected, network
 
 MIXING = {
     "batch_mean": lambda x: x.sin() - x.sin().mean(0),

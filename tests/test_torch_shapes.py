@@ -6,8 +6,8 @@ import torch
 from jetbench import estimators, operators
 from jetbench.errors import JetbenchError
 from jetbench.symbol import variables
-from jetbench.torch import METHODS, linear_operator
-from torch_cases import BIHARMONIC, JETS, LAPLACIAN, X, close, expected, network
+from jetbench.torch import linear_operator
+from torch_cases import BIHARMONIC, JETS, LAPLACIAN, METHODS, X, close, expected, network
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (4,), (2, 3), (2, 1, 3), (0,), (2, 0)])

@@ -63,6 +63,7 @@ class Subject:
     vectors = 10
     floor_vectors = 10
     has_own_floor = True
+    compiles_slowly = False
     tolerance = 1e-8
     memory_source = "made up"
     network_flops = 100

@@ -130,7 +130,7 @@ def _stages(session: Session, point: Point, budget: Mapping[str, Any], stage: St
         memory = record["peak_memory_bytes"]
         memory["source"] = subject.memory_source
         for kind in ("nondifferentiable", "differentiable"):
-            if kind == "differentiable" and point.case.mode == "compiled" and not budget["gradient"]:
+            if kind == "differentiable" and subject.compiles_slowly and not budget["gradient"]:
                 continue  # it would compile the graph of the gradient for this number alone
             stage(f"{kind} memory", record)
             _extra(f"{kind} memory", session, record, lambda: _memory(subject, memory, kind))  # noqa: B023

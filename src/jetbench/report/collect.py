@@ -27,7 +27,7 @@ REFERENCE = "nested"
 #: Rows that are held as Python objects before they become a part of the table: so memory grows with the table alone.
 ROWS_AT_ONCE = 10_000
 #: Methods that work along directions, so that their scheme matters for exact operators above degree 2.
-DIRECTIONAL = ("taylor", "collapsed")
+DIRECTIONAL = ("taylor", "collapsed", "jax_jet", "jet_for_pytorch", "jet_for_pytorch_standard")
 
 
 def read(results: Path) -> pd.DataFrame:

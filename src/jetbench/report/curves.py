@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from jetbench.measure.case import modes as modes_of
 from jetbench.report import labels, style
 from jetbench.report.figures import NoData, register
 from jetbench.report.tables import Data
@@ -76,9 +77,15 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
     shown = labels.ranked(records.series, labels.SERIES)
     published_seen = False
     for row, case in enumerate(cases):
+        first: Axes | None = None
         for q, quantity in enumerate(quantities):
-            group = panels[row, q * len(modes) : (q + 1) * len(modes)]
-            for axes, mode in zip(group, modes, strict=True):
+            every = panels[row, q * len(modes) : (q + 1) * len(modes)]
+            possible = modes_of(records[records.case == case].backend.iloc[0], modes)
+            group = [axes for axes, mode in zip(every, modes, strict=True) if mode in possible]
+            for axes, mode in zip(every, modes, strict=True):
+                if mode not in possible:
+                    axes.set_visible(False)
+                    continue
                 points = records[(records.case == case) & (records["mode"] == mode)]
                 published_seen |= _panel(axes, points, quantity, axis, data, shown)
                 if row == 0:
@@ -87,7 +94,8 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
                     axes.set_xlabel(AXIS_LABELS[axis])
             _share_axes(group, axis, records[records.case == case])
             group[0].set_ylabel(quantity.label)
-        _row_title(panels[row, 0], named[case], row)
+            first = first or group[0]
+        _row_title(first, named[case], row)
     _legend(figure, shown, ok, quantities, published_seen)
     style.footnote(figure, _small_print(data, records))
     return figure

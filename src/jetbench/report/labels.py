@@ -10,9 +10,13 @@ import pandas as pd
 SERIES: dict[str, str] = {
     "nested": "Nested",
     "nested_reverse": "Nested (reverse)",
+    "jax_jet": "Standard Taylor (stock jet)",
+    "jet_for_pytorch_standard": "Standard Taylor (jet-for-pytorch)",
     "taylor_griewank": "Standard Taylor (Griewank)",
     "taylor": "Standard Taylor",
+    "folx": "Forward Laplacian (folx)",
     "forward_laplacian": "Forward Laplacian",
+    "jet_for_pytorch": "Collapsed Taylor (jet-for-pytorch)",
     "collapsed_griewank": "Collapsed Taylor (Griewank)",
     "collapsed": "Collapsed Taylor",
     "apolar": "Apolar Taylor",
@@ -33,6 +37,7 @@ OPERATORS: dict[str, str] = {
 STUDIES = ("batch", "samples", "rank", "width", "depth", "dimension", "operators", "precision", "networks")
 #: Studies at one size, which vary something else than their axis: they are no curves.
 SNAPSHOTS = ("operators", "precision", "networks")
+BACKENDS = {"torch": "PyTorch", "jax": "JAX"}
 MODES = ("eager", "compiled")
 ESTIMATORS = {
     "normal": "normal directions",
@@ -43,7 +48,15 @@ ESTIMATORS = {
 
 def series_label(series: str) -> str:
     """A method's name for readers."""
+    method = series.removesuffix("_griewank")
+    if series != method and series not in SERIES:
+        return f"{series_label(method)} (Griewank)"
     return SERIES.get(series) or series.replace("_", " ").capitalize()
+
+
+def backend_label(backend: str) -> str:
+    """A backend's name for readers."""
+    return BACKENDS.get(backend, backend)
 
 
 def operator_label(operator: str) -> str:
@@ -63,9 +76,10 @@ def ranked(values: object, known: object) -> list[str]:
 
 
 def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in reading order: study, operator, rank (full first), dimension, estimator, mode, method, position."""
+    """Rows in reading order: study, backend, operator, rank (full first), dimension, estimator, mode, method, place."""
     positions = {
         "study": {v: i for i, v in enumerate(ranked(frame.study.dropna(), STUDIES))},
+        "backend": {v: i for i, v in enumerate(ranked(frame.backend.dropna(), BACKENDS))},
         "operator": {v: i for i, v in enumerate(ranked(frame.operator.dropna(), OPERATORS))},
         "mode": {v: i for i, v in enumerate(ranked(frame["mode"].dropna(), MODES))},
         "series": {v: i for i, v in enumerate(ranked(frame.series.dropna(), SERIES))},
@@ -73,18 +87,22 @@ def ordered(frame: pd.DataFrame) -> pd.DataFrame:
     }
     keys = frame.assign(**{name: frame[name].map(order) for name, order in positions.items()})
     keys["rank_ratio"] = -keys.rank_ratio.fillna(0)
-    names = ["study", "operator", "rank_ratio", "dim", "estimator", "case", "mode", "series"]
+    names = ["study", "backend", "operator", "rank_ratio", "dim", "estimator", "case", "mode", "series"]
     names += ["x"] if "x" in keys else []
     return frame.loc[keys.sort_values(names, kind="stable").index]
 
 
-DISTINGUISHING = ("backend", "dtype", "network", "widths", "activation", "outputs", "batch", "samples", "device")
+DISTINGUISHING = ("dtype", "network", "widths", "activation", "outputs", "batch", "samples", "device")
 
 
 def case_labels(frame: pd.DataFrame, *, dim: bool = True) -> dict[str, str]:
-    """Case → label for the cases in `frame`: operator, D, rank and estimator, and what else tells two of them apart."""
+    """Case → label for the cases in `frame`: operator, D, rank and estimator, and what else tells two of them apart.
+
+    The backend is named where there are several, and where it is not PyTorch.
+    """
     cases = frame.drop_duplicates("case")
-    labels = {row.case: _base_label(row, dim) for row in cases.itertuples()}
+    several = set(cases.backend) != {"torch"}
+    labels = {row.case: _base_label(row, dim, several) for row in cases.itertuples()}
     for label in set(labels.values()):
         same = cases[cases.case.map(labels) == label]
         if len(same) < 2:
@@ -96,7 +114,7 @@ def case_labels(frame: pd.DataFrame, *, dim: bool = True) -> dict[str, str]:
     return labels
 
 
-def _base_label(row: object, dim: bool) -> str:
+def _base_label(row: object, dim: bool, backend: bool) -> str:
     parts = [operator_label(row.operator)]
     if dim and row.axis != "dimension":
         parts.append(f"D = {row.dim}")
@@ -106,6 +124,8 @@ def _base_label(row: object, dim: bool) -> str:
     parts += [f"{name} {value}" for name, value in sorted(options.items())]
     if row.estimator in ESTIMATORS:
         parts.append(ESTIMATORS[row.estimator])
+    if backend:
+        parts.append(backend_label(row.backend))
     return ", ".join(parts)
 
 

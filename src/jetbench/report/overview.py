@@ -21,6 +21,7 @@ def overview(data: Data) -> Figure:
     """Bars: vectors per datum (a count) and time over nested (a measurement), the better mode of each method."""
     points = reference_points(data.records, ("study", "case"))
     points = points[points.operator.isin(SUBJECTS) & (points.estimator == "exact") & points.series.isin(CHAIN)]
+    points = points[points.backend == next(iter(labels.ranked(points.backend, labels.BACKENDS)), None)]
     points = points[points.study == ("operators" if (points.study == "operators").any() else "batch")]
     if points.empty:
         raise NoData("No measured Laplacian or biharmonic.")
@@ -38,21 +39,24 @@ def overview(data: Data) -> Figure:
         ratios = best.time_s / base
         timed = [f"{labels.ratio_text(r)}{modes.get(m, '')}" for r, m in zip(ratios, best["mode"], strict=True)]
         counted = [f"{count:g}" for count in best.vectors.astype("float64")]
-        _bars(left, shown, best.vectors.astype("float64").to_numpy(), counted)
+        bars(left, shown, best.vectors.astype("float64").to_numpy(), counted)
         intervals = np.vstack([best.time_s - best.time_low_s, best.time_high_s - best.time_s]) / base
-        _bars(right, shown, ratios.to_numpy(), timed, np.nan_to_num(intervals).clip(min=0))
+        bars(right, shown, ratios.to_numpy(), timed, np.nan_to_num(intervals).clip(min=0))
         left.set_xlabel("Vectors per datum")
         right.set_xlabel("Time / nested" if relative else "Time / floor")
         title = f"{labels.operator_label(operator)}, $D$ = {own.dim.iloc[0]}, batch {own.batch.iloc[0]}"
         left.set_title(title, loc="left", fontweight="bold")
     for axes in panels[1:]:
         axes.set_yticklabels([])
-    about = f"{points.dtype.iloc[0]}, network {points.widths.iloc[0]}; the better of eager and compiled (c)."
+    about = (
+        f"{labels.backend_label(points.backend.iloc[0])}, {points.dtype.iloc[0]}, network {points.widths.iloc[0]}; "
+        "the better of eager and compiled (c)."
+    )
     style.footnote(drawn, style.wrapped(f"{data.place} {about}"))
     return drawn
 
 
-def _bars(
+def bars(
     axes: Axes, shown: list[str], values: np.ndarray, texts: list[str], intervals: np.ndarray | None = None
 ) -> None:
     """A bar a method with its value written beside it."""

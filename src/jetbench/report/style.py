@@ -74,15 +74,19 @@ class Look:
 LOOKS: dict[str, Look] = {
     "nested": Look("#0072B2", "o", "-"),
     "nested_reverse": Look("#56B4E9", "h", (0, (1, 1))),
+    "jax_jet": Look("#8C1400", "X", (0, (3, 1))),
+    "jet_for_pytorch_standard": Look("#DCC878", "p", (0, (1, 1))),
     "taylor_griewank": Look("#B07500", "<", (0, (2, 1.2))),
     "taylor": Look("#E69F00", "s", (0, (5, 1.5))),
+    "folx": Look("#141414", "P", (0, (3, 1, 1, 1))),
     "forward_laplacian": Look("#CC79A7", "v", (0, (4, 1, 1, 1))),
+    "jet_for_pytorch": Look("#3C50DC", "d", (0, (1, 1))),
     "collapsed_griewank": Look("#00543D", ">", (0, (2, 1.2))),
     "collapsed": Look("#009E73", "^", "-"),
     "apolar": Look("#5A0A4A", "D", (0, (6, 1, 1, 1, 1, 1))),
 }
 #: For methods that this file does not know, in alphabetical order of their names.
-SPARE = [Look("#000000", "P", ":"), Look("#777777", "X", ":"), Look("#5B5BD6", "p", ":"), Look("#8C6D31", "*", ":")]
+SPARE = [Look("#000000", "H", ":"), Look("#777777", "X", ":"), Look("#5B5BD6", "p", ":"), Look("#8C6D31", "*", ":")]
 
 
 def look(series: str, shown: Sequence[str] = ()) -> Look:
