@@ -33,11 +33,26 @@ def contracted_sizes(node: Node) -> tuple[int, ...]:
 
 
 def is_matrix_product(node: Node) -> bool:
-    """Whether a product sums over an axis and an operand has axes of its own: it runs as a matrix product."""
+    """Whether a product that sums over an axis runs as a matrix product.
+
+    It does where both operands have axes of their own, and for a matrix times a vector; others multiply and add up.
+    """
     if node.op != "product" or not contracted_sizes(node):
         return False
-    left, right, _ = node.attributes
-    return set(left) != set(right)
+    left, right, n_out = (*map(set, node.attributes[:2]), node.attributes[2])
+    has_batch = any(label < n_out for label in left & right)
+    return left != right and not (has_batch and (left < right or right < left))
+
+
+def summing_order(node: Node) -> list[int]:
+    """Labels in the order in which a product that is no matrix product has its axes before they are summed.
+
+    Those that stay are in the order of the result; those that go lie where the larger operand has them.
+    """
+    left, right, n_out = node.attributes
+    larger = left if len(left) >= len(right) else right
+    kept = iter(range(n_out))
+    return [label if label >= n_out else next(kept) for label in larger]
 
 
 def operations(node: Node) -> int:

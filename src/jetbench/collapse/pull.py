@@ -70,7 +70,7 @@ def collapse(builder: Builder, outputs: Sequence[Node]) -> Result:
         plan = _Plan(builder, result.outputs)
         new_outputs, carriers = plan.build()
         after = cost.of(new_outputs)
-        if after.operations >= result.after.operations:
+        if after.operations >= result.after.operations or after.products > result.after.products:
             if not result.has_changed:
                 result.stayed = plan.unmoved(gained=False)
             break
@@ -78,8 +78,7 @@ def collapse(builder: Builder, outputs: Sequence[Node]) -> Result:
         result.rests += plan.rests()
         result.stayed = plan.unmoved(gained=True)
         result.carriers |= carriers
-    alive = set(live(result.outputs))
-    result.carriers &= alive
+    result.carriers &= set(live(result.outputs))
     return result
 
 
@@ -181,6 +180,7 @@ class _Plan:
             )
             if key[1]:
                 carriers.add(values[key])
+        carriers -= set(self._nodes)
         return tuple(values[(node, ())] for node in self._outputs), carriers
 
     def rests(self) -> list[Rest]:

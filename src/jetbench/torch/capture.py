@@ -328,12 +328,20 @@ def _contents(net: object) -> tuple[list[nn.Module], list[object]]:
                 continue
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             visit(default, depth + 1)
-        for name in function.__code__.co_names:
+        for name in _names(function.__code__):
             if name in function.__globals__ and not isinstance(function.__globals__[name], types.ModuleType):
                 visit(function.__globals__[name], depth + 1)
 
     visit(net, 0)
     return modules, keys
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """The global names that code refers to, also that of functions defined in it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
 
 
 def settings(net: Callable) -> list[tuple[nn.Module, str, object]]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jetbench.collapse.build import runs
+from jetbench.collapse.cost import is_matrix_product, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.jax.rewriting.lower import Call
 
@@ -69,9 +70,10 @@ class Evaluation:
         contracted = [label for label in x_labels if label >= n_out]
         if not contracted:
             return _with_axes(x, x_labels, range(n_out)) * _with_axes(y, y_labels, range(n_out))
-        if set(x_labels) == set(y_labels):
-            product = x * _with_axes(y, y_labels, x_labels)
-            return product.sum([x_labels.index(label) for label in contracted])
+        if not is_matrix_product(node):
+            order = summing_order(node)
+            product = _with_axes(x, x_labels, order) * _with_axes(y, y_labels, order)
+            return product.sum([i for i, label in enumerate(order) if label >= n_out])
         batch = [label for label in x_labels if label in y_labels and label < n_out]
         summed = [[labels.index(label) for label in contracted] for labels in (x_labels, y_labels)]
         shared = [[labels.index(label) for label in batch] for labels in (x_labels, y_labels)]

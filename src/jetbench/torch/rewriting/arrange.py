@@ -116,6 +116,20 @@ def _slice(
     return low.builder.slice(x, axis, start, max(start, stop), step)
 
 
+@lowering(aten.split.Tensor, aten.split_with_sizes.default)
+def _split(low: Lowering, value: Sequence[Tensor], x: Node, _: object, axis: int = 0) -> tuple[Node, ...]:
+    axis, parts, start = _axis(axis, x.ndim), [], 0
+    for part in value:
+        parts.append(low.builder.slice(x, axis, start, start + part.shape[axis]))
+        start += part.shape[axis]
+    return tuple(parts)
+
+
+@lowering(aten.unbind.int)
+def _unbind(low: Lowering, value: Sequence[Tensor], x: Node, axis: int = 0) -> tuple[Node, ...]:
+    return tuple(_select(low, part, x, axis, i) for i, part in enumerate(value))
+
+
 @lowering(aten.cat.default)
 def _cat(low: Lowering, value: Tensor, tensors: Sequence[Node], axis: int = 0) -> Node | None:
     kept = [x for x in tensors if x.ndim == value.ndim]

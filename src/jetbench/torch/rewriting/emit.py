@@ -10,6 +10,7 @@ import torch
 from torch import fx
 
 from jetbench.collapse.build import runs
+from jetbench.collapse.cost import is_matrix_product, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.torch.rewriting.lower import Call, Slot
 
@@ -48,7 +49,7 @@ class Emission:
         return [self._values[operand] for operand in node.operands]
 
     def _constant(self, node: Node) -> fx.Node:
-        name = f"constant_{node.index}"
+        name = f"tensor_{node.index}"
         if isinstance(node.payload, torch.nn.Parameter):
             self._root.register_parameter(name, node.payload)
         else:
@@ -123,9 +124,10 @@ class Emission:
             return self._do(
                 aten.mul.Tensor, self._with_axes(left, x_labels, order), self._with_axes(right, y_labels, order)
             )
-        if set(x_labels) == set(y_labels):
-            right = self._with_axes(right, y_labels, x_labels)
-            axes = [x_labels.index(label) for label in contracted]
+        if not is_matrix_product(node):
+            order = summing_order(node)
+            left, right = self._with_axes(left, x_labels, order), self._with_axes(right, y_labels, order)
+            axes = [i for i, label in enumerate(order) if label >= n_out]
             return self._do(aten.sum.dim_IntList, self._do(aten.mul.Tensor, left, right), axes)
         both = [label for label in x_labels if label in y_labels and label < n_out]
         x_free = [label for label in x_labels if label < n_out and label not in both]

@@ -92,7 +92,7 @@ class Lowering:
         if node.target is python_operator.getitem:
             return args[0][args[1]]
         rule = LOWERINGS.get(node.target)
-        if rule is not None and isinstance(value, Tensor) and not any(isinstance(n, torch.SymInt) for n in value.shape):
+        if rule is not None:
             found = rule(self, value, *args, **kwargs)
             if found is not None:
                 return found

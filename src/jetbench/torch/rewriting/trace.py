@@ -18,15 +18,30 @@ from jetbench.torch.rewriting import arrange, compute  # noqa: F401  their rules
 from jetbench.torch.rewriting.lower import LOWERINGS
 
 
+def _layer_norm(
+    x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Layer norm with its mean and inverse deviation, in the sums that its derivatives consist of too."""
+    axes = list(range(x.ndim - len(shape), x.ndim))
+    mean = x.mean(axes, keepdim=True)
+    centered = x - mean
+    rstd = torch.rsqrt((centered * centered).mean(axes, keepdim=True) + eps)
+    result = centered * rstd
+    result = result if weight is None else result * weight
+    return (result if bias is None else result + bias), mean, rstd
+
+
 @functools.cache
 def _decompositions() -> dict:
     """PyTorch's own decompositions of everything that has no lowering."""
     table = {**decomposition_table, **core_aten_decompositions()}
-    return {
+    own = {torch.ops.aten.native_layer_norm.default: _layer_norm}
+    return own | {
         operation: function
         for operation, function in table.items()
         if operation not in LOWERINGS
         and not (isinstance(operation, OpOverload) and operation._schema.is_mutable)
+        and operation not in own
         and not function.__module__.startswith("torch._refs")
     }
 
