@@ -46,6 +46,10 @@ def points(
         networks.NetworkSpec(case.network, case.dim, case.widths, outputs, case.activation, case.network_seed)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    known = adapter.method_names(case.backend) or tuple(adapter.find(case.backend).methods())
+    for method in methods or ():
+        if method not in known:
+            raise ConfigError(f"The backend {case.backend} has no method {method!r}; it has {', '.join(known)}.")
     methods = methods or list(adapter.find(case.backend).methods())
     matters = order > 2 and case.estimator == "exact"
     return [
