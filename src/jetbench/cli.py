@@ -242,7 +242,10 @@ def plan_command(
     device = _device(settings, device)
     found = plan.estimates(case.curves(settings, study, device), settings)
     console = paper()
-    console.print(plan.table(found))
+    if len(found) <= plan.MOST_ROWS:
+        console.print(plan.table(found))
+    else:
+        typer.echo("\n".join(plan.lines(found)))
     console.print(plan.summary(found), highlight=False)
     console.print(plan.assumptions(device), highlight=False)
     if json_out is not None:
