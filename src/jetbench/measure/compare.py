@@ -82,7 +82,12 @@ def measure(
     """
     found: list[dict[str, Any]] = []
     with (
-        interruptible(lambda: f"Stopped after {len(found)} of {len(points)} measurements."),
+        interruptible(
+            lambda: (
+                f"Stopped after {len(found)} of {len(points)} measurements, which --json keeps. Run the "
+                "same command again to measure all, or with the --methods that are left."
+            )
+        ),
         lock.device(setup.device, progress.say),
         Supervisor(setup, progress.stage) as supervisor,
     ):
