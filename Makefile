@@ -10,6 +10,7 @@ EXTRAS := torch,jax,peers,workflow,slurm,test,lint
 CORES ?= all
 # smoke, cpu, gpu or paper; empty: gpu where there is an NVIDIA GPU, else cpu
 PRESET ?=
+POINTS ?= 500
 # what `make test` runs, and where `make smoke` works
 TESTS ?= tests
 SMOKE ?= build/smoke
@@ -45,6 +46,16 @@ smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in
 
 test: $(INSTALLED)  ## run all tests; `make test TESTS=tests/test_symbol.py` runs one file
 	OMP_NUM_THREADS=1 PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto --dist worksteal $(TESTS)
+
+reliability: $(INSTALLED)  ## inject every fault that is known and write docs/reliability.md from what was seen
+	rm -rf build/observations && mkdir -p build/observations
+	JETBENCH_OBSERVATIONS=$(abspath build/observations) OMP_NUM_THREADS=1 \
+		$(BIN)/pytest --numprocesses auto tests/faults
+	$(BIN)/python tests/faults/reliability.py build/observations > build/reliability.md
+	mv build/reliability.md docs/reliability.md
+
+soak: $(INSTALLED)  ## 500 short points in one process: do memory and time per point grow? `make soak POINTS=60`
+	$(BIN)/python .ci/soak.py $(POINTS)
 
 lint: $(INSTALLED)  ## check style: ruff and snakefmt
 	$(BIN)/ruff check .

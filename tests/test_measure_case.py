@@ -214,7 +214,7 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(change, words):
         ({"network": {"width": [3]}}, ["studies.batch.network: unknown key 'width'", "widths"]),
         ({"methods": [{"method": "taylor", "scheme": "griewank"}]}, ["methods[0]: unknown key 'scheme'", "directions"]),
         ({"methods": [3]}, ["methods[0]: 3", "string"]),
-        ({"cases": [{"operator": "laplacian", "dim": 0}]}, ["cases[0].dim", "0", "minimum of 1"]),
+        ({"cases": [{"operator": "laplacian", "dim": 0}]}, ["cases[0].dim", "0", "at least 1"]),
         ({"dtype": "float8"}, ["dtype: 'float8'", "float64, float32"]),
     ],
 )

@@ -75,7 +75,7 @@ def list_command(
         try:
             console.print(tables[topic]())
         except JetbenchError as error:
-            if topics:
+            if topics or isinstance(error, ConfigError):
                 raise
             console.print(f"{topic}: {error}", markup=False, highlight=False)
 
@@ -83,7 +83,7 @@ def list_command(
 @_command("compare")
 def compare_command(
     operator: Annotated[str, typer.Option("--operator", help="Name of an operator; `jetbench list operators`.")],
-    dim: Annotated[int, typer.Option("--dim", min=1, max=10_000, help="Number of coordinates of x.")],
+    dim: Annotated[int, typer.Option("--dim", min=1, max=4000, help="Number of coordinates of x.")],
     widths: Widths = [768, 768, 512, 512],  # noqa: B006
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=2**31 - 1, help="Number of points x evaluated together.")
@@ -304,7 +304,10 @@ def plan_command(
     device = _device(settings, device)
     found = plan.estimates(case.curves(settings, study, device), settings)
     console = paper()
-    console.print(plan.table(found))
+    if len(found) <= plan.MOST_ROWS:
+        console.print(plan.table(found))
+    else:
+        typer.echo("\n".join(plan.lines(found)))
     console.print(plan.summary(found), highlight=False)
     console.print(plan.assumptions(device), highlight=False)
     if json_out is not None:
@@ -365,7 +368,7 @@ def _measure(
 def _device(settings: dict[str, Any], device: str | None) -> str:
     from jetbench.measure.case import resolve_device
 
-    return resolve_device(device or settings.get("device", "auto"))
+    return resolve_device(settings.get("device", "auto") if device is None else device)
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -45,7 +45,7 @@ class OneLineErrors(TyperGroup):
                 # Whoever read the output has enough. Python would flush into the closed pipe once more at its end.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(1)
-            status = complain(_system(error))
+            status = complain(refused(error))
         except MemoryError:
             status = complain("The memory of this machine does not suffice for what was asked for.")
         else:
@@ -95,7 +95,7 @@ def _values(given: Sequence[str], flags: Sequence[str]) -> list[str]:
     return found
 
 
-def _system(error: OSError) -> str:
+def refused(error: OSError) -> str:
     """What the system refused, and what to do where that is known."""
     where = f"{error.filename}: " if error.filename else ""
     advice = {

@@ -231,6 +231,8 @@ def black_scholes(
     volatilities = np.asarray(volatility, dtype=float)
     if volatilities.shape not in ((), (assets,)):
         raise ValueError(f"volatility must be a number or one for each of {assets} assets; got {volatility!r}.")
+    if not np.isfinite(volatilities).all():
+        raise ValueError(f"volatility must be finite; got {volatility!r}.")
     root = volatilities.reshape(-1, 1) * columns * np.sqrt(np.maximum(values, 0))
 
     def drift(x: Any) -> Any:

@@ -21,7 +21,7 @@ import numpy as np
 from jetbench.problem import Operator, as_operator
 
 #: Symbols keep D exponents for each of at least D terms.
-LARGEST_DIM = 10_000
+LARGEST_DIM = 4000
 REGISTRY: dict[str, Callable[..., Operator]] = {}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from math import isqrt, prod
+from math import prod
 from numbers import Real
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ Exponents = tuple[int, ...]
 #: Exponents that a product may run through, and the highest degree. What is larger is a slip of the pen, and would fill
 #: the memory: the square of the Laplacian in 1,000 dimensions has 500,500 terms of 1,000 exponents.
 MOST_EXPONENTS = 10**8
+MOST_VARIABLES = 4000
 HIGHEST_DEGREE = 64
 
 
@@ -264,6 +265,6 @@ def variables(dim: int) -> Variables:
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
         raise ValueError(f"The number of variables must be a whole number, at least 1; got {dim!r}.")
     dim = int(dim)
-    if dim**2 > MOST_EXPONENTS:
-        raise ValueError(f"There can be {isqrt(MOST_EXPONENTS)} variables; got {dim}.")
+    if dim > MOST_VARIABLES:
+        raise ValueError(f"There can be at most {MOST_VARIABLES} variables; got {dim}.")
     return Variables([Symbol(dim, {tuple(int(i == j) for j in range(dim)): 1}) for i in range(dim)])

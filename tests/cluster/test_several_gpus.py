@@ -12,7 +12,7 @@ import pytest
 import stand_in_gpus as gpus
 from one_node_slurm import wait_for
 
-from jetbench.measure import case, devices, lock, machine, sweep
+from jetbench.measure import case, changes, devices, lock, machine, sweep
 from jetbench.measure.progress import Progress
 
 TWO = [{"name": "A", "uuid": "GPU-a", "bus": "00000000:17:00.0"}, {"name": "B", "uuid": "GPU-b", "bus": "0000:65:00.0"}]
@@ -125,9 +125,9 @@ def test_cores_near_a_gpu_are_whole_and_its_own(monkeypatch, tmp_path, local, al
     assert [devices.near(gpu, TWO, set(allowed)) for gpu in TWO] == parts
 
 
-def description(**changes) -> dict:
+def description(**different) -> dict:
     made = {"id": "1", "name": "cuda-1", "device": "cuda", "cpu": {"model": "X", "cores": 8}, "gpus": [{"name": "A"}]}
-    return {**made, **changes}
+    return {**made, **different}
 
 
 def test_equal_nodes_share_a_folder_and_others_have_one_beside_it(tmp_path):
@@ -138,6 +138,14 @@ def test_equal_nodes_share_a_folder_and_others_have_one_beside_it(tmp_path):
     assert machine.remember(folder, other) == tmp_path / "cluster-cuda-3"
     assert machine.remember(folder, other) == tmp_path / "cluster-cuda-3"
     assert {path.name for path in tmp_path.iterdir()} == {"cluster", "cluster-cuda-3", "locks"} - {"locks"}
+
+
+def test_a_gpus_share_of_its_host_is_no_other_setting():
+    whole, share = description(), description(cpu={"model": "X", "cores": 4}, backend={"threads": 4})
+    assert changes.setting({**whole, "backend": {"threads": 8}}) == changes.setting(share)
+    assert changes.setting(whole) != changes.setting(description(gpus=[{"name": "A", "driver": "2"}]))
+    on_processor = [{**each, "device": "cpu"} for each in (whole, share)]
+    assert changes.setting(on_processor[0]) != changes.setting(on_processor[1])
 
 
 def test_the_description_is_the_same_on_each_of_two_equal_gpus(monkeypatch):
@@ -184,22 +192,14 @@ def test_a_curve_that_another_run_measures_comes_last(monkeypatch, tmp_path):
 
 
 def test_the_profile_measures_on_every_gpu_and_never_twice_on_one(tmp_path):
-    """Also with another run at the same time that knows nothing of the first."""
-    curves = gpus.write_config(tmp_path / "own.yaml", 2.0, {"batch": STUDY})
-    others = gpus.write_config(tmp_path / "other.yaml", 2.0, {"batch": {**STUDY, "methods": ["taylor"]}})
+    study = {**STUDY, "methods": ["nested", "taylor", "collapsed"]}
+    curves = gpus.write_config(tmp_path / "own.yaml", 1.5, {"batch": study})
+    command = ["snakemake", "results/records.parquet", "--directory", tmp_path]
+    command += ["--snakefile", gpus.ROOT / "Snakefile", "--profile", gpus.ROOT / "profiles" / "multi-gpu"]
+    command += ["--config", f"preset={tmp_path / 'own.yaml'}", "machine=here"]
     environment = gpus.environment(tmp_path)
-    own = ["--config", tmp_path / "other.yaml", "--out", tmp_path / "results", "--machine-name", "other", "--any-gpu"]
-    other = subprocess.Popen(["jetbench", "sweep", *map(str, own)], env=environment)
-    try:
-        command = ["snakemake", "--snakefile", gpus.ROOT / "Snakefile", "--profile", gpus.ROOT / "profiles/multi-gpu"]
-        command += ["results/records.parquet", "--directory", tmp_path]
-        command += ["--config", f"preset={tmp_path / 'own.yaml'}", "machine=here"]
-        done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert other.wait(60) == 0
-    finally:
-        other.kill()
-    here, there = (gpus.records(tmp_path / "results" / name) for name in ("here", "other"))
-    gpus.check_complete(here, curves)
-    gpus.check_complete(there, others)
-    gpus.check_apart(here + there)
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = gpus.records(tmp_path / "results")
+    gpus.check_complete(found, curves)
+    gpus.check_apart(found)

@@ -90,7 +90,7 @@ def test_a_sweep_on_a_cluster_survives_what_happens_to_its_jobs(tmp_path, cluste
         assert slurm.state(cluster, waiting) == "PENDING", "a drained node takes no further job"
         node("RESUME")
 
-        assert sweep.wait(240) == 1
+        assert sweep.wait(400) == 1
     finally:
         sweep.kill()
     assert slurm.state(cluster, too_long) == "TIMEOUT"
@@ -101,7 +101,7 @@ def test_a_sweep_on_a_cluster_survives_what_happens_to_its_jobs(tmp_path, cluste
 
     # Again, with less time for the rest of the points; so both short bundles are one now.
     gpus.write_config(place / "own.yaml", 0.05, STUDIES)
-    assert submit(place, cluster).wait(240) == 0, (place / "said.log").read_text()
+    assert submit(place, cluster).wait(400) == 0, (place / "said.log").read_text()
     found = gpus.records(place / "results")
     gpus.check_complete(found, curves)
     gpus.check_apart(found)

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import time
+from contextlib import suppress
 
 from jetbench.errors import Unsupported
 from jetbench.measure.clock import WallClock
@@ -26,7 +27,16 @@ VERSIONS = {
     "noisy": 1,
     "unable": 1,
     "slow": 1,
+    "dies": 1,
+    "native_hang": 1,
+    "brief": 1,
 }
+DEATHS = {
+    "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfault": lambda: ctypes.string_at(0),
+    "os._exit": lambda: os._exit(3),
+}
+CALLS = {1: "compile", 2: "warm-up", 3: "sampling"}  # of `dies`, whose calls are long enough to be timed one by one
 
 
 def methods():
@@ -46,7 +56,10 @@ def open_session(device, threads=None):
 
 
 class Session:
+    case = None
+
     def prepare(self, case):
+        self.case = case
         if case.method == "unable":
             raise Unsupported("This method cannot do anything.")
         return Subject(case)
@@ -55,7 +68,19 @@ class Session:
         return isinstance(error, MemoryError)
 
     def release(self):
-        pass
+        """The record is made and not yet sent: one that dies in writing leaves half of it in the pipe."""
+        if self.case.method == "dies" and self.case.operator_options["at"] == "writing":
+            os.write(_events(), b'{"event": "record", "record": {"status": "o')
+            DEATHS[self.case.operator_options["by"]]()
+
+
+def _events():
+    """The descriptor that the worker writes its events to: the only pipe beside its standard input."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):
+            if number > 2 and os.readlink(f"/proc/self/fd/{number}").startswith("pipe:"):
+                return number
+    raise OSError("There is no pipe to the supervisor.")
 
 
 class Subject:
@@ -83,6 +108,14 @@ class Subject:
         match self.case.method:
             case "hang":
                 time.sleep(600)
+            case "dies":
+                time.sleep(0.002)
+                if CALLS.get(self.calls) == self.case.operator_options["at"]:
+                    DEATHS[self.case.operator_options["by"]]()
+            case "native_hang":
+                ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the interpreter's lock: no thread of this process goes on
+            case "brief":
+                time.sleep(0.02)
             case "slow":
                 time.sleep(0.3)
             case "broken":

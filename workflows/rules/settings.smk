@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from jetbench.errors import ConfigError
-from jetbench.measure import case, machine
+from jetbench.measure import case, machine, sweep
 from jetbench.measure import config as studies
 
 PRESETS = ("smoke", "cpu", "gpu", "paper")
@@ -38,7 +38,12 @@ except ConfigError as error:
 RESULTS = "results"
 # Presets of other sizes have a folder of their own, so that no figure mixes them.
 SUFFIX = "" if PRESET in ("cpu", "gpu") else f"-{CONFIG.stem}"
-MACHINE = config.get("machine", ("cluster" if JOB_MINUTES else machine.name(DEVICE)) + SUFFIX)
+try:
+    MACHINE = sweep.check_name(
+        str(config.get("machine", ("cluster" if JOB_MINUTES else machine.name(DEVICE)) + SUFFIX)), "--config machine"
+    )
+except ConfigError as error:
+    raise WorkflowError(str(error)) from error
 # One measurement at a time, as any two would disturb each other; where GPUs are given (profiles/multi-gpu), one on each.
 ANY_GPU = DEVICE == "cuda" and "gpu" in workflow.global_resources
 GPUS = min(workflow.global_resources["gpu"].value, len(machine.visible_gpus())) if ANY_GPU else 1

@@ -27,10 +27,10 @@ DEVICES = ("auto", "cpu", "cuda")
 LARGEST = {
     "batch": 2**31 - 1,
     "samples": 2**31 - 1,
-    "rank": 10_000,
+    "rank": 4000,
     "width": 2**20,
     "depth": 10_000,
-    "dimension": 10_000,
+    "dimension": 4000,
 }
 NETWORK = {"kind": "mlp", "widths": [768, 768, 512, 512], "activation": "tanh", "outputs": None, "seed": 0}
 
@@ -336,10 +336,14 @@ def _facts(operators_file: str | None, operator: str, dim: int, options: str, wh
 
 
 def _frozen(options: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(options, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"Options of an operator must be plain finite numbers, texts or lists: {error}.") from error
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"The option {name} must be made of finite numbers, texts and lists; got {value!r} ({error})."
+            ) from error
+    return json.dumps(options, sort_keys=True)
 
 
 def _stem(points: Sequence[Point], axis: str, entry: Mapping[str, Any]) -> str:

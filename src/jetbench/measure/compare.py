@@ -76,15 +76,13 @@ def _methods(backend: str, wanted: Sequence[str] | None, backends: Sequence[str]
     """The wanted methods, all if none is named; where several backends are compared, only those that this one has.
 
     Raises:
-        ConfigError: a wanted method is in none of several backends.
+        ConfigError: a wanted method is in none of the backends.
     """
-    if wanted and len(backends) == 1:
-        return list(dict.fromkeys(wanted))
-    known = {each: list(adapter.find(each).methods()) for each in backends}
+    known = {each: adapter.method_names(each) or tuple(adapter.find(each).methods()) for each in backends}
     for method in wanted or ():
         if not any(method in found for found in known.values()):
-            told = "; ".join(f"{each} has {', '.join(found)}" for each, found in known.items())
-            raise ConfigError(f"There is no method {method!r} in any of the backends: {told}.")
+            told = "; ".join(f"the backend {each} has {', '.join(found)}" for each, found in known.items())
+            raise ConfigError(f"There is no method {method!r}: {told}.")
     return [method for method in dict.fromkeys(wanted or known[backend]) if method in known[backend]]
 
 
@@ -108,7 +106,12 @@ def measure(
     """
     found: list[dict[str, Any]] = []
     with (
-        interruptible(lambda: f"Stopped after {len(found)} of {len(points)} measurements."),
+        interruptible(
+            lambda: (
+                f"Stopped after {len(found)} of {len(points)} measurements, which --json keeps. Run the "
+                "same command again to measure all, or with the --methods that are left."
+            )
+        ),
         lock.device(setup.device, progress.say),
     ):
         progress.start_curve("", len(points))

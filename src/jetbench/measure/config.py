@@ -204,8 +204,8 @@ def _explain(error: Any) -> str:
     if error.validator == "enum":
         return f"{prefix}{error.instance!r} is not allowed; allowed are {', '.join(map(str, error.validator_value))}."
     if error.validator == "type":
-        kinds = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-        return f"{prefix}{error.instance!r} is not allowed; it must be of type {' or '.join(kinds)}."
+        kinds = " or ".join(_kinds(error.validator_value))
+        return f"{prefix}{error.instance!r} is not allowed; it must be of type {kinds}."
     if error.validator == "pattern":
         return f"{prefix}the name {error.instance!r} is not possible; a name is made of a-z, 0-9 and _, a letter first."
     if error.validator in _BOUNDS:
@@ -232,15 +232,19 @@ _COUNTS = {
 
 def _explain_alternatives(error: Any) -> str:
     """The alternative that fits best: the one whose type is right, else all types that would be."""
-    fitting = [e for e in error.context if e.validator != "type" or len(e.relative_path)]
+    fitting = [e for e in error.context if e.validator not in ("type", "const") or len(e.relative_path)]
     if fitting:
         return _explain(max(fitting, key=lambda e: len(e.absolute_path)))
     kinds = sorted(
         {
             k
             for e in error.context
-            for k in ([e.validator_value] if isinstance(e.validator_value, str) else e.validator_value)
+            for k in ([repr(e.validator_value)] if e.validator == "const" else _kinds(e.validator_value))
         }
     )
     where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path).lstrip(".")
     return f"{where}: {error.instance!r} is not allowed; it must be of type {' or '.join(kinds)}."
+
+
+def _kinds(kinds: str | list[str]) -> list[str]:
+    return [kinds] if isinstance(kinds, str) else kinds

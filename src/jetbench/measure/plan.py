@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from rich.table import Table
@@ -21,6 +23,11 @@ ITEM_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 COMPILE_S = {"eager": 0.0, "compiled": 12.0}
 COMPILE_JAX_S = 1.5
 START_S = 3.0
+COLUMNS = (
+    *("study", "axis", "operator", "backend", "method", "mode", "dtype"),
+    *("vectors", "TFLOP", "one call", "point", "memory"),
+)
+MOST_ROWS = 1000  # of a table that is laid out for reading
 # A nested evaluation of order K costs about this many plain forward passes per vector that it differentiates along.
 NESTED_PASSES = 2.5
 OVERHEAD = 1.3
@@ -84,29 +91,39 @@ def assumptions(device: str) -> str:
 def table(found: Iterable[Estimate]) -> Table:
     """A row for each point."""
     made = Table(title="Planned measurements", title_justify="left")
-    for name in ("study", "axis", "operator", "backend", "method", "mode", "dtype"):
+    for name in COLUMNS[:7]:
         made.add_column(name, overflow="fold")
-    for name in ("vectors", "TFLOP", "one call", "point", "memory"):
+    for name in COLUMNS[7:]:
         made.add_column(name, justify="right", no_wrap=True)
-    for e in found:
-        case = e.point.case
-        estimator = "" if case.samples is None else f", {case.estimator} {case.samples}"
-        method = f"{case.method} ({case.directions})" if case.directions == "griewank" else case.method
-        made.add_row(
-            e.point.study,
-            f"{e.point.axis}={e.point.axis_value:g}",
-            f"{case.operator} D={case.dim}{estimator}",
-            case.backend,
-            method,
-            case.mode,
-            case.dtype,
-            "-" if e.vectors is None else str(e.vectors),
-            f"{e.flops / 1e12:.3g}",
-            duration(e.call_s) if e.reason is None else "unsupported",
-            duration(e.point_s),
-            size(e.memory_bytes),
-        )
+    for estimate in found:
+        made.add_row(*_row(estimate))
     return made
+
+
+def lines(found: Iterable[Estimate]) -> Iterator[str]:
+    """The table as plain lines with tabs, for so many points that laying it out would take longer than planning."""
+    yield "\t".join(COLUMNS)
+    for estimate in found:
+        yield "\t".join(_row(estimate))
+
+
+def _row(estimate: Estimate) -> tuple[str, ...]:
+    case = estimate.point.case
+    estimator = "" if case.samples is None else f", {case.estimator} {case.samples}"
+    return (
+        estimate.point.study,
+        f"{estimate.point.axis}={estimate.point.axis_value:g}",
+        f"{case.operator} D={case.dim}{estimator}",
+        case.backend,
+        f"{case.method} ({case.directions})" if case.directions == "griewank" else case.method,
+        case.mode,
+        case.dtype,
+        "-" if estimate.vectors is None else str(estimate.vectors),
+        f"{estimate.flops / 1e12:.3g}",
+        duration(estimate.call_s) if estimate.reason is None else "unsupported",
+        duration(estimate.point_s),
+        size(estimate.memory_bytes),
+    )
 
 
 def summary(found: Sequence[Estimate]) -> str:
@@ -145,12 +162,29 @@ def _estimate(curve: str, point: Point, budget: Mapping[str, Any], sizes: dict[t
 
 
 def vectors_of(case: Case) -> tuple[int | None, str | None]:
-    """The vectors of a case's method, and why it is unsupported if it is."""
-    backend = adapter.find(case.backend)
+    """The vectors of a case's method, and why it is unsupported if it is; found once for all sizes of network."""
+    options = json.dumps(dict(case.operator_options), sort_keys=True)
+    scheme = case.directions or "polarization"
+    problem = (case.operator, case.dim, options, case.estimator, case.samples, scheme)
+    return _vectors(case.backend, case.method, operators.REGISTRY.get(case.operator), *problem)
+
+
+@cache
+def _vectors(
+    backend: str,
+    method: str,
+    function: Callable | None,
+    operator: str,
+    dim: int,
+    options: str,
+    estimator: str,
+    samples: int | None,
+    scheme: str,
+) -> tuple[int | None, str | None]:
+    del function  # part of the key only: another file may mean another operator by the same name
     try:
-        operator = operators.make(case.operator, dim=case.dim, **case.operator_options)
-        problem = Problem(operator, Estimator(case.estimator, case.samples), case.directions or "polarization")
-        return backend.vectors(case.method, problem)
+        made = operators.make(operator, dim=dim, **json.loads(options))
+        return adapter.find(backend).vectors(method, Problem(made, Estimator(estimator, samples), scheme))
     except (Unsupported, ValueError) as error:
         return None, str(error)
 

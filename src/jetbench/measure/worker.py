@@ -79,7 +79,10 @@ def _lines_until_abandoned() -> Iterator[str]:
 
 
 def _end_with_supervisor() -> None:
-    """Have the kernel end this process when its supervisor dies: native code that hangs lets no thread here notice."""
+    """Have the kernel end this process when its supervisor dies: native code that hangs lets no thread here notice.
+
+    The kernel looks at the thread that started this process, which therefore has to live as long as the supervisor.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

@@ -176,7 +176,9 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
         if column.kind == "number":
             frame[column.name] = _finite(values)
         elif column.kind == "integer":
-            frame[column.name] = _finite(values).round().astype("Int64")
+            numbers = _finite(values).round()
+            # Larger ones are no whole numbers any more in double precision.
+            frame[column.name] = numbers.where(numbers.abs() < 2**53).astype("Int64")
         else:
             frame[column.name] = values.astype(DTYPES[column.kind])
     return frame

@@ -114,10 +114,13 @@ class Session:
         return Subject(self, case)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
-        """Whether an error means that memory was exhausted, on the device or on the host."""
+        """Whether an error, or one that led to it, means that memory was exhausted, on the device or on the host."""
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
             return True
-        return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+        if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+            return True
+        earlier = error.__cause__ or error.__context__
+        return earlier is not None and self.is_out_of_memory(earlier)
 
     def release(self) -> None:
         """Forget compiled code and give cached memory back, so that points do not depend on what went before."""
