@@ -41,6 +41,7 @@ def highest_sums(plan: Plan) -> int:
     rows = plan.rows[: plan.count(plan.order)]
     outputs = {name for row in rows for name, reads in row.reads.items() if plan.order in reads}
     sums = {tuple(row.reads.get(name, {}).get(plan.order, 0.0) for row in rows) for name in outputs}
-    count = min(len(sums), len(rows))
-    is_mixed = len({row.direction is None for row in rows}) > 1  # random and fixed directions are summed apart
-    return count + is_mixed
+    weights = {weight for found in sums for weight in found}
+    drawn = sum(group.order == plan.order for group in plan.groups)
+    apart = max(0, drawn - 1) if len(weights) > 1 else 0  # draws of different weights stay apart
+    return min(len(sums), len(rows)) + apart
