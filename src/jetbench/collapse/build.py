@@ -44,8 +44,10 @@ class Builder(Layout):
     def _weighed_together(self, x: Node, y: Node, x_factor: complex, y_factor: complex) -> Node | None:
         """x_factor · x + y_factor · y as one weighted sum, where both are sums over the same axis of one value."""
         left, right = _as_weighed(x), _as_weighed(y)
-        if left is None or right is None or left[:2] != right[:2] or (x.op == "view" and y.op == "view"):
+        if left is None or right is None or left[:2] != right[:2]:
             return None
+        if all(sum(w != 0 for w in weights) == 1 for _, _, weights in (left, right)):
+            return None  # two single entries: nothing is gained by holding them for a sum
         weights = tuple(x_factor * v + y_factor * w for v, w in zip(left[2], right[2], strict=True))
         return self.weigh(left[0], left[1], weights) if any(weights) else None
 
@@ -54,11 +56,21 @@ class Builder(Layout):
         weights = tuple(weights)
         if all(w == weights[0] for w in weights):
             return self.scale(self.reduce(x, (axis,)), weights[0])
-        low = next(i for i, w in enumerate(weights) if w)
-        high = len(weights) - next(i for i, w in enumerate(reversed(weights)) if w)
-        if (low, high) != (0, len(weights)):
-            return self.weigh(self.slice(x, axis, low, high), axis, weights[low:high])
         kept = [i for i in range(x.ndim) if i != axis]
+        if x.op == "view" and x.attributes[0][axis] is None:
+            axes = [a for i, a in enumerate(x.attributes[0]) if i != axis]
+            return self.scale(self.view(x.operands[0], axes, [x.shape[i] for i in kept]), sum(weights))
+        if x.op == "view":
+            (core,), (axes,) = x.operands, x.attributes
+            inner = self.weigh(core, axes[axis], weights)
+            new_axes = [None if axes[i] is None else axes[i] - (axes[i] > axes[axis]) for i in kept]
+            return self.view(inner, new_axes, [x.shape[i] for i in kept])
+        if x.op == "merge" and x.attributes[0][axis] == 1:
+            counts = x.attributes[0]
+            inner = self.weigh(x.operands[0], sum(counts[:axis]), weights)
+            return self.merge(inner, [counts[i] for i in kept])
+        if x.op == "scale":
+            return self.scale(self.weigh(x.operands[0], axis, weights), x.attributes[0])
         return self.graph.make("weigh", (x,), (axis, weights), [x.shape[i] for i in kept], x.dtype)
 
     def multiply(self, x: Node, y: Node) -> Node:
@@ -239,6 +251,9 @@ class Builder(Layout):
             return self.merge(self.slice(x.operands[0], sum(counts[:axis]), start, stop, step), counts)
         if step == 1 and length and self._resolves(x, axis):
             return self._sliced(x, axis, start, stop)
+        if length == 1:
+            weights = tuple(float(i == start) for i in range(x.shape[axis]))
+            return self.unsqueeze(self.weigh(x, axis, weights), axis)
         return self.along("slice", (x,), axis, length, (start, stop, step))
 
     def _resolves(self, x: Node, axis: int) -> bool:
@@ -304,28 +319,12 @@ def _as_weighed(x: Node) -> tuple[Node, int, tuple[float, ...]] | None:
     """The value, axis and weights that x is a weighted sum of: a sum, one of a slice, or one entry."""
     if x.op == "weigh":
         return (x.operands[0], *x.attributes)
-    inner = x.operands[0] if x.operands else x
-    if x.op == "reduce" and len(x.attributes[0]) == 1:
-        axis = x.attributes[0][0]
-    elif x.op == "view" and inner.op == "along" and x.size == inner.size and inner.shape[inner.attributes[1]] == 1:
-        axis = inner.attributes[1]
-        if x.attributes[0] != tuple(i for i in range(inner.ndim) if i != axis):
-            return None
-    else:
+    if x.op != "reduce" or len(x.attributes[0]) != 1:
         return None
+    inner, (axis,) = x.operands[0], x.attributes[0]
     if inner.op == "along" and inner.attributes[:2] == ("slice", axis) and inner.attributes[2][2] == 1:
         start, stop, _ = inner.attributes[2]
         n = inner.operands[0].shape[axis]
         return inner.operands[0], axis, (0.0,) * start + (1.0,) * (stop - start) + (0.0,) * (n - stop)
-    return (inner, axis, (1.0,) * inner.shape[axis]) if x.op == "reduce" else None
+    return inner, axis, (1.0,) * inner.shape[axis]
 
-
-def runs(weights: Sequence[float]) -> list[tuple[float, int, int]]:
-    """Neighbouring equal weights: (weight, start, stop), without those that are zero."""
-    found: list[tuple[float, int, int]] = []
-    for i, w in enumerate(weights):
-        if found and found[-1][0] == w:
-            found[-1] = (w, found[-1][1], i + 1)
-        else:
-            found.append((w, i, i + 1))
-    return [run for run in found if run[0]]

@@ -55,6 +55,24 @@ def summing_order(node: Node) -> list[int]:
     return [label if label >= n_out else next(kept) for label in larger]
 
 
+def weighing(weights: tuple[float, ...], size: int) -> int:
+    """Operations of a sum with numbers as weights of a value with `size` entries: none for one entry alone."""
+    entries = sum(w != 0 for w in weights)
+    scaled = sum(abs(w) != 1 for w, _, _ in runs(weights))
+    return size // len(weights) * (max(0, entries - 1) + scaled)
+
+
+def runs(weights: Sequence[float]) -> list[tuple[float, int, int]]:
+    """Neighbouring equal weights: (weight, start, stop), without those that are zero."""
+    found: list[tuple[float, int, int]] = []
+    for i, w in enumerate(weights):
+        if found and found[-1][0] == w:
+            found[-1] = (w, found[-1][1], i + 1)
+        else:
+            found.append((w, i, i + 1))
+    return [run for run in found if run[0]]
+
+
 def operations(node: Node) -> int:
     """Operations that the node itself costs."""
     if node.op in FREE:
@@ -64,8 +82,10 @@ def operations(node: Node) -> int:
         return 2 * node.size * prod(contracted) if contracted else node.size
     if node.op == "combine":
         return node.size * (1 + sum(abs(factor) != 1 for factor in node.attributes))
-    if node.op in ("reduce", "weigh"):
+    if node.op == "reduce":
         return node.operands[0].size
+    if node.op == "weigh":
+        return weighing(node.attributes[1], node.operands[0].size)
     if node.op == "along":
         return 0 if node.attributes[0] in ("slice", "concatenate", "pad", "gather", "flip") else node.size
     return node.size

@@ -94,9 +94,15 @@ def _factor(value: complex, signed: bool = False) -> str:
     return sign if abs(value) == 1 else f"{sign}{abs(value):g}"
 
 
-def _reference(node: Node) -> str:
+def reference(node: Node) -> Node:
+    """The value that a node only arranges, or the node itself."""
     while node.op in ("view", "split", "merge"):
         node = node.operands[0]
+    return node
+
+
+def _reference(node: Node) -> str:
+    node = reference(node)
     if node.op == "fill":
         return f"{node.attributes[0]:g}"
     return f"constant{list(node.shape)}" if node.op == "constant" else f"%{node.index}"

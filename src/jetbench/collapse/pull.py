@@ -139,6 +139,7 @@ class _Plan:
         """Compare, for every sum that was passed on, its cost with that of the sum carried out in place.
 
         Values needed in full cost nothing here, as they are needed either way; what several ask for is shared equally.
+    All sums of one value are decided on together.
         """
         full = {node for node, spec in self._chosen if spec == ()}
         in_full: dict[Node, float] = {}
@@ -146,16 +147,22 @@ class _Plan:
             below = sum(in_full[o] / max(1, len(self._users[o])) for o in node.operands if o not in full)
             in_full[node] = 0.0 if node in full else cost.operations(node) + below
         best: dict[Key, float] = {}
+        by_node: dict[Node, list[Key]] = {}
         for key in sorted((k for k in self._chosen if k[1]), key=lambda k: k[0].index):
-            node = key[0]
-            here = direct(*key).cost + in_full[node]
-            taken = self._chosen[key]
+            by_node.setdefault(key[0], []).append(key)
+        for node, keys in by_node.items():
+            here = {key: float(direct(*key).cost) for key in keys}
             if node in full:
-                best[key] = here
+                best |= here
                 continue
-            passed = taken.cost + sum(best[n] / max(1, len(self._asked[n])) for n in taken.needs if n[1])
-            self._cheaper[key] = passed < here
-            best[key] = min(passed, here)
+            passed = {}
+            for key in keys:
+                taken = self._chosen[key]
+                passed[key] = taken.cost + sum(best[n] / max(1, len(self._asked[n])) for n in taken.needs if n[1])
+            # either all sums of a value are passed on or none: the value is needed in full for a single one
+            cheaper = sum(passed.values()) < sum(here.values()) + in_full[node]
+            self._cheaper |= dict.fromkeys(keys, cheaper)
+            best |= passed if cheaper else {key: cost + in_full[node] / len(keys) for key, cost in here.items()}
 
     def build(self) -> tuple[tuple[Node, ...], set[Node]]:
         """The outputs of the new computation, and the nodes that hold a sum on its way."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from jetbench.collapse.build import Builder, runs
-from jetbench.collapse.cost import contracted_sizes
+from jetbench.collapse.build import Builder
+from jetbench.collapse.cost import contracted_sizes, runs, weighing
 from jetbench.collapse.graph import Node
 
 Weight = tuple[float, ...] | Node | None
@@ -37,6 +37,9 @@ class Step:
     cost: int
     rests: bool = False
 
+
+RUNS = 4
+"""So many runs of equal weights are summed one by one; more are multiplied with a vector."""
 
 Rule = Callable[[Node, dict[int, Weight]], Step | None]
 RULES: dict[str, Rule] = {}
@@ -64,8 +67,10 @@ def direct(node: Node, spec: Spec) -> Step:
     def build(b: Builder, values: Sequence[Node]) -> Node:
         return weighted_sum(b, values[0], dict(spec))
 
-    weighted = sum(weight is not None for _, weight in spec)
-    return Step(((node, ()),), build, node.size * (1 + weighted), rests=True)
+    cost = node.size * (1 + sum(isinstance(weight, Node) for _, weight in spec))
+    if len(spec) == 1 and isinstance(spec[0][1], tuple):
+        cost = weighing(spec[0][1], node.size)
+    return Step(((node, ()),), build, cost, rests=True)
 
 
 def candidate(node: Node) -> tuple[Node, Spec] | None:
@@ -81,8 +86,14 @@ def candidate(node: Node) -> tuple[Node, Spec] | None:
             (node.operands[0], left, node.operands[1], right),
         ):
             if vector.ndim == 1 and labels[0] >= n_out and len(other_labels) == n_out + 1:
-                return other, ((other_labels.index(labels[0]), vector),)
+                return other, ((other_labels.index(labels[0]), _known(vector)),)
     return None
+
+
+def _known(vector: Node) -> Weight:
+    """A vector as numbers, where it is a constant of few different runs of equal ones; or the vector itself."""
+    numbers = vector.attributes[1] if vector.op == "constant" else None
+    return numbers if numbers is not None and len(runs(numbers)) <= RUNS else vector
 
 
 def weighted_sum(b: Builder, x: Node, axes: dict[int, Weight]) -> Node:
@@ -208,6 +219,9 @@ def _(node: Node, axes: dict[int, Weight]) -> Step:
             lambda b, v: b.contract([(v[0], left[0]), (v[1], left[1])], out),
             size,
         )
+    weighted = _as_weights(node, axes, shared)
+    if weighted is not None:
+        return weighted
     outside: list[tuple[Node, tuple[int, ...]]] = []
     terms = [(x, x_labels), (y, y_labels)]
     if not contracted_sizes(node):
@@ -232,6 +246,18 @@ def _(node: Node, axes: dict[int, Weight]) -> Step:
     cost = 2 * prod(sizes[label] for label in remaining) + prod(_left(node.shape, axes)) * len(outside)
     cost += sum(isinstance(w, Node) for w in shared.values()) * prod(sizes[label] for label in left[0])
     return Step(tuple(needs), build, cost, rests=True)
+
+
+def _as_weights(node: Node, axes: dict[int, Weight], shared: dict[int, Weight]) -> Step | None:
+    """Σ_r v_r · x_r with a vector v is the sum of x with v as weights, and may go on."""
+    (x, y), (x_labels, y_labels, _) = node.operands, node.attributes
+    if contracted_sizes(node) or list(shared.values()) != [None]:
+        return None
+    for vector, vector_labels, other, labels in ((y, y_labels, x, x_labels), (x, x_labels, y, y_labels)):
+        if vector_labels == tuple(shared):
+            below = {labels.index(a): _known(vector) if a in shared else w for a, w in axes.items()}
+            return Step(((other, _spec(below)),), lambda b, v: v[0], 0)
+    return None
 
 
 def _without_factors(

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jetbench.collapse.build import runs
-from jetbench.collapse.cost import is_matrix_product, summing_order
+from jetbench.collapse.cost import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.jax.rewriting.lower import Call
 
@@ -86,7 +85,11 @@ class Evaluation:
         axis, weights = node.attributes
         total = None
         for weight, start, stop in runs(weights):
-            term = _times(lax.slice_in_dim(x, start, stop, axis=axis).sum(axis), weight)
+            if stop == start + 1:
+                term = lax.index_in_dim(x, start, axis, keepdims=False)
+            else:
+                term = lax.slice_in_dim(x, start, stop, axis=axis).sum(axis)
+            term = _times(term, weight)
             total = term if total is None else total + term
         return total
 

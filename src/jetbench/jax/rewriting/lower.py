@@ -66,7 +66,8 @@ class Lowering:
         self.outputs = tuple(self.inline(closed.jaxpr, closed.consts, inputs))
 
     def _source(self, op: str, key: object, aval: Any, payload: object) -> Node:
-        return self.builder.graph.make(op, (), (key,), aval.shape, str(aval.dtype), payload)
+        key = (key,) if op == "input" else key
+        return self.builder.graph.make(op, (), key, aval.shape, str(aval.dtype), payload)
 
     def constant(self, value: Any) -> Node:
         """A captured array, or a number."""
@@ -75,8 +76,10 @@ class Lowering:
             if is_inexact(str(aval.dtype)) and "complex" not in str(aval.dtype):
                 return self.builder.full(float(value), (), str(aval.dtype))
             if isinstance(value, (int, float, bool, np.generic)):
-                return self._source("constant", (repr(value), str(aval.dtype)), aval, np.asarray(value, aval.dtype))
-        return self._source("constant", id(value), aval, value)
+                return self._source("constant", ((repr(value), str(aval.dtype)), None), aval, np.asarray(value, aval.dtype))
+        is_vector = aval.ndim == 1 and is_inexact(str(aval.dtype)) and not isinstance(value, jax.core.Tracer)
+        numbers = tuple(np.asarray(value).tolist()) if is_vector else None
+        return self._source("constant", (id(value), numbers), aval, value)
 
     def inline(self, jaxpr: Jaxpr, consts: Sequence[Any], operands: Sequence[Node]) -> list[Node]:
         """The outputs of a jaxpr for operands."""

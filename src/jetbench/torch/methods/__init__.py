@@ -16,7 +16,7 @@ def _discover() -> dict[str, Method]:
         for _, member in inspect.getmembers(module, inspect.isclass):
             if issubclass(member, Method) and member.__module__ == module.__name__ and not inspect.isabstract(member):
                 found[member.name] = member()
-    order = ("nested", "nested_reverse", "taylor", "collapsed", "forward_laplacian", "apolar")
+    order = ("nested", "nested_reverse", "taylor", "collapsed", "forward_laplacian", "apolar", "collapsed_rewrite")
     return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 

@@ -24,11 +24,15 @@ def _axis(axis: int, ndim: int) -> int:
     aten.contiguous.default,
     aten.detach.default,
     aten.detach_copy.default,
-    aten.lift_fresh_copy.default,
     aten._conj.default,
 )
 def _same(low: Lowering, value: Tensor, x: Node, **_: object) -> Node | None:
     return None if x.dtype.startswith("complex") else x
+
+
+@lowering(aten.lift_fresh.default, aten.lift_fresh_copy.default)
+def _fresh(low: Lowering, value: Tensor, x: Node) -> Node:
+    return low.fixed(x)
 
 
 @lowering(aten._to_copy.default, torch.ops.prims.convert_element_type.default)

@@ -9,8 +9,7 @@ from math import prod
 import torch
 from torch import fx
 
-from jetbench.collapse.build import runs
-from jetbench.collapse.cost import is_matrix_product, summing_order
+from jetbench.collapse.cost import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.torch.rewriting.lower import Call, Slot
 
@@ -167,8 +166,10 @@ class Emission:
     def _weigh(self, node: Node) -> fx.Node:
         (axis, weights), x, total = node.attributes, self._values[node.operands[0]], None
         for weight, start, stop in runs(weights):
-            term = self._do(aten.slice.Tensor, x, axis, start, stop)
-            term = self._do(aten.sum.dim_IntList, term, [axis])
+            if stop == start + 1:
+                term = self._do(aten.select.int, x, axis, start)
+            else:
+                term = self._do(aten.sum.dim_IntList, self._do(aten.slice.Tensor, x, axis, start, stop), [axis])
             if total is None:
                 total = term if weight == 1 else self._do(aten.mul.Tensor, term, weight)
             else:

@@ -75,15 +75,25 @@ class Lowering:
                 position += 1
             elif node.op == "get_attr":
                 tensor = getattr(module, node.target)
-                self._values[node] = self._source("constant", id(tensor), tensor, tensor)
+                self._values[node] = self._constant(tensor, None)
             elif node.op == "output":
                 self.structure = tuple(fx.map_arg(node.args[0], self._values.__getitem__))
             else:
                 self._values[node] = self._call(node)
         self.outputs = tuple(value for value in self.structure if isinstance(value, Node))
 
-    def _source(self, op: str, key: int, value: Tensor, payload: object) -> Node:
-        return self.builder.graph.make(op, (), (key,), value.shape, dtype_name(value.dtype), payload)
+    def _source(self, op: str, key: object, value: Tensor, payload: object) -> Node:
+        key = (key,) if op == "input" else key
+        return self.builder.graph.make(op, (), key, value.shape, dtype_name(value.dtype), payload)
+
+    def _constant(self, tensor: Tensor, numbers: tuple[float, ...] | None) -> Node:
+        return self._source("constant", (id(tensor), numbers), tensor, tensor)
+
+    def fixed(self, x: Node) -> Node:
+        """A constant that the function makes itself, so that its numbers are known; only vectors are looked at."""
+        if x.op != "constant" or x.ndim != 1 or not x.payload.is_floating_point():
+            return x
+        return self._constant(x.payload, tuple(x.payload.tolist()))
 
     def _call(self, node: fx.Node) -> object:
         args = fx.map_arg(node.args, self._values.__getitem__)

@@ -1,0 +1,176 @@
+"""The identity behind every rule of the pass: the sum that it makes equals the one carried out, by numbers."""
+
+import numpy as np
+import pytest
+
+from jetbench.collapse import cost
+from jetbench.collapse.build import Builder
+from jetbench.collapse.graph import live
+from jetbench.collapse.pull import collapse
+from jetbench.collapse.rules import RULES, direct, step
+
+
+def evaluated(node, inputs):
+    """The value of a node in numpy; the plain meaning of each op."""
+    values = {}
+    for n in live([node]):
+        x = [values[o] for o in n.operands]
+        a = n.attributes
+        match n.op:
+            case "input":
+                values[n] = inputs[a[0]]
+            case "fill":
+                values[n] = np.asarray(a[0], float)
+            case "view":
+                kept = [i for i in a[0] if i is not None]
+                moved = np.transpose(np.squeeze(x[0], tuple(i for i in range(x[0].ndim) if i not in kept)),
+                                     [sorted(kept).index(i) for i in kept])
+                shape = [1 if i is None else x[0].shape[i] for i in a[0]]
+                values[n] = np.broadcast_to(moved.reshape(shape), n.shape)
+            case "scale":
+                values[n] = a[0] * x[0]
+            case "combine":
+                values[n] = a[0] * x[0] + a[1] * x[1]
+            case "product":
+                letters = "abcdefghij"
+                left, right = ("".join(letters[i] for i in ls) for ls in a[:2])
+                values[n] = np.einsum(f"{left},{right}->{letters[: a[2]]}", *x)
+            case "reduce":
+                values[n] = x[0].sum(a[0])
+            case "weigh":
+                values[n] = np.tensordot(np.array(a[1]), x[0], (0, a[0]))
+            case "map":
+                values[n] = {"sin": np.sin, "where": lambda m, u, v: np.where(m > 0, u, v)}[a[0]](*x)
+            case "split" | "merge" | "reshape":
+                values[n] = x[0].reshape(n.shape)
+            case "along":
+                kind, axis, static, _ = a
+                if kind == "slice":
+                    values[n] = x[0][(slice(None),) * axis + (slice(*static),)]
+                elif kind == "concatenate":
+                    values[n] = np.concatenate(x, axis)
+                elif kind == "gather":
+                    values[n] = np.take(x[0], x[1].astype(int), axis)
+                else:
+                    values[n] = np.pad(x[0], [static if i == axis else (0, 0) for i in range(x[0].ndim)])
+        assert values[n].shape == n.shape, n
+    return values[node]
+
+
+SHAPES = [(4, 3, 5), (4, 3, 5), (3, 5), (4, 6), (4,), (2,), (5, 2)]
+
+
+@pytest.fixture
+def made():
+    b = Builder()
+    generator = np.random.default_rng(0)
+    nodes = [b.graph.make("input", (), (i,), shape, "float64", i) for i, shape in enumerate(SHAPES)]
+    values = [generator.standard_normal(shape) for shape in SHAPES]
+    values[5] = np.array([2.0, 0.0])
+    return b, nodes, values
+
+
+NODES = {
+    "view": lambda b, x: b.permute(x[0], (2, 0, 1)),
+    "repeated": lambda b, x: b.broadcast(x[2], (4, 3, 5)),
+    "scale": lambda b, x: b.scale(x[0], -2.5),
+    "combine": lambda b, x: b.combine(x[0], x[1], 2, -3),
+    "reduce": lambda b, x: b.reduce(x[0], (1,)),
+    "weigh": lambda b, x: b.weigh(x[0], 1, (1.0, -1.0, 2.0)),
+    "product": lambda b, x: b.multiply(x[0], b.broadcast(x[2], (4, 3, 5))),
+    "both": lambda b, x: b.multiply(x[0], x[1]),
+    "factor": lambda b, x: b.multiply(b.multiply(x[0], b.broadcast(x[2], (4, 3, 5))), x[1]),
+    "weights": lambda b, x: b.contract([(x[0], "rnk"), (x[4], "r")], "rnk"),
+    "matrix": lambda b, x: b.contract([(x[0], "rnk"), (x[6], "kh")], "rnh"),
+    "batch": lambda b, x: b.contract([(x[0], "rnk"), (x[1], "rmk")], "rnm"),
+    "map": lambda b, x: b.map("where", [b.broadcast(x[2], (4, 3, 5)), x[0], x[1]], "float64", (), (1, 2)),
+    "split": lambda b, x: b.reshape(x[3], (4, 2, 3)),
+    "merge": lambda b, x: b.reshape(x[0], (4, 15)),
+    "merged": lambda b, x: b.reshape(x[0], (12, 5)),
+    "slice": lambda b, x: b.slice(x[0], 0, 1, 3),
+    "other_slice": lambda b, x: b.slice(x[0], 1, 0, 2),
+    "concatenate": lambda b, x: b.concatenate([x[0], x[1]], 0),
+    "other_concatenate": lambda b, x: b.concatenate([x[0], x[1]], 2),
+    "pad": lambda b, x: b.along("pad", (x[0],), 0, 7, (1, 2)),
+    "gather": lambda b, x: b.along("gather", (x[0], x[5]), 1, 2, linear=(0,)),
+}
+
+
+@pytest.mark.parametrize("weights", ["ones", "numbers", "vector"])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("name", NODES)
+def test_rule_is_an_identity(made, name, axis, weights):
+    b, inputs, values = made
+    node = NODES[name](b, inputs)
+    n = node.shape[axis]
+    weight, factors = None, np.ones(n)
+    if weights != "ones":
+        factors = np.linspace(-1, 2, n)
+        weight = tuple(factors)
+    if weights == "vector":
+        weight = b.graph.make("input", (), (9,), (n,), "float64", 9)
+        values = {**dict(enumerate(values)), 9: factors}
+    spec = ((axis, weight),)
+    expected = np.tensordot(factors, evaluated(node, values), (0, axis))
+    steps = [direct(node, spec), step(node, spec)]
+    for found in steps:
+        if found is None:
+            continue
+        parts = [need if not spec_ else direct(need, spec_).build(b, [need]) for need, spec_ in found.needs]
+        result = found.build(b, parts)
+        np.testing.assert_allclose(evaluated(result, values), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_every_rule_is_tested(made):
+    b, inputs, _ = made
+    assert set(RULES) <= {node.op for make in NODES.values() for node in live([make(b, inputs)])}
+
+
+def test_nonlinear_maps_stop_a_sum(made):
+    b, inputs, _ = made
+    assert step(b.map("sin", [inputs[0]], "float64"), ((0, None),)) is None
+
+
+def test_zeros_and_repetitions_are_folded(made):
+    b, inputs, _ = made
+    zero = b.full(0.0, (4, 3, 5), "float64")
+    assert b.multiply(inputs[0], zero).is_zero
+    assert b.combine(inputs[0], zero) is inputs[0]
+    assert b.multiply(inputs[0], b.full(1.0, (4, 3, 5), "float64")) is inputs[0]
+    assert b.contract([(b.broadcast(inputs[2], (4, 3, 5)), "rnk"), (inputs[6], "kh")], "rnh").operands[0].size == 6
+    assert b.reshape(b.reshape(inputs[0], (12, 5)), (4, 3, 5)) is inputs[0]
+    assert b.slice(b.concatenate([inputs[0], inputs[1]], 0), 0, 4, 8) is inputs[1]
+
+
+def test_a_value_that_is_needed_anyway_is_summed_where_it_is(made):
+    """A sum over features, as in layer norm or softmax, is not passed through the matrix product before it."""
+    b, inputs, _ = made
+    h = b.contract([(inputs[0], "rnk"), (inputs[6], "kh")], "rnh")
+    mean = b.broadcast(b.unsqueeze(b.scale(b.reduce(h, (2,)), 0.5), 2), h.shape)
+    centered = b.combine(h, mean, 1, -1)
+    result = collapse(b, [b.map("sin", [centered], "float64")])
+    assert not result.has_changed and result.outputs[0].operands[0] is centered
+    assert [rest.reason for rest in result.stayed]
+
+
+def test_the_last_layer_of_a_sum_over_directions(made):
+    """Σ_r x_r W: R vectors through W become one, exactly."""
+    b, inputs, _ = made
+    result = collapse(b, [b.reduce(b.contract([(inputs[0], "rnk"), (inputs[6], "kh")], "rnh"), (0,))])
+    assert (result.before.products, result.after.products) == (2 * 4 * 3 * 5 * 2, 2 * 3 * 5 * 2)
+    assert cost.of(result.outputs) == result.after
+
+
+def test_the_pass_is_linear_in_the_size_of_the_graph():
+    """Each further layer is asked for as often as the one before: no value is visited more than a few times."""
+    visits = []
+    for layers in (100, 200):
+        b = Builder()
+        x = b.graph.make("input", (), (0,), (6, 3, 4), "float64", 0)
+        gain = b.graph.make("input", (), (1,), (3, 4), "float64", 1)
+        for _ in range(layers):
+            x = b.combine(b.multiply(x, b.broadcast(gain, x.shape)), b.scale(x, 0.5))
+        result = collapse(b, [b.reduce(x, (0,))])
+        assert result.after.operations < result.before.operations
+        visits.append(len(b.graph.nodes))
+    assert visits[1] <= 2 * visits[0]
