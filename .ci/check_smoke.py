@@ -53,9 +53,8 @@ def main(folder: Path) -> list[str]:
         complaints += [
             text for suffix in ("pdf", "png") if (text := _thin(folder / "figures" / f"{name}.{suffix}", 2000))
         ]
-    print(
-        f"{sum(statuses.values())} records ({dict(statuses)}; {dict(measured)}), {len(TABLES)} tables, {len(FIGURES)} figures"
-    )
+    told = f"{sum(statuses.values())} records ({dict(statuses)}; {dict(measured)})"
+    print(f"{told}, {len(TABLES)} tables, {len(FIGURES)} figures")
     return complaints
 
 
