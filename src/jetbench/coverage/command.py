@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from jetbench.coverage import table
-from jetbench.coverage.judging import STATUSES, Outcome, chosen, functions, judged, known_names
+from jetbench.coverage.judging import STATUSES, Outcome, chosen, functions, judged, known_names, refusal
 from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure.case import BACKENDS
 from jetbench.measure.progress import Progress
@@ -37,6 +37,9 @@ def run(
             mine = [method for method in methods or known if method in known]
         else:
             mine = known_names(known, methods)
+        for method in [m for m in mine if refusal(known[m])]:
+            mine.remove(method)
+            progress.say(f"{backend} {method} is left out: {refusal(known[method])}")
         plan += [(held, backend, entry, {m: known[m] for m in mine}) for entry in chosen(held, names) if mine]
     if not plan:
         raise JetbenchError(f"No backend has a method called {', '.join(methods or ())}; see `jetbench list methods`.")

@@ -79,7 +79,7 @@ def functions(backend: str) -> tuple[Functions, Mapping[str, Method]]:
     return importlib.import_module(f"jetbench.{backend}.coverage"), of_backend.METHODS
 
 
-def known_names(known: Mapping[str, Method], methods: Sequence[str] | None) -> Sequence[str]:
+def known_names(known: Mapping[str, Method], methods: Sequence[str] | None) -> list[str]:
     """The methods asked for; all of them by default.
 
     Raises:
@@ -110,13 +110,18 @@ def chosen(held: Functions, names: Sequence[str] | None) -> list[tuple[str, str,
 def judged(
     held: Functions, backend: str, kind: str, name: str, function: Callable, methods: Mapping[str, Method]
 ) -> Iterator[Outcome]:
-    """The outcomes of one function, which share the reference."""
-    expected = held.reference(function, SYSTEM)
+    """The outcomes of one function, which share the reference; without one, nothing can be told."""
+    try:
+        expected = held.reference(function, SYSTEM)
+    except Exception as error:
+        reason = f"No reference: {first_line(error)}"
+        yield from (Outcome(backend, kind, name, label, "unsupported", (), reason=reason) for label in methods)
+        return
     for label, method in methods.items():
         operators, refusal = _operators(method, held.ORDERS.get(label, tuple(SYMBOLS)))
         orders = tuple(output for operator in operators for output in _outputs(operator))
         if not operators:
-            yield Outcome(backend, kind, name, label, "unsupported", orders, reason=refusal)
+            yield Outcome(backend, kind, name, label, "unsupported", (), reason=refusal)
             continue
         try:
             found: dict[str, Any] = {}
@@ -139,6 +144,12 @@ def _operators(method: Method, orders: Sequence[str]) -> tuple[list[Operator], s
     refusals = [method.unsupported(Problem(operator)) for operator in single]
     able = [operator for operator, refusal in zip(single, refusals, strict=True) if refusal is None]
     return able, next((refusal for refusal in refusals if refusal is not None), "")
+
+
+def refusal(method: Method) -> str:
+    """Why a method can do none of the operators, such as that its library is not installed; empty if it can."""
+    operators, reason = _operators(method, tuple(SYMBOLS))
+    return "" if operators else reason
 
 
 def _outputs(operator: Operator) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ the coefficients of one more order right, and K passes all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import accumulate, pairwise
 
 import jax
@@ -107,6 +108,34 @@ def triangular_solve(
     for _ in range(a.algebra.order):
         moved = _matmul(change, found) if left_side else _matmul(found, change)
         found = add(solved, linear(solve, moved), -1)
+    return found
+
+
+@rule(primitives.tridiagonal_solve_p)
+def tridiagonal_solve(below: Value, diagonal: Value, above: Value, b: Value, **params: object) -> Value:
+    """x ← A⁻¹(B − E x) with the three diagonals of A; the first entry below and the last one above are not read."""
+    known = [primal(value) for value in (below, diagonal, above)]
+
+    def solve(t: Array) -> Array:
+        return primitives.tridiagonal_solve_p.bind(*known, t, **params)
+
+    def column(value: Value) -> Value:
+        return linear(lambda t: t[..., None], value) if isinstance(value, Jet) else value[..., None]
+
+    def shifted(x: Jet, by: int) -> Jet:
+        if by == 0:
+            return x
+        rows = jnp.arange(x.shape[-2])[:, None]
+        kept = (rows >= by) if by > 0 else (rows < x.shape[-2] + by)
+        return linear(lambda t: jnp.where(kept, jnp.roll(t, by, -2), 0), x)
+
+    algebra = algebra_of(below, diagonal, above, b)
+    solved = linear(solve, b if isinstance(b, Jet) else constant(algebra, b))
+    changes = [(value, by) for value, by in ((below, 1), (diagonal, 0), (above, -1)) if isinstance(value, Jet)]
+    found = solved
+    for _ in range(algebra.order if changes else 0):
+        terms = [times(column(_change(value)), shifted(found, by)) for value, by in changes]
+        found = add(solved, linear(solve, reduce(add, terms)), -1)
     return found
 
 
