@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-import jax_settings  # noqa: F401  (64 bits)
+import jax_settings
 from jetbench.coverage.judging import SYSTEM, compare
 from jetbench.coverage.parameters import POINTS
 from jetbench.errors import JetbenchError, MissingRule
@@ -25,6 +25,7 @@ from jetbench.torch import coverage as of_torch
 XI = variables(3)
 FOURTH = as_operator({"": (XI[0] ** 2 + XI[1] ** 2) ** 2 + XI[0] * XI[2]})
 INFINITY = float("inf")
+TWINS = (coverage, of_torch)
 
 
 def square(x):
@@ -249,17 +250,12 @@ def test_rule(name):
 
 
 @pytest.mark.parametrize("method", ["taylor", "collapsed", "apolar"])
-@pytest.mark.parametrize(
-    "name", ["inverse", "slogdet", "cholesky", "solve", "sort", "cumprod", "logcumsumexp", "conv2d"]
-)
+@pytest.mark.parametrize("name", ["slogdet", "cholesky", "solve", "sort", "cumprod", "logcumsumexp", "conv2d"])
 def test_fourth_order(name, method):
     """Against nested forward mode in PyTorch."""
     by_name = [{n: f for inner in held.FUNCTIONS.values() for n, f in inner.items()}[name] for held in TWINS]
     found = of_jax.applied(by_name[0], FOURTH, method)
     np.testing.assert_allclose(found[""], of_torch.reference(by_name[1], FOURTH)[""], rtol=1e-9, atol=1e-9)
-
-
-TWINS = (coverage, of_torch)
 
 
 def test_the_largest_entry_has_a_derivative_when_compiled():
@@ -268,7 +264,7 @@ def test_the_largest_entry_has_a_derivative_when_compiled():
     (true,) = [inner["max"] for kind, inner in of_torch.FUNCTIONS.items() if kind == "reductions"]
     x = jnp.asarray(POINTS)
     for options in ({}, {"xla_cpu_use_fusion_emitters": False}):
-        found = jax.jit(linear_operator(function, FOURTH, "collapsed").evaluate, compiler_options=options)(x)[""]
+        found = jax.jit(linear_operator(function, FOURTH, "collapsed").evaluate, compiler_options=options)(x)
         np.testing.assert_allclose(found, of_torch.reference(true, FOURTH)[""], rtol=1e-9)
 
 
@@ -299,6 +295,7 @@ def test_lower_precision(name, dtype):
     def rounded(x):
         return function(x).astype(dtype)
 
-    found = linear_operator(rounded, XI @ XI, "collapsed")(jnp.asarray(POINTS, dtype))
+    laplacian = jax_settings.compiled(linear_operator(rounded, XI @ XI, "collapsed").evaluate)
+    found = laplacian(jnp.asarray(POINTS, dtype))
     assert found.dtype == dtype
     assert bool(jnp.isfinite(found.astype(float)).all())
