@@ -70,7 +70,7 @@ FUNCTIONS = {
     "index_add": lambda x: features(x).at[:, INDEX[:3]].add(2 * jnp.exp(x)) ** 2,
     "index_copy": lambda x: features(x).at[:, INDEX[1:2]].set(jnp.exp(x[:, :1])) ** 2,
     "index_fill": lambda x: features(x).at[:, INDEX[:2]].set(0.5) ** 2,
-    "index_put": lambda x: features(x).at[jnp.arange(len(x)), INDEX[: len(x)]].set(jnp.exp(x[:, 0])) ** 2,
+    "index_put": lambda x: features(x).at[jnp.arange(len(x)), jnp.full(len(x), 3)].set(jnp.exp(x[:, 0])) ** 2,
     "masked_fill": lambda x: jnp.where(MASK, 0.5, features(x)) ** 2,
     "masked_fill_by_x": lambda x: jnp.where(features(x) > 0.2, -1.0, features(x)) ** 2,
     "reshape": lambda x: jnp.sin(features(x).reshape(-1, 3, 2)).reshape(-1, 6),
