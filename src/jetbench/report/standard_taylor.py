@@ -63,7 +63,7 @@ def draw(data: Data) -> Figure:
     if published_seen:
         hollow = {"markerfacecolor": "white", "markeredgecolor": "0.1", "markersize": 5}
         style.legend(drawn, [Line2D([], [], marker="D", linestyle="none", label="published (RTX 6000)", **hollow)])
-    told = dense_zeros.sentence(data.slopes, data.published)
+    told = dense_zeros.sentence(data.records, data.published)
     about = f"{data.place} JAX, {points.dtype.iloc[0]}, network {points.widths.iloc[0]}."
     style.footnote(drawn, style.wrapped(f"{about} {told}" if told else about))
     return drawn
