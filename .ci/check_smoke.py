@@ -23,12 +23,14 @@ def main(folder: Path) -> list[str]:
     if len(machines) != 1:
         return [f"expected results of one machine in {folder}/results, found {len(machines)}"]
     statuses: Counter[str] = Counter()
+    measured: Counter[str] = Counter()
     for curve in case.curves(config.load(ROOT / "workflows" / "config" / "smoke.yaml")):
         path = machines[0] / curve.path
         found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         if len(found) != len(curve.points):
             complaints.append(f"{curve}: {len(found)} records for {len(curve.points)} points")
         statuses.update(record["status"] for record in found)
+        measured.update(record["backend"] for record in found if record["status"] == "ok")
         complaints += [
             f"{curve} at {record['axis']} {record['axis_value']}: {record['status']}, {record['reason']}"
             for record in found
@@ -39,6 +41,7 @@ def main(folder: Path) -> list[str]:
             for record in found
             if record["status"] == "ok" and not (record["time_s"] > 0 and record["floor_s"] > 0)
         ]
+    complaints += [f"nothing was measured in {backend}" for backend in case.BACKENDS if not measured[backend]]
     records = pd.read_parquet(folder / "results" / "records.parquet")
     if len(records) != sum(statuses.values()):
         complaints.append(f"records.parquet has {len(records)} rows, the curves {sum(statuses.values())} records")
@@ -50,7 +53,8 @@ def main(folder: Path) -> list[str]:
         complaints += [
             text for suffix in ("pdf", "png") if (text := _thin(folder / "figures" / f"{name}.{suffix}", 2000))
         ]
-    print(f"{sum(statuses.values())} records ({dict(statuses)}), {len(TABLES)} tables, {len(FIGURES)} figures")
+    told = f"{sum(statuses.values())} records ({dict(statuses)}; {dict(measured)})"
+    print(f"{told}, {len(TABLES)} tables, {len(FIGURES)} figures")
     return complaints
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from jetbench.report import collect, dense_zeros, gallery, labels, published, style, summary, tables
-from report_records import NESTED, SECONDS, record, write
+from report_records import NESTED, OVERHEAD, SECONDS, record, write
 
 JAX = ("nested", "jax_jet", "taylor", "folx", "collapsed")
 
@@ -59,24 +59,30 @@ def test_the_papers_biharmonic_by_nested_jets_stands_beside_no_jet_of_order_4(da
 
 
 def test_what_dense_zeros_explain_is_told_from_the_data(data, tmp_path):
-    told = dense_zeros.sentence(data.slopes, data.published)
+    told = dense_zeros.sentence(data.records, data.published)
     assert told in tables.make("jax", data).notes
-    share = math.log(153 / 101) / math.log(1.45883)
-    assert f"stock jet costs {153 / 101:.2f} of Taylor mode without dense zeros" in told
-    assert f"at 1.46 of nested, so that the zeros explain the whole of the published gap ({share:.2f}" in told
+    factor = (OVERHEAD + SECONDS * 32 * 153) / (OVERHEAD + SECONDS * 32 * 101)
+    share = math.log(factor) / math.log(1.45883)
+    assert f"batch 32: stock jet takes {factor * floors('taylor'):.2f} floors" in told
+    assert f"a factor of {factor:.2f}; the paper has stock jet at 1.46 of nested" in told
+    assert f"explain the whole of the published gap ({share:.2f}" in told
     records = jax_records()
     for made in records:
         if made["method"] == "taylor":
-            made["time_s"] *= 1.25
-    told = dense_zeros.sentence(data_of(records, tmp_path).slopes, published.load())
-    share = math.log(153 / 101 / 1.25) / math.log(1.45883)
+            made["time_over_floor"] *= 1.25
+    told = dense_zeros.sentence(data_of(records, tmp_path).records, published.load())
+    share = math.log(factor / 1.25) / math.log(1.45883)
     assert 0 < share < 1 and f"explain {100 * share:.0f}% of the published gap ({share:.2f}" in told
+
+
+def floors(method):
+    return record("laplacian", 50, method, "compiled", value=32, backend="jax")["time_over_floor"]
 
 
 def test_without_one_of_the_two_modes_nothing_is_told(tmp_path):
     data = data_of(jax_records(("nested", "taylor", "collapsed")), tmp_path)
-    assert dense_zeros.sentence(data.slopes, data.published) is None
-    assert dense_zeros.sentence(data.slopes.iloc[:0], data.published) is None
+    assert dense_zeros.sentence(data.records, data.published) is None
+    assert dense_zeros.sentence(data.records.iloc[:0], data.published) is None
 
 
 def test_the_compiled_table_is_of_pytorch(data):

@@ -42,11 +42,16 @@ def draw(data: Data) -> Figure:
         bars(right, shown, ratios.to_numpy(), texts, np.nan_to_num(intervals).clip(min=0))
         for place, series in enumerate(shown):
             paper = data.published.slope(pd.Series({**own.iloc[0].to_dict(), "series": series}), series, "time")
-            if paper is not None:
+            if paper is not None and series != "nested":
                 published_seen = True
-                hollow = {"markerfacecolor": "white", "markeredgecolor": "0.1", "markersize": 5, "zorder": 6}
-                right.plot(
-                    paper.ratio_to_nested, place, marker="D", linestyle="none", gid=f"published-{series}", **hollow
+                hollow = {"markerfacecolor": "white", "markeredgecolor": "0.1", "markersize": 4, "zorder": 6}
+                right.plot(  # at the lower edge of the bar, clear of its number
+                    paper.ratio_to_nested,
+                    place + 0.36,
+                    marker="D",
+                    linestyle="none",
+                    gid=f"published-{series}",
+                    **hollow,
                 )
                 right.set_xlim(0, max(right.get_xlim()[1], 1.1 * paper.ratio_to_nested))
         left.set_xlabel("Vectors per datum")
@@ -58,7 +63,7 @@ def draw(data: Data) -> Figure:
     if published_seen:
         hollow = {"markerfacecolor": "white", "markeredgecolor": "0.1", "markersize": 5}
         style.legend(drawn, [Line2D([], [], marker="D", linestyle="none", label="published (RTX 6000)", **hollow)])
-    told = dense_zeros.sentence(data.slopes, data.published)
+    told = dense_zeros.sentence(data.records, data.published)
     about = f"{data.place} JAX, {points.dtype.iloc[0]}, network {points.widths.iloc[0]}."
     style.footnote(drawn, style.wrapped(f"{about} {told}" if told else about))
     return drawn

@@ -104,7 +104,7 @@ def jax(data: Data) -> Table:
     made = _slope_table(
         data, "Cost per datum and per sample in JAX", ["batch", "samples"], ["compiled"], MAIN_METRICS, chosen
     )
-    told = dense_zeros.sentence(chosen, data.published)
+    told = dense_zeros.sentence(data.records, data.published)
     return replace(made, notes=[*made.notes, *([told] if told else [])])
 
 

@@ -103,7 +103,7 @@ def det(A: Tensor) -> Tensor:
 def slogdet(A: Tensor) -> torch.return_types.linalg_slogdet:
     """Sign and logarithm of the modulus of the determinant."""
     pivots, sign = _pivots(A)
-    return torch.return_types.linalg_slogdet((sign * pivots.sign().prod(-1), pivots.abs().log().sum(-1)))
+    return torch.return_types.linalg_slogdet((sign * pivots.sgn().prod(-1), pivots.abs().log().sum(-1)))
 
 
 @_replaces(torch.logdet, Tensor.logdet)
@@ -141,6 +141,12 @@ def cumprod(input: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Ten
     """One product after the other, which is right for zero entries too."""
     factors = (input if dtype is None else input.to(dtype)).unbind(dim)
     return torch.stack(list(itertools.accumulate(factors, torch.mul)), dim) if factors else input
+
+
+@_replaces(torch.logcumsumexp, Tensor.logcumsumexp)
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """One sum after the other."""
+    return torch.stack(list(itertools.accumulate(input.unbind(dim), torch.logaddexp)), dim) if input.numel() else input
 
 
 @_replaces(torch.cdist)

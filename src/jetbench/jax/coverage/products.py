@@ -62,7 +62,9 @@ FUNCTIONS = {
     "conv_transpose": conv_transpose,
     "conv_with_weight_of_x": conv_with_weight_of_x,
     "conv_of_numpy": lambda x: jax.vmap(lambda h: jnp.convolve(h, jnp.sin(h[:3]), mode="same"))(features(x)),
-    "conv_in_batch_groups": lambda x: convolution(jnp.repeat(table(x), 2, 0), ROWS[:2, :2, None], batch_group_count=2),
+    "conv_in_batch_groups": jax.vmap(
+        lambda u: convolution(features(u).reshape(2, 1, 3), ROWS[:2, None, :2], batch_group_count=2)[0] ** 2
+    ),
     "conv_with_weight_of_each_row": jax.vmap(
         lambda u: convolution(features(u)[None, None], jnp.sin(u)[None, None], [(1, 1)])[0, 0] ** 2
     ),

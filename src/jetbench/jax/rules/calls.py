@@ -13,20 +13,7 @@ from jetbench.jax.jet import Jet, Value, algebra_of, elementwise
 from jetbench.jax.jvp import through_jvp, tower_of
 from jetbench.jax.packing import Layout, Packed
 from jetbench.jax.propagate import bind, propagate
-from jetbench.jax.rules.registry import RULES, rule
-
-# functions with one of these have points where the formula is not differentiable although the function may be
-KINKS = {
-    primitives.abs_p,
-    primitives.max_p,
-    primitives.min_p,
-    primitives.clamp_p,
-    primitives.sign_p,
-    primitives.select_n_p,
-    primitives.reduce_max_p,
-    primitives.reduce_min_p,
-    primitives.cond_p,
-}
+from jetbench.jax.rules.registry import rule
 
 
 @rule(primitives.jit_p)
@@ -68,11 +55,8 @@ def custom_vjp_call(*values: Value, call_jaxpr: ClosedJaxpr, **params: object) -
 
 @rule(primitives.custom_jvp_call_p)
 def custom_jvp_call(*values: Value, **params: object) -> list[Value]:
-    """The function's own derivative counts where its formula has kinks, such as the guards of jnp.where; a smooth
-    formula is followed."""
+    """The function's own derivative counts: that of its formula may be another one, or none."""
     closed = params["call_jaxpr"]
-    if _is_smooth(closed.jaxpr):
-        return propagate(closed.jaxpr, closed.consts, values)
 
     def function(*arrays: Array) -> Sequence[Array]:
         return bind(primitives.custom_jvp_call_p, arrays, params)
@@ -87,16 +71,6 @@ def custom_jvp_call(*values: Value, **params: object) -> list[Value]:
 def _inner(params: dict) -> list[Jaxpr]:
     found = [value for value in params.values() if isinstance(value, (Jaxpr, ClosedJaxpr))]
     return [value.jaxpr if isinstance(value, ClosedJaxpr) else value for value in found]
-
-
-def _is_smooth(jaxpr: Jaxpr) -> bool:
-    """Whether every primitive has a rule and a derivative wherever it is defined."""
-    return all(
-        equation.primitive in RULES
-        and equation.primitive not in KINKS
-        and all(map(_is_smooth, _inner(equation.params)))
-        for equation in jaxpr.eqns
-    )
 
 
 def _is_entrywise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:

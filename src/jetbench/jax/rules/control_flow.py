@@ -47,11 +47,14 @@ def scan(
     algebra = algebra_of(*values)
     constants, initial = values[:num_consts], values[num_consts : num_consts + num_carry]
     items = values[num_consts + num_carry :]
-    of_items = Layout.of(algebra, items)
+    of_constants, of_items = Layout.of(algebra, constants), Layout.of(algebra, items)
+    packed_constants = of_constants.pack(constants)
     packed_items = [_component_axis(parts, 0, 1) for parts in of_items.pack(items)]
 
     def step(state: Sequence[Value], item: Packed) -> list[Value]:
-        return propagate(jaxpr.jaxpr, jaxpr.consts, [*constants, *state, *of_items.unpack(item)])
+        return propagate(
+            jaxpr.jaxpr, jaxpr.consts, [*of_constants.unpack(packed_constants), *state, *of_items.unpack(item)]
+        )
 
     first = [tuple(jnp.zeros_like(part, shape=part.shape[1:]) for part in parts) for parts in packed_items]
     layout = _fixed_point(lambda state: step(state, first)[:num_carry], initial, algebra)
@@ -85,8 +88,11 @@ def while_loop(
     of_condition = [primal(value) for value in values[:cond_nconsts]]
     constants, initial = values[cond_nconsts : cond_nconsts + body_nconsts], values[cond_nconsts + body_nconsts :]
 
+    of_constants = Layout.of(algebra, constants)
+    packed_constants = of_constants.pack(constants)
+
     def step(state: Sequence[Value]) -> list[Value]:
-        return propagate(body_jaxpr.jaxpr, body_jaxpr.consts, [*constants, *state])
+        return propagate(body_jaxpr.jaxpr, body_jaxpr.consts, [*of_constants.unpack(packed_constants), *state])
 
     layout = _fixed_point(step, initial, algebra)
 
@@ -94,8 +100,27 @@ def while_loop(
         (found,) = propagate(cond_jaxpr.jaxpr, cond_jaxpr.consts, [*of_condition, *(parts[0] for parts in state)])
         return found
 
-    state = lax.while_loop(goes_on, lambda state: layout.pack(step(layout.unpack(state))), layout.pack(initial))
+    def body(state: Packed) -> Packed:
+        found = layout.pack(step(layout.unpack(state)))
+        going = goes_on(state)
+        return (
+            found
+            if going.ndim == 0
+            else [
+                tuple(_where(going, new, old, at) for at, (new, old) in enumerate(zip(*parts, strict=True)))
+                for parts in zip(found, state, strict=True)
+            ]
+        )
+
+    state = lax.while_loop(lambda state: goes_on(state).any(), body, layout.pack(initial))
     return layout.unpack(state)
+
+
+def _where(going: Array, new: Array, old: Array, components: int) -> Array:
+    """Under `vmap` each element of the batch, the first axes of its state, goes on by itself; a coefficient has an
+    axis of components before them."""
+    batch = jnp.expand_dims(going, (*range(components), *range(components + going.ndim, new.ndim)))
+    return jnp.where(batch, new, old)
 
 
 @rule(primitives.cond_p)

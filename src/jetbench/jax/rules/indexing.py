@@ -112,25 +112,35 @@ def _scatter_extremum(primitive: object, operation: Callable) -> None:
     @rule(primitive)
     def apply(x: Value, positions: Value, updates: Value, **params: object) -> Value:
         """The extreme of an entry and the updates to it; among equal ones the derivative is their mean."""
-        write, positions = _scattered(operation, params), primal(positions)
+        write, total, positions = _scattered(operation, params), _scattered(lax.scatter_add, params), primal(positions)
         value = write(primal(x), positions, primal(updates))
         if not isinstance(x, Jet) and not isinstance(updates, Jet):
             return value
-        total = _scattered(lax.scatter_add, params)
-        at_updates = jax.linear_transpose(lambda u: total(jnp.zeros_like(value), positions, u), primal(updates))
-        kept = (primal(x) == value).astype(value.dtype)
-        taken = (primal(updates) == at_updates(value)[0]).astype(value.dtype)
+        ranks = _ranks(primal(x), primal(updates))
+        best = write(ranks[0], positions, ranks[1])
+        places = jax.linear_transpose(lambda u: total(jnp.zeros_like(best), positions, u), ranks[1])(best)[0]
+        kept, taken = (ranks[0] == best).astype(value.dtype), (ranks[1] == places).astype(value.dtype)
         count = total(kept, positions, taken)
 
         def mean(parts: Sequence[Array]) -> Array:
             return total(parts[0] * kept, positions, parts[1] * taken) / count
 
-        finite = [
-            part if isinstance(part, Jet) else jnp.where(jnp.isfinite(part), part, 0)  # −∞ · 0 is no number
-            for part in (x, updates)
-        ]
+        # −∞ · 0 is no number
+        finite = [part if isinstance(part, Jet) else jnp.where(jnp.isfinite(part), part, 0) for part in (x, updates)]
         found = jointly_linear(mean, finite)
         return Jet(found.algebra, value, rest=found.rest, present=found.present)
+
+
+def _ranks(*arrays: Array) -> list[Array]:
+    """The place of each entry among all of them in rising order, equal for equal ones. These compare exactly, whereas
+    XLA may compute an entry twice with different rounding, and then no entry equals the largest."""
+    flat = jnp.concatenate([array.ravel() for array in arrays])
+    order = jnp.argsort(flat)
+    rising = flat[order]
+    dense = jnp.cumsum(jnp.concatenate([jnp.zeros(1, bool), rising[1:] != rising[:-1]]).astype(float))
+    found = jnp.zeros_like(dense).at[order].set(dense)
+    parts = jnp.split(found, np.cumsum([array.size for array in arrays])[:-1])
+    return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
 
 _scatter_extremum(primitives.scatter_max_p, lax.scatter_max)

@@ -8,6 +8,7 @@ the coefficients of one more order right, and K passes all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import accumulate, pairwise
 
 import jax
@@ -17,8 +18,21 @@ from jax.extend.core import ClosedJaxpr, primitives
 from jax.lax import linalg
 
 from jetbench.errors import MissingRule
-from jetbench.jax.jet import Jet, Value, add, algebra_of, constant, jointly_linear, linear, multiply, primal
+from jetbench.jax.jet import (
+    Jet,
+    Value,
+    add,
+    algebra_of,
+    constant,
+    elementwise,
+    jointly_linear,
+    linear,
+    multiply,
+    primal,
+    times,
+)
 from jetbench.jax.propagate import propagate
+from jetbench.jax.rules.elementwise import real_power
 from jetbench.jax.rules.registry import rule
 
 
@@ -94,6 +108,34 @@ def triangular_solve(
     for _ in range(a.algebra.order):
         moved = _matmul(change, found) if left_side else _matmul(found, change)
         found = add(solved, linear(solve, moved), -1)
+    return found
+
+
+@rule(primitives.tridiagonal_solve_p)
+def tridiagonal_solve(below: Value, diagonal: Value, above: Value, b: Value, **params: object) -> Value:
+    """x ← A⁻¹(B − E x) with the three diagonals of A; the first entry below and the last one above are not read."""
+    known = [primal(value) for value in (below, diagonal, above)]
+
+    def solve(t: Array) -> Array:
+        return primitives.tridiagonal_solve_p.bind(*known, t, **params)
+
+    def column(value: Value) -> Value:
+        return linear(lambda t: t[..., None], value) if isinstance(value, Jet) else value[..., None]
+
+    def shifted(x: Jet, by: int) -> Jet:
+        if by == 0:
+            return x
+        rows = jnp.arange(x.shape[-2])[:, None]
+        kept = (rows >= by) if by > 0 else (rows < x.shape[-2] + by)
+        return linear(lambda t: jnp.where(kept, jnp.roll(t, by, -2), 0), x)
+
+    algebra = algebra_of(below, diagonal, above, b)
+    solved = linear(solve, b if isinstance(b, Jet) else constant(algebra, b))
+    changes = [(value, by) for value, by in ((below, 1), (diagonal, 0), (above, -1)) if isinstance(value, Jet)]
+    found = solved
+    for _ in range(algebra.order if changes else 0):
+        terms = [times(column(_change(value)), shifted(found, by)) for value, by in changes]
+        found = add(solved, linear(solve, reduce(add, terms)), -1)
     return found
 
 
@@ -180,7 +222,8 @@ def cholesky(a: Jet, **params: object) -> Jet:
 
     The lower triangle of a Hermitian matrix S with half its diagonal solves N + Nᴴ = S.
     """
-    factor = primitives.cholesky_p.bind(a.primal, **params)
+    known = primitives.cholesky_p.bind(a.primal, **params)
+    factor = jnp.tril(known)  # the primitive leaves the other triangle as it is
 
     def whitened(t: Array) -> Array:
         half = linalg.triangular_solve(factor, _hermitian(t), left_side=True, lower=True)
@@ -193,7 +236,7 @@ def cholesky(a: Jet, **params: object) -> Jet:
     found = linear(lower, change)
     for _ in range(_passes(a)):
         found = linear(lower, add(change, _matmul(found, _adjoint(found)), -1))
-    return _with_primal(factor, linear(lambda t: factor @ t, found))
+    return _with_primal(known, linear(lambda t: factor @ t, found))
 
 
 @rule(primitives.qr_p)
@@ -226,14 +269,15 @@ def qr(a: Jet, *, pivoting: bool, full_matrices: bool, use_magma: bool | None) -
     return [_with_primal(q, orthogonal), _with_primal(r, linear(lambda t: t @ r, found))]
 
 
-def _perturbed(values: Array, change: Jet, gaps: Array) -> tuple[Jet, Jet]:
+def _perturbed(values: Array, change: Jet) -> tuple[Jet, Jet]:
     """D and Z with (Λ + F)(I + Z) = (I + Z)(Λ + D), D diagonal and I + Z unitary: perturbation theory to all orders.
 
     Args:
         values: Λ, (..., n).
         change: F, Hermitian and nilpotent, (..., n, n).
-        gaps: 1/(λ_j − λ_i) at (i, j), zero on the diagonal.
     """
+    same = jnp.eye(values.shape[-1], dtype=bool)
+    gaps = jnp.where(same, 0, 1 / jnp.where(same, 1, values[..., None, :] - values[..., :, None]))
 
     def off_diagonal(t: Array) -> Array:
         return t * gaps
@@ -258,8 +302,32 @@ def eigh(a: Jet, **params: object) -> list[Value]:
         raise MissingRule("eigh has a rule for all eigenvalues together: leave subset_by_index out.")
     lower = params["lower"]
     change = linear(lambda t: basis.mT.conj() @ _hermitian(t if lower else t.mT.conj()) @ basis, _change(a))
-    n = values.shape[-1]
-    difference = values[..., None, :] - values[..., :, None]
-    gaps = jnp.where(jnp.eye(n, dtype=bool), 0, 1 / jnp.where(jnp.eye(n, dtype=bool), 1, difference))
-    shift, vectors = _perturbed(values, change, gaps)
+    shift, vectors = _perturbed(values, change)
     return [_with_primal(basis, linear(lambda t: basis @ t, vectors)), _with_primal(values, shift)]
+
+
+@rule(primitives.svd_p)
+def svd(a: Jet, *, full_matrices: bool, compute_uv: bool, subset_by_index: object, **params: object) -> list[Value]:
+    """Singular values s and vectors of a matrix whose singular values differ and are positive: s² and U are those of
+    AAᴴ, and Vᴴ = UᴴA/s."""
+    rows, columns = a.shape[-2:]
+    if subset_by_index is not None or (compute_uv and full_matrices and rows != columns):
+        raise MissingRule("svd has a rule for all singular values, with full_matrices=False for vectors of them.")
+    if rows > columns:
+        found = svd(_adjoint(a), full_matrices=False, compute_uv=compute_uv, subset_by_index=subset_by_index, **params)
+        return [found[0], _adjoint(found[2]), _adjoint(found[1])] if compute_uv else found
+    known, u, vh = primitives.svd_p.bind(
+        a.primal, full_matrices=False, compute_uv=True, subset_by_index=subset_by_index, **params
+    )
+    moved = linear(lambda t: u.mT.conj() @ t, _change(a))  # UᴴE
+    first = _matmul(moved, vh.mT.conj() * known[..., None, :])
+    change = add(add(first, _adjoint(first)), _matmul(moved, _adjoint(moved)))
+    shift, vectors = _perturbed(known**2, change)
+    squares = _with_primal(known**2, shift)
+    values = _with_primal(known, elementwise(lambda t, order: real_power(t, order, 0.5), squares))
+    if not compute_uv:
+        return [values]
+    left = _with_primal(u, linear(lambda t: u @ t, vectors))
+    inverse = elementwise(lambda t, order: real_power(t, order, -1), values)
+    scaled = times(_matmul(_adjoint(left), a), linear(lambda t: t[..., None], inverse))
+    return [values, left, _with_primal(vh, scaled)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -19,24 +19,30 @@ def reduce_sum(x: Jet, *, axes: Sequence[int], **params: object) -> Jet:
     return linear(lambda t: t.sum(tuple(axes)), x, lambda t: t.sum(lifted))
 
 
-def _extremum(x: Jet, axes: Sequence[int], value: Array) -> Jet:
-    """The extreme entries; among equal ones JAX's derivative is their mean."""
+def _extremum(x: Jet, axes: Sequence[int], best: Callable[[Array, int], Array]) -> Jet:
+    """The extreme entries; among equal ones JAX's derivative is their mean. The first is taken by its position: XLA may
+    compute an entry twice with different rounding, and then no entry equals the largest."""
     axes = tuple(axes)
-    hit = (x.primal == jnp.expand_dims(value, axes)).astype(x.dtype)
-    share = hit / hit.sum(axes, keepdims=True)
-    lifted = tuple(axis + 1 for axis in axes)
-    rest = None if x.rest is None else (x.rest * share).sum(lifted)
-    return Jet(x.algebra, value, rest=rest, present=x.present)
+    kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
+    x = linear(lambda t: jnp.transpose(t, (*kept, *axes)).reshape(*(t.shape[axis] for axis in kept), -1), x)
+    place = best(x.primal, -1)
+    value = jnp.take_along_axis(x.primal, place[..., None], -1)
+    hit = (x.primal == value) | (jnp.arange(x.shape[-1]) == place[..., None])
+    share = hit / hit.sum(-1, keepdims=True, dtype=x.dtype)
+    rest = None if x.rest is None else (x.rest * share).sum(-1)
+    return Jet(x.algebra, value[..., 0], rest=rest, present=x.present)
 
 
 @rule(primitives.reduce_max_p)
 def reduce_max(x: Jet, *, axes: Sequence[int], **params: object) -> Jet:
-    return _extremum(x, axes, x.primal.max(tuple(axes)))
+    del params
+    return _extremum(x, axes, jnp.argmax)
 
 
 @rule(primitives.reduce_min_p)
 def reduce_min(x: Jet, *, axes: Sequence[int], **params: object) -> Jet:
-    return _extremum(x, axes, x.primal.min(tuple(axes)))
+    del params
+    return _extremum(x, axes, jnp.argmin)
 
 
 @rule(primitives.reduce_prod_p)

@@ -91,6 +91,16 @@ _extremum(primitives.reduce_window_max_p, -np.inf, jnp.greater_equal)
 _extremum(primitives.reduce_window_min_p, np.inf, jnp.less_equal)
 
 
+@rule(primitives.select_and_scatter_add_p)
+def select_and_scatter_add(source: Value, x: Value, **params: object) -> Value:
+    """The gradient of an extremum of windows: where the source goes is chosen by the primal."""
+
+    def placed(t: Array) -> Array:
+        return primitives.select_and_scatter_add_p.bind(t, primal(x), **params)
+
+    return linear(placed, source) if isinstance(source, Jet) else placed(source)
+
+
 def _fold(
     jaxpr: Jaxpr, consts: Sequence[Array], columns: Sequence[Sequence[Value]], starts: Sequence[Value]
 ) -> list[Value]:

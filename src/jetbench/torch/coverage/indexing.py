@@ -33,7 +33,9 @@ FUNCTIONS = {
     "index_add": lambda x: features(x).index_add(-1, INDEX[:3], x.exp(), alpha=2) ** 2,
     "index_copy": lambda x: features(x).index_copy(-1, INDEX[1:2], x[:, :1].exp()) ** 2,
     "index_fill": lambda x: features(x).index_fill(-1, INDEX[:2], 0.5) ** 2,
-    "index_put": lambda x: features(x).index_put((torch.arange(x.shape[0]), INDEX[: x.shape[0]]), x[:, 0].exp()) ** 2,
+    "index_put": lambda x: (
+        features(x).index_put((torch.arange(x.shape[0]), INDEX[:1].expand(x.shape[0])), x[:, 0].exp()) ** 2
+    ),
     "masked_fill": lambda x: features(x).masked_fill(MASK, 0.5) ** 2,
     "masked_fill_by_x": lambda x: features(x).masked_fill(features(x) > 0.2, -1.0) ** 2,
     "reshape": lambda x: features(x).reshape(-1, 3, 2).sin().view(-1, 6),

@@ -1,0 +1,78 @@
+"""Values of the functions' operators at the points of the coverage table, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jetbench.coverage.parameters import POINTS
+from jetbench.jax import linear_operator
+from jetbench.jax import reference as nested
+from jetbench.jax.coverage import elementwise, reductions
+from jetbench.problem import Operator
+
+# JAX computes the softmax of its own attention in single precision.
+INEXACT = {"fused_attention": 1e-4}
+# Nested programs grow with every order and, in reverse mode, with every output: they take long to compile.
+ORDERS = {"nested": ("second",), "nested_reverse": ("second",)}
+
+# In these XLA on CPU computes an entry twice with different rounding, after which no entry equals their maximum and
+# JAX's own derivative is wrong: they are run operation by operation.
+_UNCOMPILED = (reductions.FUNCTIONS["amax"], reductions.FUNCTIONS["max"], elementwise.FUNCTIONS["hypot"])
+
+# Compiling takes most of the time here, and running next to none.
+_COMPILE_FAST = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+
+
+def reference(function: Callable[[Array], Array], operator: Operator) -> dict[str, np.ndarray]:
+    """Output name → value by nested forward mode; by reverse mode where a function defines that only."""
+
+    def forward(x: Array) -> Mapping[str, Array]:
+        return nested.evaluate(function, operator, x)
+
+    try:
+        return _run(forward, function)
+    except (NotImplementedError, TypeError) as error:
+        if not any(word in str(error) for word in ("custom_vjp", "custom_lin")):
+            raise
+    return applied(function, operator, "nested_reverse")
+
+
+def applied(function: Callable[[Array], Array], operator: Operator, method: str) -> dict[str, np.ndarray]:
+    """Output name → value by a method."""
+
+    def run(x: Array) -> Mapping[str, Array]:
+        values = linear_operator(of_points(function), operator, method)(x)
+        return {"": values} if operator.is_single else values
+
+    return _run(run, function)
+
+
+def of_points(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """A function of rows (N, 3) as one of points (..., 3), as methods for single points want it."""
+
+    def reshaped(x: Array) -> Array:
+        y = function(x.reshape(-1, x.shape[-1]))
+        return y.reshape(*x.shape[:-1], *y.shape[1:])
+
+    return reshaped
+
+
+def _run(run: Callable[[Array], Mapping[str, Array]], function: Callable) -> dict[str, np.ndarray]:
+    with jax.enable_x64(True):
+        x = jnp.asarray(POINTS)
+        if function in _UNCOMPILED:
+            values = run(x)
+        else:
+            fast = _COMPILE_FAST if jax.default_backend() == "cpu" else None
+            values = jax.jit(run).lower(x).compile(fast)(x)
+        return {name: np.asarray(value) for name, value in values.items()}

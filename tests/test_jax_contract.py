@@ -1,0 +1,179 @@
+"""What every method in JAX owes for every operator, as found in the registries: values, refusals in words, counts.
+
+Expected values come from nested forward mode in PyTorch with the same weights and directions, which is quicker than
+JAX's and compares both backends as well; JAX's own reference has to agree with it, too.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from jax_settings import compiled
+from jetbench import estimators, operators
+from jetbench.errors import Unsupported
+from jetbench.jax import METHODS, linear_operator, reference
+from jetbench.jax.counting import counted_flops
+from jetbench.jax.network import build
+from jetbench.networks import NetworkSpec
+from jetbench.problem import Problem
+from jetbench.torch import network as torch_network
+from jetbench.torch import reference as torch_reference
+
+ROWS = 2
+ESTIMATORS = {
+    "exact": estimators.exact(),
+    "normal": estimators.normal(2),
+    "rademacher": estimators.rademacher(2),
+    "coordinate": estimators.coordinate(2),
+}
+PEERS = ("jax_jet", "folx")
+JETS = ("taylor", "collapsed", "forward_laplacian", "apolar")
+
+
+@cache
+def made(name):
+    """The operator with its defaults, in as few coordinates as show everything."""
+    function = operators.REGISTRY[name]
+    operator = function(dim=max(function.min_dim, 3))
+    return operator if operator.order <= 4 else function(dim=max(function.min_dim, 2))
+
+
+@cache
+def specification(name):
+    return NetworkSpec(dim=made(name).dim, widths=(5, 4), outputs=made(name).components or 2)
+
+
+@cache
+def point(name):
+    return 0.2 + np.random.default_rng(1).random((ROWS, made(name).dim))
+
+
+def outputs(values):
+    named = values if hasattr(values, "items") else {"": values}
+    return {name: np.asarray(value) for name, value in named.items()}
+
+
+@cache
+def expected(name, kind):
+    """Forward mode nested K times in PyTorch, with the directions that every method is given."""
+    operator, x = made(name), point(name)
+    op = linear_operator(build(specification(name)), operator, "collapsed", ESTIMATORS[kind])
+    draws = op.draw(x, None if kind == "exact" else 7)
+    given = tuple(torch.tensor(np.asarray(draw)) for draw in draws)
+    net = torch_network.build(specification(name))
+    with torch.no_grad():
+        values = torch_reference.evaluate(net, operator, torch.tensor(x), op.problem, given)
+        return draws, outputs(operator.combine(values) if operator.combine else values)
+
+
+def close(found, wanted):
+    assert found.keys() == wanted.keys()
+    for output, value in wanted.items():
+        assert found[output].shape == value.shape
+        assert np.abs(found[output] - value).max() <= 1e-11 * max(np.abs(value).max(), 1e-3), output
+
+
+def is_quick(method, name, kind):
+    """What compiles in a second: jets always; nested derivatives of orders up to 2, and the biharmonic."""
+    order = made(name).order
+    if kind != "exact":
+        return name in ("laplacian", "weighted_laplacian", "kolmogorov_backward") or (order == 4 and kind == "normal")
+    return method in JETS or order <= 2 or name in ("biharmonic", "mixed_partial")
+
+
+CASES = [
+    (method, name, kind)
+    for method in METHODS
+    for name in operators.REGISTRY
+    for kind in ESTIMATORS
+    if is_quick(method, name, kind) or METHODS[method].unsupported(Problem(made(name), ESTIMATORS[kind]))
+]
+
+
+@pytest.mark.parametrize(("method", "name", "kind"), CASES)
+def test_values_agree_with_nested_forward_mode(method, name, kind):
+    operator, x = made(name), point(name)
+    try:
+        op = linear_operator(build(specification(name)), operator, method, ESTIMATORS[kind])
+    except Unsupported as refusal:
+        sentence = str(refusal)
+        assert sentence == METHODS[method].unsupported(Problem(operator, ESTIMATORS[kind]))
+        assert sentence.endswith(".") and sentence[0].isupper() and len(sentence.split()) > 5
+        is_partial = method == "forward_laplacian" or method in PEERS
+        assert is_partial or kind != "exact", f"exact values must be possible: {sentence}"
+        return
+    draws, values = expected(name, kind)
+    close(outputs(compiled(op.evaluate)(x, draws)), values)
+
+
+@pytest.mark.parametrize("name", ["biharmonic", "kolmogorov_backward", "gradient_of_laplacian"])
+def test_the_reference_agrees(name):
+    operator = made(name)
+    net, (_, values) = build(specification(name)), expected(name, "exact")
+    found = compiled(lambda x: reference.evaluate(net, operator, x))(point(name))
+    close(outputs(operator.combine(found) if operator.combine else found), values)
+
+
+@pytest.mark.parametrize("name", ["biharmonic", "mixed_partial"])
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in PEERS])
+def test_both_schemes_of_directions_give_the_same(method, name):
+    operator, x = made(name), point(name)
+    reason = METHODS[method].unsupported(Problem(operator, scheme="griewank"))
+    if reason is not None:
+        assert method == "forward_laplacian"
+        return
+    op = linear_operator(build(specification(name)), operator, method, directions="griewank")
+    close(outputs(compiled(op.evaluate)(x)), expected(name, "exact")[1])
+
+
+@pytest.mark.parametrize("kind", ["normal", "rademacher", "coordinate"])
+def test_draws_repeat_with_their_seed(kind):
+    operator, x = made("laplacian"), point("laplacian")
+    op = linear_operator(build(specification("laplacian")), operator, "collapsed", ESTIMATORS[kind])
+    first, again, other = (op.draw(x, seed)[0] for seed in (3, 3, 4))
+    assert first.shape == (2, *x.shape)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+# ---- counts ---------------------------------------------------------------------------------------------------------
+
+WIDTH = 8
+
+
+def executed_vectors(operator, method, estimator=None):
+    """Products with the matrix of a hidden layer, per datum: what one more hidden layer adds to all operations."""
+    totals = []
+    for hidden in (2, 3):
+        net = build(NetworkSpec(dim=operator.dim, widths=(WIDTH,) * hidden, outputs=operator.components or 1))
+        op = linear_operator(net, operator, method, estimator)
+        x = np.random.default_rng(0).random((ROWS, operator.dim))
+        totals.append(counted_flops(op.evaluate, x, op.draw(x, None if estimator is None else 0)))
+    vectors, rest = divmod(totals[1] - totals[0], 2 * ROWS * WIDTH**2)
+    assert rest == 0
+    return vectors
+
+
+COUNTED = {
+    "laplacian": operators.laplacian(dim=4),
+    "wave": operators.wave(dim=3),
+    "biharmonic": operators.biharmonic(dim=3),
+    "mixed": operators.mixed_partial(dim=3, exponents=(2, 1, 1)),
+    "inhomogeneous": operators.kuramoto_sivashinsky(dim=2),
+    "drift": operators.kolmogorov_backward(dim=3),
+    "third": operators.gradient_of_laplacian(dim=2),
+}
+
+
+@pytest.mark.parametrize("kind", ["exact", "normal"])
+@pytest.mark.parametrize("operator", COUNTED.values(), ids=COUNTED)
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in PEERS])
+def test_vectors_are_what_passes_through_a_hidden_layer(method, operator, kind):
+    estimator = None if kind == "exact" else ESTIMATORS[kind]
+    problem = Problem(operator, ESTIMATORS[kind])
+    if METHODS[method].unsupported(problem) is None:
+        assert executed_vectors(operator, method, estimator) == METHODS[method].vectors(problem)
+    else:
+        assert kind != "exact" or method == "forward_laplacian"

@@ -1,0 +1,103 @@
+"""Every method in JAX against values computed to 60 digits without any AD system (tests/oracle/README.md)."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jax_settings import compiled
+from jetbench.errors import Unsupported
+from jetbench.jax import METHODS, linear_operator
+from jetbench.jax.network import ACTIVATIONS
+from jetbench.symbol import Symbol
+
+ORACLE = json.loads((Path(__file__).parent / "oracle" / "values.json").read_text())
+CASES = ORACLE["cases"]
+NAMES = [f"{case['function']}-{case['operator']}" for case in CASES]
+TOLERANCE = 1e-10
+
+
+def table(rows):
+    return jnp.array([[float(entry) for entry in row] for row in rows])
+
+
+def layered(spec):
+    """The MLPs of the specification: plain, residual or with normalized pre-activations."""
+    layers = [(table(layer["weight"]), table([layer["bias"]])[0]) for layer in spec["layers"]]
+    activation, kind, eps = ACTIVATIONS[spec["activation"]], spec["kind"], float(spec.get("eps", 0))
+
+    def net(x):
+        for weight, bias in layers[:-1]:
+            u = x @ weight.T + bias
+            if kind == "layernorm_mlp":
+                u = jax.nn.standardize(u, epsilon=eps)
+            h = activation(u)
+            x = h + x if kind == "residual_mlp" and h.shape == x.shape else h
+        return (x @ layers[-1][0].T + layers[-1][1])[..., 0]
+
+    return net
+
+
+def attention(spec):
+    """Mean over tokens and entries of tanh(softmax(q·k/√embedding) v)."""
+    query, key, value = (table(spec[name]).T for name in ("query", "key", "value"))
+
+    def net(x):
+        tokens = x.reshape(*x.shape[:-1], spec["tokens"], spec["embedding"])
+        scores = (tokens @ query) @ (tokens @ key).mT / spec["embedding"] ** 0.5
+        return jnp.tanh(jax.nn.softmax(scores) @ (tokens @ value)).mean((-2, -1))
+
+    return net
+
+
+def log_determinant(spec):
+    """log|det tanh(x_i Wᵀ)| over particles x_i."""
+    weight = table(spec["weight"]).T
+
+    def net(x):
+        return jnp.linalg.slogdet(jnp.tanh(x.reshape(*x.shape[:-1], spec["particles"], -1) @ weight))[1]
+
+    return net
+
+
+def network(name):
+    spec = ORACLE["functions"][name]
+    return {"attention": attention, "log_abs_det": log_determinant}.get(spec["kind"], layered)(spec)
+
+
+def symbol(case):
+    return Symbol(case["dimension"], {tuple(e): Fraction(c) for e, c in case["symbol"]})
+
+
+def evaluated(case, method, operator, **options):
+    op = linear_operator(network(case["function"]), operator, method, **options)
+    return compiled(op.evaluate)(table(case["points"]))
+
+
+def assert_close(found, case):
+    expected = table([case["values"]])[0]
+    assert found.shape == expected.shape
+    error = abs((found - expected) / expected)
+    assert error.max() < TOLERANCE, f"relative error {error.tolist()}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("method", METHODS)
+def test_value(method, case):
+    operator = symbol(case)
+    try:
+        found = evaluated(case, method, operator)
+    except Unsupported as refusal:
+        assert method == "forward_laplacian"
+        assert operator.degree > 2
+        assert str(refusal).endswith(".")
+        return
+    assert_close(found, case)
+
+
+def test_the_reference_values_are_all_there():
+    assert len(CASES) == 113
+    assert {case["function"] for case in CASES} == set(ORACLE["functions"])
