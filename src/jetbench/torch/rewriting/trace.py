@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, fx
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 from torch._decomp import core_aten_decompositions, decomposition_table
 from torch._ops import OpOverload
 from torch.func import functionalize
@@ -56,7 +57,12 @@ def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor])
         examples = [torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in examples]
 
         def run(function: Callable) -> fx.GraphModule:
-            found = make_fx(function, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+            table = _decompositions()
+            try:
+                found = make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+            except FakeTensorDeviceMismatchError:
+                # adding forward mode's zeros to a number goes through the device "meta", which only real tensors can do
+                found = make_fx(function, table, tracing_mode="real")(*examples)
             found.graph.eliminate_dead_code()
             return found
 
