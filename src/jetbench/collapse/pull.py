@@ -138,8 +138,8 @@ class _Plan:
     def _weigh_up(self) -> None:
         """Compare, for every sum that was passed on, its cost with that of the sum carried out in place.
 
-        Values needed in full cost nothing here, as they are needed either way; what several ask for is shared equally.
-    All sums of one value are decided on together.
+            Values needed in full cost nothing here, as they are needed either way; what several ask for is shared equally.
+        All sums of one value are decided on together.
         """
         full = {node for node, spec in self._chosen if spec == ()}
         in_full: dict[Node, float] = {}

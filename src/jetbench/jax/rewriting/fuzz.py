@@ -22,7 +22,7 @@ def compare(seed: int) -> str | None:
             y = function(parameters, case.x)
             return (y * y).sum(), y
 
-        (_, y), gradient = jax.value_and_grad(loss, has_aux=True)(case.parameters)
+        (_, y), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(case.parameters)
         return y, gradient
 
     (y, gradient), (new_y, new_gradient) = both(case.function), both(collapsed)

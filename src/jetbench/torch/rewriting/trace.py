@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, fx
-from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 from torch._decomp import core_aten_decompositions, decomposition_table
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
