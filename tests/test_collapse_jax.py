@@ -1,5 +1,7 @@
 """`collapse` in JAX on code that knows nothing of it: values, counts, gradients, loops."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -63,7 +65,7 @@ def test_laplacian_has_the_count_of_the_forward_laplacian(name):
 
     collapsed = collapse(function)
     np.testing.assert_allclose(jax.jit(collapsed)(weights, x), jax.jit(function)(weights, x), rtol=1e-11)
-    hidden = sum(2 * ROWS * a * b for a, b in zip(WIDTHS[:-1], WIDTHS[1:], strict=True))
+    hidden = sum(2 * ROWS * a * b for a, b in pairwise(WIDTHS))
     result = collapsed.explain(weights, x).result
     assert result.after.products <= 1.02 * (DIM + 2) * hidden < result.before.products
 

@@ -50,8 +50,8 @@ def _decompositions() -> dict:
 def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> fx.GraphModule:
     """The graph of a function from tensors to a tuple of tensors, for inputs like the examples.
 
-    What works in place is put right in the traced graph only: the levels of functional transforms may be written down in
-    the function, as `torch.compile` does, and one more transform around it would shift them.
+    What works in place is put right in the traced graph only: the function may hold the levels of its functional
+    transforms as numbers, as those from `torch.compile` do, and one more transform around it would shift them.
     """
     with undisturbed(), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         examples = [torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in examples]
