@@ -12,6 +12,8 @@ SERIES: dict[str, str] = {
     "nested_reverse": "Nested (reverse)",
     "taylor_griewank": "Standard Taylor (Griewank)",
     "taylor": "Standard Taylor",
+    "stock_rewrite": "Forward over forward, rewritten",
+    "collapsed_rewrite": "Standard Taylor, rewritten",
     "forward_laplacian": "Forward Laplacian",
     "collapsed_griewank": "Collapsed Taylor (Griewank)",
     "collapsed": "Collapsed Taylor",

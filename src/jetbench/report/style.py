@@ -76,6 +76,8 @@ LOOKS: dict[str, Look] = {
     "nested_reverse": Look("#56B4E9", "h", (0, (1, 1))),
     "taylor_griewank": Look("#B07500", "<", (0, (2, 1.2))),
     "taylor": Look("#E69F00", "s", (0, (5, 1.5))),
+    "stock_rewrite": Look("#A6761D", "P", (0, (1, 2))),
+    "collapsed_rewrite": Look("#66A61E", "X", (0, (3, 1, 1, 1))),
     "forward_laplacian": Look("#CC79A7", "v", (0, (4, 1, 1, 1))),
     "collapsed_griewank": Look("#00543D", ">", (0, (2, 1.2))),
     "collapsed": Look("#009E73", "^", "-"),
