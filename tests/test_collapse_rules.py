@@ -23,8 +23,10 @@ def evaluated(node, inputs):
                 values[n] = np.asarray(a[0], float)
             case "view":
                 kept = [i for i in a[0] if i is not None]
-                moved = np.transpose(np.squeeze(x[0], tuple(i for i in range(x[0].ndim) if i not in kept)),
-                                     [sorted(kept).index(i) for i in kept])
+                moved = np.transpose(
+                    np.squeeze(x[0], tuple(i for i in range(x[0].ndim) if i not in kept)),
+                    [sorted(kept).index(i) for i in kept],
+                )
                 shape = [1 if i is None else x[0].shape[i] for i in a[0]]
                 values[n] = np.broadcast_to(moved.reshape(shape), n.shape)
             case "scale":

@@ -327,4 +327,3 @@ def _as_weighed(x: Node) -> tuple[Node, int, tuple[float, ...]] | None:
         n = inner.operands[0].shape[axis]
         return inner.operands[0], axis, (0.0,) * start + (1.0,) * (stop - start) + (0.0,) * (n - stop)
     return inner, axis, (1.0,) * inner.shape[axis]
-

@@ -38,7 +38,7 @@ class Explanation:
             return f"Nothing to collapse: {before.operations:,} operations, {before.products:,} in matrix products."
         return (
             f"Collapsed: {before.operations:,} → {after.operations:,} operations "
-            f"({after.operations / before.operations:.2f}), of these {before.products:,} → {after.products:,} in matrix "
+            f"({after.operations / before.operations:.2f}), {before.products:,} → {after.products:,} of them in matrix "
             f"products; peak memory {before.memory:,} → {after.memory:,} bytes."
         )
 

@@ -1,8 +1,8 @@
 """The pass: finds sums, decides how far each is pulled up, and builds the computation that remains.
 
-Every value may be asked for in full, or summed over some of its axes. Going down from the outputs, a sum is passed on to
-the operands as far as the rules allow it, unless the value is needed in full anyway: then it is summed where it is. Going
-up again, each sum that was passed on is compared with the one that is carried out right there, by counting operations,
+Every value may be asked for in full, or summed over some of its axes. From the outputs on, a sum is passed to the
+operands as far as the rules allow it, unless the value is needed in full anyway: then it is summed where it is. On the
+way back, each sum that was passed on is compared with the one that is carried out right there, by counting operations,
 and the cheaper one is kept. The work is linear in the size of the graph.
 """
 
@@ -138,8 +138,8 @@ class _Plan:
     def _weigh_up(self) -> None:
         """Compare, for every sum that was passed on, its cost with that of the sum carried out in place.
 
-        Values needed in full cost nothing here, as they are needed either way; what several ask for is shared equally.
-    All sums of one value are decided on together.
+        Values needed in full cost nothing here, as they are needed either way; what several ask for is shared
+        equally. All sums of one value are decided on together.
         """
         full = {node for node, spec in self._chosen if spec == ()}
         in_full: dict[Node, float] = {}

@@ -227,7 +227,7 @@ def _(node: Node, axes: dict[int, Weight]) -> Step:
     if not contracted_sizes(node):
         terms = [_without_factors(t, labels, set(shared), outside) for t, labels in terms]
     specs, left = [], []
-    for t, labels in terms:
+    for _, labels in terms:
         specs.append(_spec({labels.index(a): w for a, w in axes.items() if a in labels and a not in shared}))
         left.append([label for label in labels if label not in axes or label in shared])
     sizes = dict(zip((*terms[0][1], *terms[1][1]), (*terms[0][0].shape, *terms[1][0].shape), strict=True))

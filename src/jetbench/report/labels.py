@@ -15,6 +15,8 @@ SERIES: dict[str, str] = {
     "taylor_griewank": "Standard Taylor (Griewank)",
     "taylor": "Standard Taylor",
     "folx": "Forward Laplacian (folx)",
+    "stock_rewrite": "Forward over forward, rewritten",
+    "collapsed_rewrite": "Standard Taylor, rewritten",
     "forward_laplacian": "Forward Laplacian",
     "jet_for_pytorch": "Collapsed Taylor (jet-for-pytorch)",
     "collapsed_griewank": "Collapsed Taylor (Griewank)",

@@ -79,6 +79,8 @@ LOOKS: dict[str, Look] = {
     "taylor_griewank": Look("#B07500", "<", (0, (2, 1.2))),
     "taylor": Look("#E69F00", "s", (0, (5, 1.5))),
     "folx": Look("#141414", "P", (0, (3, 1, 1, 1))),
+    "stock_rewrite": Look("#A6761D", "8", (0, (1, 2))),
+    "collapsed_rewrite": Look("#66A61E", "*", (0, (3, 1, 1, 1))),
     "forward_laplacian": Look("#CC79A7", "v", (0, (4, 1, 1, 1))),
     "jet_for_pytorch": Look("#3C50DC", "d", (0, (1, 1))),
     "collapsed_griewank": Look("#00543D", ">", (0, (2, 1.2))),

@@ -229,6 +229,19 @@ def operators(data: Data) -> Table:
     return _cost_table(data, "Operators: cost of each method", frame, fields)
 
 
+REWRITTEN = ("taylor", "stock_rewrite", "collapsed_rewrite", "collapsed")
+
+
+@table("rewrite", "the compiler pass: operations and time before it, after it, and of the scheme derived by hand")
+def rewrite(data: Data) -> Table:
+    frame = data.records[data.records.series.isin(REWRITTEN)]
+    done = frame[frame.series.str.endswith("_rewrite") & (frame.status == "ok")]
+    frame = reference_points(frame[frame.study.isin(done.study) & frame.case.isin(done.case)])
+    fields = [Field("operator", "Operator", "text"), Field("mode", "Mode", "text"), Field("batch", "Batch", "integer")]
+    fields += [Field("samples", "Samples", "integer"), Field("method", "Method", "text"), *COST_FIELDS]
+    return _cost_table(data, "The compiler pass: before (standard Taylor), after, and by hand", frame, fields)
+
+
 @table("dimension", "cost against the dimension D: vectors, operations, time, memory, error")
 def dimension(data: Data) -> Table:
     frame = data.ok[data.ok.axis == "dimension"]

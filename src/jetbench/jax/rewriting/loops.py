@@ -1,7 +1,7 @@
 """Loops whose steps do not depend on each other, as batches: `lax.map`, and `scan` and `fori_loop` that add up.
 
-A loop over directions that adds a derivative to an accumulator is c + Σ_k g(x_k). As a batch it can be collapsed; it then
-needs memory for all steps at once, so that it is only done while that stays below `BATCH_BYTES`.
+A loop over directions that adds a derivative to an accumulator is c + Σ_k g(x_k). As a batch it can be collapsed; it
+then needs memory for all steps at once, so that it is only done while that stays below `BATCH_BYTES`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _scan(low: Lowering, eqn: Any, *operands: Node, **params: Any) -> list[Node]
 
 
 def _kind(body: ClosedJaxpr, consts: int, index: int) -> int | str | None:
-    """What happens to a carried value: an int that is added each time, "sum" of independent terms, or something else."""
+    """What happens to a carried value: an int is added each time, a "sum" of independent terms, or something else."""
     jaxpr = body.jaxpr
     carried, result = jaxpr.invars[consts + index], jaxpr.outvars[index]
     users = [eqn for eqn in jaxpr.eqns if any(v is carried for v in eqn.invars)]

@@ -76,7 +76,9 @@ class Lowering:
             if is_inexact(str(aval.dtype)) and "complex" not in str(aval.dtype):
                 return self.builder.full(float(value), (), str(aval.dtype))
             if isinstance(value, (int, float, bool, np.generic)):
-                return self._source("constant", ((repr(value), str(aval.dtype)), None), aval, np.asarray(value, aval.dtype))
+                return self._source(
+                    "constant", ((repr(value), str(aval.dtype)), None), aval, np.asarray(value, aval.dtype)
+                )
         is_vector = aval.ndim == 1 and is_inexact(str(aval.dtype)) and not isinstance(value, jax.core.Tracer)
         numbers = tuple(np.asarray(value).tolist()) if is_vector else None
         return self._source("constant", (id(value), numbers), aval, value)

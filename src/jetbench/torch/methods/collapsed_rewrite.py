@@ -37,7 +37,7 @@ class CollapsedRewrite(Method):
 
 
 def highest_sums(plan: Plan) -> int:
-    """How many different sums of the highest coefficients the outputs read, or the coefficients where these are fewer."""
+    """How many sums of the highest coefficients the outputs read, or how many coefficients where these are fewer."""
     rows = plan.rows[: plan.count(plan.order)]
     outputs = {name for row in rows for name, reads in row.reads.items() if plan.order in reads}
     sums = {tuple(row.reads.get(name, {}).get(plan.order, 0.0) for row in rows) for name in outputs}

@@ -19,8 +19,8 @@ class StockRewrite(Method):
     def unsupported(self, problem: Problem) -> str | None:
         if problem.operator.order > 2:
             return (
-                f"Stock code for order {problem.operator.order} nests forward mode in itself, which collapses to schemes "
-                "without a common formula; use collapsed_rewrite."
+                f"Stock code for order {problem.operator.order} nests forward mode in itself, which collapses to "
+                "schemes without a common formula; use collapsed_rewrite."
             )
         return random_unsupported(problem)
 

@@ -146,7 +146,7 @@ def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
     traced once for each shape and type of its arguments; its result is the same up to rounding.
 
     Args:
-        function: of tensors (in any nesting of tuples, lists and dictionaries) and plain values; it may use `torch.func`.
+        function: of tensors (also in tuples, lists and dictionaries) and plain values; it may use `torch.func`.
         explain: print what the pass did, each time that it is traced.
 
     Returns:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx
 from torch._decomp import core_aten_decompositions, decomposition_table
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -49,14 +50,19 @@ def _decompositions() -> dict:
 def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> fx.GraphModule:
     """The graph of a function from tensors to a tuple of tensors, for inputs like the examples.
 
-    What works in place is put right in the traced graph only: the levels of functional transforms may be written down in
-    the function, as `torch.compile` does, and one more transform around it would shift them.
+    What works in place is put right in the traced graph only: the function may hold the levels of its functional
+    transforms as numbers, as those from `torch.compile` do, and one more transform around it would shift them.
     """
     with undisturbed(), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         examples = [torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in examples]
 
         def run(function: Callable) -> fx.GraphModule:
-            found = make_fx(function, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+            table = _decompositions()
+            try:
+                found = make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+            except FakeTensorDeviceMismatchError:
+                # adding forward mode's zeros to a number goes through the device "meta", which only real tensors can do
+                found = make_fx(function, table, tracing_mode="real")(*examples)
             found.graph.eliminate_dead_code()
             return found
 

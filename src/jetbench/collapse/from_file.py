@@ -1,0 +1,71 @@
+"""What the commands `explain` and `fuzz` need of a backend, by its name, and functions from users' files."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jetbench.collapse.explain import Explanation
+from jetbench.errors import ConfigError
+
+BACKENDS = ("torch", "jax")
+
+
+def explain(function: str, shapes: Sequence[str], backend: str, dtype: str) -> Explanation:
+    """What `collapse` does to the function FILE.py:NAME for arguments of the given shapes, such as "32x50".
+
+    Raises:
+        ConfigError: the file, the function, a shape, the type or the backend is not what it should be.
+    """
+    path, separator, name = function.rpartition(":")
+    if not separator or not Path(path).is_file():
+        raise ConfigError(f"Name a function as FILE.py:NAME, with a file that exists; got {function!r}.")
+    if dtype not in ("float64", "float32", "bfloat16", "float16"):
+        raise ConfigError(f"--dtype must be float64, float32, bfloat16 or float16; got {dtype!r}.")
+    sizes = [_shape(text) for text in shapes]
+    framework = _backend(backend)
+    if backend == "jax" and dtype == "float64":
+        importlib.import_module("jax").config.update("jax_enable_x64", True)
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ConfigError(f"There is no function {name!r} in {path}.")
+    return framework.collapse(found).explain(*[_argument(backend, shape, dtype) for shape in sizes])
+
+
+def comparison(backend: str) -> Callable[[int], str | None]:
+    """The `compare` of a backend's `fuzz` module."""
+    _backend(backend)
+    if backend == "jax":
+        importlib.import_module("jax").config.update("jax_enable_x64", True)
+    return importlib.import_module(f"jetbench.{backend}.rewriting.fuzz").compare
+
+
+def _backend(name: str) -> Any:
+    if name not in BACKENDS:
+        raise ConfigError(f"--backend must be torch or jax; got {name!r}.")
+    try:
+        return importlib.import_module(f"jetbench.{name}.rewriting.function")
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"The backend {name} needs {error.name}, which is not installed.") from None
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(n) for n in text.split("x"))
+    except ValueError:
+        raise ConfigError(f"A shape is written as 32x50; got {text!r}.") from None
+
+
+def _argument(backend: str, shape: tuple[int, ...], dtype: str) -> Any:
+    if backend == "torch":
+        torch = importlib.import_module("torch")
+        return torch.zeros(shape, dtype=getattr(torch, dtype))
+    return importlib.import_module("jax.numpy").asarray(np.zeros(shape), dtype)

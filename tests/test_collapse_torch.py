@@ -1,0 +1,168 @@
+"""`collapse` in PyTorch on code that knows nothing of it: values, exact counts, gradients, compilation."""
+
+import pytest
+import torch
+from torch.func import jvp, vmap
+
+from jetbench import operators
+from jetbench.networks import NetworkSpec
+from jetbench.torch import collapse, linear_operator
+from jetbench.torch.measuring import counted_flops
+from jetbench.torch.network import build
+from jetbench.torch.primitive import in_primitive_operations
+from jetbench.torch.rewriting.fuzz import compare
+
+DIM, ROWS = 6, 3
+X = torch.linspace(-1, 1, ROWS * DIM, dtype=torch.float64).reshape(ROWS, DIM)
+
+
+def second(f, x, v):
+    return jvp(lambda y: jvp(f, (y,), (v.expand_as(x),))[1], (x,), (v.expand_as(x),))[1]
+
+
+def stock_laplacian(f):
+    return lambda x: vmap(lambda v: second(f, x, v))(torch.eye(x.shape[-1], dtype=x.dtype)).sum(0)
+
+
+def network(kind="mlp", activation="tanh"):
+    return build(NetworkSpec(kind=kind, dim=DIM, widths=(24, 24, 20), activation=activation))
+
+
+def agrees(found, expected):
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "residual_mlp", "layernorm_mlp", "attention"])
+@pytest.mark.parametrize("code", ["stock", "taylor"])
+def test_laplacian_has_the_count_of_the_forward_laplacian(kind, code):
+    net = network(kind)
+    by_hand = linear_operator(net, operators.laplacian(dim=DIM), "collapsed")
+    if code == "stock":
+        function = stock_laplacian(in_primitive_operations(net))
+    else:
+        function = linear_operator(net, operators.laplacian(dim=DIM), "taylor").evaluate
+    collapsed = collapse(function)
+    agrees(collapsed(X), by_hand(X))
+    agrees(collapsed(X), function(X))
+    assert counted_flops(lambda: collapsed(X)) <= 1.02 * counted_flops(lambda: by_hand(X))
+    assert counted_flops(lambda: collapsed(X)) == collapsed.explain(X).result.after.products
+
+
+@pytest.mark.parametrize("activation", ["sin", "gelu", "softplus", "relu_squared"])
+def test_activations(activation):
+    net = network(activation=activation)
+    collapsed = collapse(stock_laplacian(net))
+    agrees(collapsed(X), linear_operator(net, operators.laplacian(dim=DIM), "collapsed")(X))
+    assert collapsed.explain(X).result.has_changed
+
+
+def test_biharmonic_from_four_jets():
+    operator, x = operators.biharmonic(dim=3), X[:, :3]
+    net = build(NetworkSpec(dim=3, widths=(16, 16)))
+    by_hand = linear_operator(net, operator, "collapsed")
+    collapsed = collapse(linear_operator(net, operator, "taylor").evaluate)
+    torch.testing.assert_close(collapsed(x), by_hand(x), rtol=1e-9, atol=1e-9)
+    assert counted_flops(lambda: collapsed(x)) <= counted_flops(lambda: by_hand(x))
+
+
+WEIGHTS = torch.linspace(-1, 2, DIM, dtype=torch.float64)
+WEIGHTED = {
+    "vector": lambda v: (WEIGHTS[:, None, None] * v).sum(0),
+    "einsum": lambda v: torch.einsum("r,rnc->nc", WEIGHTS, v),
+    "tensordot": lambda v: torch.tensordot(WEIGHTS, v, 1),
+    "mean": lambda v: v.mean(0),
+    "random": lambda v: v[:2].mean(0),
+    "signs": lambda v: v[:2].sum(0) - v[2:].sum(0),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_weighted_sums(name):
+    net = network()
+
+    def function(x):
+        return WEIGHTED[name](vmap(lambda v: second(net, x, v))(torch.eye(DIM, dtype=x.dtype)))
+
+    collapsed = collapse(function)
+    agrees(collapsed(X), function(X))
+    result = collapsed.explain(X).result
+    assert result.after.products < 0.7 * result.before.products
+
+
+def test_sums_over_two_axes_of_directions():
+    """Σ_uv ∂_u ∂_v f = ∂_s ∂_s f with s = Σ_u u: R² second derivatives become one."""
+    net, eye = network(), torch.eye(DIM, dtype=torch.float64)
+
+    def mixed(x, u, v):
+        return jvp(lambda y: jvp(net, (y,), (u.expand_as(x),))[1], (x,), (v.expand_as(x),))[1]
+
+    def function(x):
+        return vmap(lambda u: vmap(lambda v: mixed(x, u, v))(eye))(eye).sum((0, 1))
+
+    collapsed = collapse(function)
+    agrees(collapsed(X), function(X))
+    result = collapsed.explain(X).result
+    assert result.after.products < 0.15 * result.before.products
+
+
+def test_gradients_in_the_parameters_and_new_parameters():
+    net = network()
+    function = stock_laplacian(net)
+    collapsed = collapse(lambda x: stock_laplacian(net)(x))
+    for _ in range(2):
+        expected = torch.autograd.grad(function(X).square().sum(), list(net.parameters()), allow_unused=True)
+        found = torch.autograd.grad(collapsed(X).square().sum(), list(net.parameters()), allow_unused=True)
+        for a, b in zip(found, expected, strict=True):
+            # the last bias has no influence; without a gradient or with one that is zero
+            a, b = (torch.zeros(1).double() if g is None else g for g in (a, b))
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+        for layer in net.layers:
+            layer.weight = torch.nn.Parameter(layer.weight.detach() * 0.9)
+
+
+def test_what_cannot_be_collapsed_is_left_unchanged_and_explained():
+    def function(x):
+        return torch.softmax(x, -1).cumprod(-1)
+
+    collapsed = collapse(function)
+    agrees(collapsed(X), function(X))
+    explanation = collapsed.explain(X)
+    assert not explanation.result.has_changed
+    assert "Nothing to collapse" in str(explanation) and "this function is not linear" in str(explanation)
+
+
+def test_arguments_in_any_structure_and_random_numbers_anew():
+    collapsed = collapse(lambda pair, scale: {"y": pair[0] * scale + pair[1], "n": 3})
+    found = collapsed((X, 2 * X), scale=3.0)
+    assert found["n"] == 3
+    agrees(found["y"], 5 * X)
+    noise = collapse(lambda x: torch.rand_like(x) - torch.rand_like(x))
+    assert noise(X).abs().max() > 0 and not torch.equal(noise(X), noise(X))
+
+
+def test_torch_func_applies():
+    net = network()
+    collapsed = collapse(stock_laplacian(net))
+    agrees(vmap(collapsed)(X), stock_laplacian(net)(X))
+
+
+def test_explanation_names_every_sum_and_draws(tmp_path):
+    explanation = collapse(stock_laplacian(network())).explain(X)
+    text = str(explanation)
+    assert "Collapsed:" in text and "rests at" in text and "matrix product" in text
+    explanation.draw(tmp_path / "graphs.svg")
+    assert "#009e73" in (tmp_path / "graphs.svg").read_text().lower()
+
+
+def test_errors():
+    with pytest.raises(TypeError, match="takes a function"):
+        collapse(3)
+
+
+def test_backend_of_torch_compile_is_registered():
+    assert "jetbench" in torch._dynamo.list_backends(exclude_tags=())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_functions(seed):
+    assert compare(seed) is None
