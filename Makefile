@@ -6,7 +6,7 @@ SHELL := bash
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS := torch,jax,peers,workflow,slurm,test,lint
+EXTRAS := torch,jax,peers,workflow,slurm,report,test,lint
 CORES ?= all
 # smoke, cpu, gpu or paper; empty: gpu where there is an NVIDIA GPU, else cpu
 PRESET ?=
@@ -20,7 +20,7 @@ INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures paper picture smoke test lint format clean help
+.PHONY: all setup figures paper report picture smoke test lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -33,6 +33,9 @@ figures: $(INSTALLED)  ## bring tables and figures up to date from what has been
 paper: $(INSTALLED)  ## build paper/jetbench.pdf from what has been measured, without measuring; needs latexmk
 	@command -v latexmk >/dev/null || { echo "latexmk is not installed; README.md names the packages." >&2; exit 1; }
 	$(SNAKEMAKE) paper --config measure=false $(SETTINGS)
+
+report: $(INSTALLED)  ## write report.html, one file with everything that opens without network, without measuring
+	$(SNAKEMAKE) report.html --config measure=false $(SETTINGS)
 
 picture: $(INSTALLED)  ## draw the pictures of README.md and docs, and docs/reproduction.md, from results/xeon-2core
 	$(BIN)/jetbench report collect results --out results

@@ -79,6 +79,23 @@ rule figure:
         " --out {params.out} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
 
+rule html:
+    input:
+        SCOPED.format(scope="all"),
+    output:
+        "report.html",
+    log:
+        "logs/html.log",
+    params:
+        results=RESULTS,
+        config=str(CONFIG),
+    message:
+        "The report, in one HTML file"
+    shell:
+        "jetbench report html --records {input:q} --results {params.results:q} --config {params.config:q}"
+        " --out {output:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
+
+
 rule tables:
     input:
         expand("tables/{name}.{suffix}", name=TABLES, suffix=["csv", "md", "tex"]),

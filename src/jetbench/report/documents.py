@@ -59,3 +59,22 @@ def paper_command(
         typer.secho(complaint, fg="red", err=True)
     if complaints:
         raise typer.Exit(1)
+
+
+@app.command("html")
+def html_command(
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")] = Path("report.html"),
+    records: Records = DEFAULT_RECORDS,
+    machine: Machine = None,
+    published: PublishedFolder = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder of the machines' descriptions.")] = Path("results"),
+    config: Annotated[Path | None, typer.Option("--config", help="The configuration that was measured.")] = None,
+) -> None:
+    """Write everything as one HTML file that opens without network: pictures, curves, all records, provenance."""
+    from jetbench.report import collect, html
+
+    known = collect.machines(collect.load(records))
+    text = html.report(_data(records, machine, published), results, config, known)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    _tell([out])
