@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec
 from jax_settings import compiled
 from jetbench import estimators, operators
 from jetbench.errors import JetbenchError, MissingRule, MixedRows
-from jetbench.jax import METHODS, linear_operator, reference, rule
+from jetbench.jax import linear_operator, reference, rule
 from jetbench.jax.independence import are_independent
 from jetbench.jax.jet import elementwise
 from jetbench.jax.network import Network, build
@@ -452,4 +452,3 @@ def test_singular_points_give_no_finite_number():
     x = jnp.zeros((1, 2))
     for net in (jnp.sqrt, jnp.log, lambda x: 1 / x, lambda x: x**1.5):
         assert not jnp.isfinite(evaluated(net, LAPLACIAN, x)).any()
-
