@@ -12,6 +12,8 @@ import numpy as np
 Array = Any
 Blocks = list[Array | None]
 
+LOOP_SIZE = 1 << 16  # entries from which on a sum is worth a loop
+
 
 class Algebra(ABC):
     """The rules by which jets multiply.
@@ -119,6 +121,31 @@ def like(values: np.ndarray, array: Array) -> Array:
     import torch
 
     return torch.tensor(values, dtype=array.dtype, device=array.device)
+
+
+def summed(array: Array) -> Array:
+    """The sum over the first axis.
+
+    On CPU, JAX gets a loop for large arrays: XLA hands a sum together with what it is a sum of to a library that takes
+    longer for it than the matrix products around it.
+    """
+    if not _is_jax(array) or array.size < LOOP_SIZE:
+        return array.sum(0)
+    import jax
+    import jax.numpy as jnp
+
+    if jax.default_backend() != "cpu":
+        return array.sum(0)
+    start = varying_like(jnp.zeros(array.shape[1:], array.dtype), array)
+    return jax.lax.scan(lambda sum_so_far, entry: (sum_so_far + entry, None), start, array)[0]
+
+
+def varying_like(constant: Array, x: Array) -> Array:
+    """A JAX constant as an array that may differ between devices where x does, as `jax.shard_map` asks."""
+    import jax
+
+    axes = tuple(a for a in getattr(jax.typeof(x), "vma", ()) if a not in jax.typeof(constant).vma)
+    return jax.lax.pcast(constant, axes, to="varying") if axes else constant
 
 
 def stack(arrays: Sequence[Array]) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jetbench.algebra.base import Array, concatenate, like, scale, take
+from jetbench.algebra.base import Array, concatenate, like, scale, summed, take
 from jetbench.directions import decompose, randomize
 from jetbench.problem import Problem
 
@@ -145,12 +145,12 @@ def contract(weights: Sequence[float], array: Array) -> Array:
             runs.append((weight, index, index + 1))
     if len(runs) > 3:
         column = like(np.asarray(weights), array).reshape((-1, *(1,) * (array.ndim - 1)))
-        return (column * array).sum(0)
+        return summed(column * array)
     total = None
     for weight, start, stop in runs:
         if weight == 0:
             continue
-        term = array[start] if stop == start + 1 else take(array, start, stop).sum(0)
+        term = array[start] if stop == start + 1 else summed(take(array, start, stop))
         if total is None:
             total = scale(weight, term)
         else:

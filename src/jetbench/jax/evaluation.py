@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
-from jetbench.algebra.base import Algebra
+from jetbench.algebra.base import Algebra, varying_like
 from jetbench.errors import JetbenchError
 from jetbench.jax.jet import Jet, constant
 from jetbench.jax.program import Evaluation
@@ -40,12 +39,6 @@ def in_coordinates(seeds: Array | np.ndarray, factor: Array | None, x: Array) ->
     if seeds.ndim < x.ndim + 1:
         seeds = seeds.reshape(seeds.shape[0], *(1,) * (x.ndim + 1 - seeds.ndim), *seeds.shape[1:])
     return varying_like(seeds, x)
-
-
-def varying_like(constant: Array, x: Array) -> Array:
-    """The constant as an array that may differ between devices where x does, as `jax.shard_map` asks."""
-    axes = tuple(a for a in getattr(jax.typeof(x), "vma", ()) if a not in jax.typeof(constant).vma)
-    return jax.lax.pcast(constant, axes, to="varying") if axes else constant
 
 
 def _per_datum(seeds: Array, factor: Array) -> Array:
