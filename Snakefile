@@ -24,6 +24,7 @@ else:
     include: "workflows/rules/measure.smk"
 
 
+include: "workflows/rules/train.smk"
 include: "workflows/rules/report.smk"
 include: "workflows/rules/paper.smk"
 
@@ -35,6 +36,8 @@ localrules:
     collect_scope,
     table,
     figure,
+    html,
+    paper,
     tables,
     figures,
 

@@ -2,27 +2,6 @@
 # take all cores, so that nothing is drawn beside them.
 
 
-rule train:
-    input:
-        [str(ROOT / "src" / "jetbench" / "training" / name) for name in ("problem.py", "loop.py")],
-    output:
-        TRAINED,
-    log:
-        f"logs/{MACHINE}/training.log",
-    retries: 0
-    threads: workflow.cores
-    resources:
-        measurement=1,
-        gpu=int(DEVICE == "cuda"),
-    params:
-        config=str(CONFIG),
-        out=f"{RESULTS}/{MACHINE}",
-    message:
-        "Training a network with each method"
-    shell:
-        "jetbench train --config {params.config:q} --out {params.out:q} 2>&1 | tee {log:q} && touch {output:q}"
-
-
 rule measure:
     input:
         method=implementation,
