@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from jetbench import estimators, networks, operators
 from jetbench.errors import BackendUnavailable, JetbenchError
@@ -45,20 +46,22 @@ def _methods() -> Group:
     return Group(*(_methods_of(backend) for backend in BACKENDS))
 
 
-def _methods_of(backend: str) -> Table:
+def _methods_of(backend: str) -> Table | Text:
     made = _table(f"Methods in {backend}", "method", "version", "library", "what it is")
-    for name, method in _registered(backend, made).items():
+    methods = _registered(backend)
+    if isinstance(methods, Text):
+        return methods
+    for name, method in methods.items():
         made.add_row(name, str(method.version), method.library or "", summary(type(method)))
     return made
 
 
-def _registered(backend: str, made: Table) -> dict[str, Method]:
-    """The methods of a backend; none where its framework is not installed, which the table's caption then says."""
+def _registered(backend: str) -> dict[str, Method] | Text:
+    """The methods of a backend, or a line that says what to install where its framework is missing."""
     try:
         adapter.find(backend)
     except BackendUnavailable as error:
-        made.caption, made.caption_justify = escape(str(error)), "left"
-        return {}
+        return Text(str(error), no_wrap=True, overflow="ignore")
     return importlib.import_module(f"jetbench.{backend}").METHODS
 
 
@@ -102,11 +105,13 @@ def _support() -> Group:
     return Group(*(_support_of(backend) for backend in BACKENDS))
 
 
-def _support_of(backend: str) -> Table:
+def _support_of(backend: str) -> Table | Text:
     made = _table(
         f"What supports what in {backend}: vectors per datum; - or no row where unsupported", "operator", "estimator"
     )
-    methods = _registered(backend, made)
+    methods = _registered(backend)
+    if isinstance(methods, Text):
+        return methods
     for name in methods:
         made.add_column(name)
     for operator in _examples():
