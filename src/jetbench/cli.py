@@ -209,6 +209,27 @@ def recommend_command(
     console.print(recommend.advice(found), markup=False, highlight=False)
 
 
+@_command("compare-runs")
+def compare_runs_command(
+    first: Annotated[str, typer.Argument(help="Folder of a machine's results, or its name below --results.")],
+    second: Annotated[str, typer.Argument(help="Another one; ratios are its costs over those of the first.")],
+    of: Annotated[
+        str, typer.Option("--of", help="time, or time over the floor or over nested: floor, nested.")
+    ] = "time",
+    within: Annotated[float, typer.Option("--within", min=0, help="Ratios so close to 1 are the same.")] = 0.02,
+    results: Annotated[Path, typer.Option("--results", help="Folder of results.")] = Path("results"),
+) -> None:
+    """Compare two runs point by point: ratios with intervals, and same, faster, slower or unstable."""
+    from jetbench.measure.progress import paper
+    from jetbench.report import runs
+
+    names = (Path(first).name, Path(second).name)
+    found = runs.compared(runs.run(first, results), runs.run(second, results), of, within)
+    console = paper()
+    console.print(runs.table(found, names, of))
+    console.print(runs.summary(found, names), markup=False, highlight=False)
+
+
 @_command("measure")
 def measure_command(
     config: Config,
