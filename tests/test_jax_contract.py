@@ -100,7 +100,8 @@ def test_values_agree_with_nested_forward_mode(method, name, kind):
     except Unsupported as refusal:
         sentence = str(refusal)
         assert sentence == METHODS[method].unsupported(Problem(operator, ESTIMATORS[kind]))
-        assert sentence.endswith(".") and sentence[0].isupper() and len(sentence.split()) > 5
+        assert sentence.endswith(".") and len(sentence.split()) > 5
+        assert sentence[0].isupper() or sentence.startswith(method)
         is_partial = method == "forward_laplacian" or method in PEERS
         assert is_partial or kind != "exact", f"exact values must be possible: {sentence}"
         return

@@ -22,7 +22,7 @@ ENTRYWISE = re.compile(
 )
 REDUCTIONS = re.compile("(reduce_(sum|max|min|prod|and|or|xor)|argmax|argmin)")
 ALONG_ONE_AXIS = re.compile("cum(sum|prod|max|min|logsumexp)|sort")
-CALLS = re.compile("jit|pjit|closed_call|core_call|checkpoint|custom_jvp_call|custom_vjp_call")
+CALLS = re.compile("jit|pjit|closed_call|core_call|checkpoint|remat2?|custom_jvp_call|custom_vjp_call")
 
 
 class _UnknownError(Exception):

@@ -37,8 +37,7 @@ class Nested(Method):
     def vectors(self, problem: Problem) -> int:
         """What passes through each hidden layer, forward or backward, for a network with one output.
 
-        That is 4 + 2R for R directions of order 2: value and gradient, their tangents, and a product of the value and
-        of the gradient with the vanishing tangent of the weights, which PyTorch's forward mode does carry out.
+        That is 2 + 2R for R directions of order 2: value and gradient, and their tangents.
         """
         return total_vectors(problem, _count)
 
@@ -68,13 +67,12 @@ def _count(order: int, directions: int) -> int:
     """Vectors of Σ_r (v_r·∂)^order, all directions at once.
 
     `shared` of them do not depend on the direction, `own` do. Reverse mode adds a product for each one, with a
-    cotangent that depends on the direction if the output does. Forward mode turns each product a·W into itself, a·0
-    and ȧ·W.
+    cotangent that depends on the direction if the output does. Forward mode adds the tangent of each one.
     """
     shared, own = 1, 0
     for level in range(order // 2):
         shared, own = (2 * shared, 0) if level == 0 else (shared, shared + 2 * own)
-        shared, own = 2 * shared, shared + 3 * own
+        own = shared + 2 * own
     if order % 2:
-        shared, own = 2 * shared, shared + 3 * own
+        own = shared + 2 * own
     return shared + directions * own

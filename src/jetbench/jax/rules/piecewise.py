@@ -19,9 +19,9 @@ def sloped(x: Jet, value: Array, slope: Array) -> Jet:
 
 @rule(primitives.abs_p)
 def absolute(x: Jet) -> Jet:
-    """|u|; for complex u = a + ib the root of a² + b²."""
+    """|u|, with JAX's slope 1 at 0; for complex u = a + ib the root of a² + b²."""
     if not jnp.iscomplexobj(x.primal):
-        return sloped(x, jnp.abs(x.primal), jnp.sign(x.primal))
+        return sloped(x, jnp.abs(x.primal), jnp.where(x.primal >= 0, 1, -1).astype(x.dtype))
     parts = [linear(part, x, part) for part in (jnp.real, jnp.imag)]
     squares = [elementwise(lambda u, order: real_power(u, order, 2), part) for part in parts]
     return elementwise(lambda u, order: real_power(u, order, 0.5), add(*squares))
