@@ -108,7 +108,7 @@ def test_value(method, case):
     try:
         found = evaluated(case, method, operator)
     except Unsupported as refusal:
-        assert method == "forward_laplacian"
+        assert method in ("forward_laplacian", "stock_rewrite")
         assert operator.degree > 2
         assert str(refusal).endswith(".")
         return
@@ -131,7 +131,7 @@ FACTORED = {"biharmonic": 2, "triharmonic": 3}
 @pytest.mark.parametrize(
     "case", [c for c in CASES if c["operator"] in FACTORED], ids=[n for n in NAMES if n.split("-")[1] in FACTORED]
 )
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "stock_rewrite"])  # up to order 2
 def test_value_of_a_power_of_the_laplacian(method, case):
     """A symbol that knows its factors is applied factor by factor by the methods that nest."""
     xi = variables(case["dimension"])

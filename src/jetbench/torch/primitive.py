@@ -129,6 +129,13 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return first * torch.sigmoid(second)
 
 
+@_replaces(functional.silu)
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x·σ(x); traced, as the compiler pass does it, PyTorch's own has no forward mode of second order."""
+    del inplace
+    return input * torch.sigmoid(input)
+
+
 @_replaces(functional.hardsigmoid)
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """max(0, min(6, x + 3))/6."""
