@@ -33,7 +33,7 @@ def run(problem, method, step_s, memory, reached=True, **changes):
     made = {"key": f"{problem}-{method}", "machine": "cpu-test", "problem": problem, "method": method, "status": "ok"}
     made |= {"dim": 2, "device": "cpu", "mode": "eager", "dtype": "float64", "points": 8, "target": 0.1}
     made |= {"losses": list(np.geomspace(1, 0.1, steps)), "seconds": [step_s] * steps, "step_s": step_s}
-    made |= {"seconds_to_target": steps * step_s if reached else None, "peak_memory_bytes": memory}
+    made |= {"seconds_to_target": steps * step_s if reached else None, "step_memory_bytes": memory}
     return made | changes
 
 

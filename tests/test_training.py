@@ -54,7 +54,7 @@ def test_all_methods_take_the_same_path(name):
     for record in made[1:]:
         assert record["losses"] == pytest.approx(made[0]["losses"], rel=1e-8)
         assert not any("differ" in text for text in record["warnings"])
-    assert all(record["peak_memory_bytes"] > 0 and record["step_s"] > 0 for record in made)
+    assert all(record["step_memory_bytes"] > 0 and record["step_s"] > 0 for record in made)
     assert len({record["key"] for record in made}) == 3
 
 

@@ -108,7 +108,7 @@ def train(runs: Sequence[Training]) -> Iterator[dict[str, Any]]:
     for method, record in records.items():
         if record["reason"] is None and record["losses"]:
             with _failing(record):
-                record["peak_memory_bytes"] = trainers[method].peak_bytes()
+                record["step_memory_bytes"] = trainers[method].peak_bytes()
                 record["final_error"] = trainers[method].error()
                 _finish(record)
     _compare_paths(list(records.values()))
@@ -133,7 +133,7 @@ def blank(run: Training) -> dict[str, Any]:
         "steps_to_target": None,
         "seconds_to_target": None,
         "final_error": None,
-        "peak_memory_bytes": None,
+        "step_memory_bytes": None,
         "warnings": [],
         "started_at": machine.now(),
     }

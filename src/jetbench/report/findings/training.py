@@ -44,11 +44,11 @@ def measured(data: Data) -> pd.DataFrame:
         return runs
     runs = runs[runs.status == "ok"].drop_duplicates(["key"], keep="last")
     place = ["problem", "dim", "device", "mode", "dtype", "points"]
-    nested = runs[runs.method == "nested"][[*place, "step_s", "seconds_to_target", "peak_memory_bytes"]]
+    nested = runs[runs.method == "nested"][[*place, "step_s", "seconds_to_target", "step_memory_bytes"]]
     found = runs.merge(nested, on=place, how="left", suffixes=("", "_nested"))
     found["to_target"] = found.seconds_to_target.astype(float) / found.seconds_to_target_nested.astype(float)
     found["per_step"] = found.step_s.astype(float) / found.step_s_nested.astype(float)
-    found["memory"] = found.peak_memory_bytes.astype(float) / found.peak_memory_bytes_nested.astype(float)
+    found["memory"] = found.step_memory_bytes.astype(float) / found.step_memory_bytes_nested.astype(float)
     order = {name: place for place, name in enumerate(labels.ranked(found.method, labels.SERIES))}
     return found.sort_values(["problem", "method"], key=lambda c: c.map(order) if c.name == "method" else c)
 
