@@ -6,6 +6,7 @@ JAX's and compares both backends as well; JAX's own reference has to agree with 
 
 from functools import cache
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -178,3 +179,17 @@ def test_vectors_are_what_passes_through_a_hidden_layer(method, operator, kind):
         assert executed_vectors(operator, method, estimator) == METHODS[method].vectors(problem)
     else:
         assert kind != "exact" or method == "forward_laplacian"
+
+
+@pytest.mark.parametrize("name", operators.REGISTRY)
+@pytest.mark.parametrize("method", ["nested", *JETS])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_every_operator_keeps_the_type_of_x(dtype, method, name):
+    """Nothing in the algebras promotes: JAX takes numbers of numpy for 64 bits. Only shapes and types are traced."""
+    operator = made(name)
+    x = jax.ShapeDtypeStruct((ROWS, operator.dim), dtype)
+    for estimator in ESTIMATORS.values():
+        if METHODS[method].unsupported(Problem(operator, estimator)) is None:
+            op = linear_operator(build(specification(name), dtype), operator, method, estimator)
+            found = jax.eval_shape(lambda x, op=op, exact=estimator.is_exact: op(x, None if exact else 1), x)
+            assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jax.numpy.dtype(dtype)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.extend.core import primitives
 
@@ -30,9 +31,14 @@ def neg(x: Jet) -> Jet:
 
 
 @rule(primitives.mul_p)
-def mul(a: Value, b: Value, **params: object) -> Value:
-    del params
+def mul(a: Value, b: Value, *, out_dtype: np.dtype | None = None) -> Value:
+    if out_dtype is not None:
+        a, b = (_as_type(value, out_dtype) for value in (a, b))
     return square(a) if a is b else times(a, b)
+
+
+def _as_type(value: Value, dtype: np.dtype) -> Value:
+    return linear(lambda t: t.astype(dtype), value) if isinstance(value, Jet) else value.astype(dtype)
 
 
 @rule(primitives.square_p)
