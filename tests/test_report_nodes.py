@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
+from jetbench.measure import changes
 from jetbench.report.commands import app
 from report_records import record, write
 
@@ -39,3 +40,10 @@ def test_nodes_of_another_kind_are_told_and_left_out(tmp_path):
     told = "Not all of cluster was measured alike: 3 points are kept apart as 'cluster-cuda-3f9a1c' (Synthetic CPU, n3)"
     assert told in output
     assert "'clusters'" not in output and "2 of 2 points measured" in output
+
+
+def test_workers_of_two_frameworks_describe_one_machine():
+    torch = {"id": "a", "backend": {"mkl": True}, "environment": {"A": "1"}}
+    jax = {"id": "b", "backend": {"platform": "cpu"}, "environment": {"B": "2"}}
+    assert changes.sentence({"a": torch}, jax) is None
+    assert changes.sentence({"b": jax}, {**jax, "environment": {"B": "3"}}) is not None

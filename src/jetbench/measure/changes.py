@@ -25,6 +25,13 @@ def setting(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(compared.encode()).hexdigest()[:8]
 
 
+def framework(description: Mapping[str, Any]) -> str:
+    """Whose worker described the machine, torch or jax. Their flags have nothing in common, so only those of one
+    framework are compared."""
+    backend = description.get("backend")
+    return "jax" if isinstance(backend, Mapping) and "platform" in backend else "torch"
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What changed from one description to another: the last part of its name → value before, value after."""
     before, after = dict(_leaves(_compared(old))), dict(_leaves(_compared(new)))
@@ -38,7 +45,13 @@ def sentence(known: Mapping[str, Any], description: Mapping[str, Any]) -> str | 
     Args:
         known: the folder's descriptions, as machine.json holds them.
     """
-    others = [each for each in known.values() if isinstance(each, Mapping) and setting(each) != setting(description)]
+    others = [
+        each
+        for each in known.values()
+        if isinstance(each, Mapping)
+        and framework(each) == framework(description)
+        and setting(each) != setting(description)
+    ]
     if not others:
         return None
     changed = differences(others[-1], description)

@@ -112,7 +112,8 @@ class Machine:
         self._descriptions = _descriptions(folder / "machine.json")
         self._names: dict[str, str] = {}
         known = [each for each in self._descriptions.values() if isinstance(each, Mapping)]
-        self._latest = max(known, key=lambda each: str(each.get("described_at") or ""), default=None)
+        known.sort(key=lambda each: str(each.get("described_at") or ""))
+        self._latest = {changes.framework(each): each for each in known}
         self._hardware: dict[tuple[str | None, str], str | None] = {}
 
     def name(self, machine_id: str | None) -> str:
@@ -138,9 +139,12 @@ class Machine:
             )
 
     def _name(self, description: Any) -> str:
-        if not isinstance(description, Mapping) or changes.setting(description) == changes.setting(self._latest):
+        if not isinstance(description, Mapping):
             return self.folder.name
-        changed = changes.differences(description, self._latest)
+        latest = self._latest[changes.framework(description)]
+        if changes.setting(description) == changes.setting(latest):
+            return self.folder.name
+        changed = changes.differences(description, latest)
         told = ", ".join(f"{name} {old}" for name, (old, _) in changed.items())
         return f"{self.folder.name} ({told if len(told) <= 60 else changes.setting(description)})"
 
