@@ -131,12 +131,16 @@ FACTORED = {"biharmonic": 2, "triharmonic": 3}
 @pytest.mark.parametrize(
     "case", [c for c in CASES if c["operator"] in FACTORED], ids=[n for n in NAMES if n.split("-")[1] in FACTORED]
 )
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "stock_rewrite"])  # up to order 2
+@pytest.mark.parametrize("method", METHODS)
 def test_value_of_a_power_of_the_laplacian(method, case):
     """A symbol that knows its factors is applied factor by factor by the methods that nest."""
     xi = variables(case["dimension"])
     operator = (xi @ xi) ** FACTORED[case["operator"]]
     assert operator == symbol(case)
+    if method == "stock_rewrite":  # up to order 2
+        with pytest.raises(Unsupported, match="nests forward mode"):
+            evaluated(case, method, operator)
+        return
     assert_close(evaluated(case, method, operator), case)
 
 

@@ -101,12 +101,25 @@ class Lowering:
         value = node.meta.get("val")
         if node.target is python_operator.getitem:
             return args[0][args[1]]
+        if node.target is torch.ops.aten._to_copy.default and self._device_of(node.args[0]) != value.device:
+            return self._moved(args[0], value) or self.opaque(node.target, value, args, kwargs)
         rule = LOWERINGS.get(node.target)
         if rule is not None:
             found = rule(self, value, *args, **kwargs)
             if found is not None:
                 return found
         return self.opaque(node.target, value, args, kwargs)
+
+    def _device_of(self, node: fx.Node) -> torch.device:
+        tensor = getattr(self._module, node.target) if node.op == "get_attr" else node.meta["val"]
+        return tensor.device
+
+    def _moved(self, x: Node, value: Tensor) -> Node | None:
+        """A constant that the function copies to another device, copied once and for all; None for all else."""
+        if x.op != "constant":
+            return None
+        _, numbers = x.attributes
+        return self._constant(x.payload.to(value.device, value.dtype), numbers)
 
     def opaque(self, target: Callable, value: object, args: tuple, kwargs: dict) -> object:
         """A node for an operation that nothing is known of."""
