@@ -155,10 +155,10 @@ def _pad(low: Lowering, value: Tensor, x: Node, widths: Sequence[int], fill: flo
     if fill != 0 or any(w < 0 for w in widths):
         return None
     for i in range(len(widths) // 2):
-        low, high = widths[2 * i : 2 * i + 2]
+        before, after = widths[2 * i : 2 * i + 2]
         axis = x.ndim - 1 - i
-        if low or high:
-            x = low.builder.along("pad", (x,), axis, x.shape[axis] + low + high, (low, high))
+        if before or after:
+            x = low.builder.along("pad", (x,), axis, x.shape[axis] + before + after, (before, after))
     return x
 
 
