@@ -57,6 +57,7 @@ def test_a_record_that_is_written_by_half_is_taken_back(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_leaves_the_old_table(small_disk, observed):
+    subprocess.run(["mount", "-o", "remount,size=256k", str(small_disk)], check=True)
     measure(small_disk, [curve("well", [1, 2])])
     collect.write(collect.read(small_disk), small_disk)
     before = (small_disk / "records.parquet").read_bytes()
