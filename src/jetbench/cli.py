@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
+from jetbench.collapse.commands import explain_command, fuzz_command
 from jetbench.complaints import OneLineErrors
 from jetbench.errors import ConfigError, JetbenchError
 from jetbench.report.documents import app as report_app
 from jetbench.several import SeveralValues
+from jetbench.whole_files import check_writable, replacing
 
 app = typer.Typer(
     name="jetbench",
@@ -162,7 +164,7 @@ def compare_command(
         operators_file=str(operators_file) if operators_file else None,
     )
     if json_out is not None:
-        _check_writable(json_out)
+        check_writable(json_out)
     with Progress(quiet) as progress:
         found = compare.measure(points, setup, progress, json_out and functools.partial(_write_json, json_out))
     console = paper()
@@ -382,51 +384,8 @@ def coverage_command(
         raise typer.Exit(1)
 
 
-@_command("explain")
-def explain_command(
-    function: Annotated[str, typer.Argument(help="FILE.py:NAME of a function; the file is run.")],
-    shapes: Annotated[
-        list[str] | None, typer.Option("--shapes", help="Of the function's arguments, such as 32x50 64.")
-    ] = None,
-    backend: Annotated[str, typer.Option("--backend", help="torch or jax.")] = "torch",
-    dtype: Annotated[str, typer.Option("--dtype", help="float64, float32, bfloat16 or float16.")] = "float32",
-    picture: Annotated[
-        Path | None, typer.Option("--picture", help="Draw both computations to this file: .svg, .pdf or .png.")
-    ] = None,
-) -> None:
-    """Show what `collapse` does to a function: operations before and after, and where each sum came to rest.
-
-    Example: jetbench explain own_laplacian.py:laplacian --shapes 32x50 --picture laplacian.svg
-    """
-    from jetbench.collapse import from_file
-
-    if picture is not None and picture.suffix not in (".svg", ".pdf", ".png"):
-        raise ConfigError(f"--picture must end in .svg, .pdf or .png; got {picture}.")
-    explanation = from_file.explain(function, shapes or (), backend, dtype)
-    typer.echo(str(explanation))
-    if picture is not None:
-        _check_writable(picture)
-        explanation.draw(picture)
-
-
-@_command("fuzz")
-def fuzz_command(
-    backend: Annotated[str, typer.Option("--backend", help="torch or jax.")] = "torch",
-    cases: Annotated[int, typer.Option("--cases", min=1, help="How many random functions to compare.")] = 200,
-    first: Annotated[int, typer.Option("--first", min=0, help="Number of the first one.")] = 0,
-) -> None:
-    """Compare random networks and operators with what `collapse` makes of them: values, gradients and counts."""
-    from jetbench.collapse import from_file
-
-    compare, wrong = from_file.comparison(backend), 0
-    for number in range(first, first + cases):
-        problem = compare(number)
-        if problem is not None:
-            wrong += 1
-            typer.echo(f"{number}: {problem}")
-    typer.echo(f"{cases} functions compared, {wrong} of them wrong.")
-    if wrong:
-        raise typer.Exit(1)
+_command("explain")(explain_command)
+_command("fuzz")(fuzz_command)
 
 
 @_command("machine")
@@ -494,24 +453,10 @@ def _positive(flag: str, value: float, most: float = 1e6) -> None:
         raise ConfigError(f"{flag} must be at most {most:g}; got {value:g}.")
 
 
-def _check_writable(path: Path) -> None:
-    """Raise an OSError now, not after the measurements, if a file cannot be written; what it holds stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    known = path.exists()
-    path.open("a").close()
-    if not known:
-        path.unlink()
-
-
 def _write_json(path: Path, content: Any) -> None:
     from jetbench.measure.records import encode
-    from jetbench.whole_files import replacing
 
     rows = ",\n".join(encode(record) for record in content) if isinstance(content, list) else None
     text = f"[\n{rows}\n]\n" if rows is not None else json.dumps(content, indent=2) + "\n"
     with replacing(path) as stream:
         stream.write(text.encode())
-
-
-if __name__ == "__main__":
-    app()

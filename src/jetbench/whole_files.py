@@ -31,3 +31,12 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             error.filename = str(path)
         raise
+
+
+def check_writable(path: Path) -> None:
+    """Raise an OSError now, not after the measurements, if a file cannot be written; what it holds stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = path.exists()
+    path.open("a").close()
+    if not known:
+        path.unlink()

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from jetbench.algebra.base import Algebra, Blocks
-from jetbench.jax.series import Tower
+from jetbench.towers import Tower
 
 
 class Jet:

@@ -14,7 +14,7 @@ from jetbench.algebra.truncated import Truncated
 from jetbench.jax.jet import Jet, Value, algebra_of, constant, elementwise, primal
 from jetbench.jax.propagate import bind, propagate
 from jetbench.jax.rules.registry import rule
-from jetbench.jax.series import Tower
+from jetbench.towers import Tower
 
 
 def tower_of(function: Callable[[Array], Array]) -> Callable[[Array, int], Tower]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from jetbench.directions import decompose, randomize
+from jetbench.bricks import Term, terms
+from jetbench.directions import randomize
 from jetbench.problem import Problem
 from jetbench.symbol import Symbol
 from jetbench.torch.capture import refuse_side_effects
@@ -17,23 +18,6 @@ from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
-
-
-@dataclass(frozen=True)
-class Brick:
-    """Σ_r w_r (d_r·∂)^order for directions d_r in the variables of the symbols, (R, n) in float64."""
-
-    directions: Tensor
-    weights: tuple[float, ...]
-    order: int
-
-
-@dataclass(frozen=True)
-class Term:
-    """A product of bricks, the first applied first, or a number times f where there are none."""
-
-    bricks: tuple[Brick, ...]
-    constant: float = 1.0
 
 
 class Nesting(Evaluation):
@@ -65,8 +49,10 @@ class Nesting(Evaluation):
         x = x.contiguous()  # forward mode cannot take points that share memory, as an expanded x does
         factor = factor_of(self.problem.operator, x)
 
-        def resolve(directions: Tensor) -> Tensor:
-            return in_coordinates(directions.to(dtype=x.dtype, device=x.device), factor, x)
+        def resolve(directions: Tensor | np.ndarray) -> Tensor:
+            if isinstance(directions, Tensor):
+                directions = directions.to(dtype=x.dtype, device=x.device)
+            return in_coordinates(directions, factor, x)
 
         outputs = {}
         for name, found in self._terms.items():
@@ -89,38 +75,3 @@ class Nesting(Evaluation):
             f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
         value = f(x)
         return value if term.constant == 1 else term.constant * value
-
-
-def terms(symbol: Symbol, scheme: str) -> tuple[Term, ...]:
-    """The homogeneous parts of a symbol as products of bricks."""
-    found = []
-    for degree, part in symbol.parts.items():
-        if degree == 0:
-            found.append(Term((), float(part.terms[(0,) * part.dim])))
-            continue
-        bricks = []
-        for factor in factors(part):
-            split = decompose(factor, scheme)
-            weights = tuple(float(w) for w in split.weights)
-            bricks.append(Brick(torch.tensor(split.vectors, dtype=torch.float64), weights, factor.degree))
-        found.append(Term(tuple(bricks)))
-    return tuple(found)
-
-
-def factors(part: Symbol) -> tuple[Symbol, ...]:
-    """The factors of a homogeneous symbol, where it is a product of homogeneous ones of degree at least 1.
-
-    Equal factors of degree 1 are paired, (v·ξ)(v·ξ) = (v·ξ)²: one nested level in place of two.
-    """
-    found = part.factors
-    if not all(f.is_homogeneous and f.degree for f in found):
-        return (part,)
-    paired: list[Symbol] = []
-    single: list[Symbol] = []
-    for factor in found:
-        if factor.degree == 1 and factor in single:
-            single.remove(factor)
-            paired.append(factor * factor)
-        else:
-            (single if factor.degree == 1 else paired).append(factor)
-    return (*paired, *single)

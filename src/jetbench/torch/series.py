@@ -6,27 +6,12 @@ the shape of u: no direction takes part here.
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import zip_longest
 from math import comb
 
 import torch
 from torch import Tensor
 
-Tower = list[Tensor | None]
-
-
-def times(a: Tower, b: Tower) -> Tower:
-    """The tower of a·b by Leibniz's rule, as long as the shorter of the two."""
-    result: Tower = []
-    for k in range(min(len(a), len(b))):
-        total = None
-        for j in range(k + 1):
-            if a[j] is not None and b[k - j] is not None:
-                term = a[j] * b[k - j] if comb(k, j) == 1 else comb(k, j) * (a[j] * b[k - j])
-                total = term if total is None else total + term
-        result.append(total)
-    return result
+from jetbench.towers import Tower, times
 
 
 def exponential(inner: Tower) -> Tower:
@@ -66,50 +51,3 @@ def hyperbolic_tangent(inner: Tower) -> Tower:
         complement = [1 - square[0], *(None if s is None else -s for s in square[1:])]
         result.append(times(inner[1 : k + 1], complement)[k - 1])
     return result
-
-
-def polynomial(coefficients: list[int], variable: Tensor) -> Tensor | int:
-    """Σ_i coefficients[i] variable^i by Horner's scheme; polynomials of one parity are evaluated in variable²."""
-    if len(coefficients) > 2 and not any(coefficients[1::2]):
-        return polynomial(coefficients[::2], variable * variable)
-    if len(coefficients) > 2 and not any(coefficients[::2]):
-        return variable * polynomial(coefficients[1::2], variable * variable)
-    total: Tensor | int = coefficients[-1]
-    for coefficient in reversed(coefficients[:-1]):
-        total = variable if isinstance(total, int) and total == 1 else total * variable
-        total = total + coefficient if coefficient else total
-    return total
-
-
-def autonomous(value: Tensor, flow: tuple[int, ...], order: int) -> Tower:
-    """The tower of a φ with φ' = F(φ) for a polynomial F, given by its coefficients: φ^(m) = F(φ)·Q_m(φ)."""
-    if order == 0:
-        return [value]
-    first = polynomial(list(flow), value)
-    return [value, first, *(first * polynomial(list(q), value) for q in _flow_derivatives(flow, order)[1:])]
-
-
-@cache
-def _flow_derivatives(flow: tuple[int, ...], order: int) -> list[list[int]]:
-    """Q_1, …, Q_order with Q_1 = 1 and Q_{m+1} = F' Q_m + F Q_m'."""
-
-    def product(a: list[int], b: list[int]) -> list[int]:
-        result = [0] * (len(a) + len(b) - 1)
-        for i, x in enumerate(a):
-            for j, y in enumerate(b):
-                result[i + j] += x * y
-        return result
-
-    def derivative(a: list[int]) -> list[int]:
-        return [i * c for i, c in enumerate(a)][1:] or [0]
-
-    found = [[1]]
-    for _ in range(order - 1):
-        terms = zip_longest(
-            product(derivative(list(flow)), found[-1]), product(list(flow), derivative(found[-1])), fillvalue=0
-        )
-        q = [x + y for x, y in terms]
-        while len(q) > 1 and q[-1] == 0:
-            q.pop()
-        found.append(q)
-    return found

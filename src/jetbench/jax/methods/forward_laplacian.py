@@ -8,8 +8,8 @@ from math import prod
 from jax import Array
 
 from jetbench.algebra.collapsed import Collapsed
+from jetbench.bricks import factors
 from jetbench.jax.evaluation import JetEvaluation
-from jetbench.jax.nesting import factors
 from jetbench.problem import Method, Operator, Problem
 
 

@@ -12,7 +12,7 @@ from jetbench.jax.jet import Jet, add, elementwise, jointly_linear, linear, time
 from jetbench.jax.rules.elementwise import logistic
 from jetbench.jax.rules.piecewise import maximum, minimum
 from jetbench.jax.rules.registry import rule
-from jetbench.jax.series import Tower
+from jetbench.towers import Tower
 
 
 @rule(primitives.cumsum_p)

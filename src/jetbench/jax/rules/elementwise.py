@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import Primitive, primitives
 
+from jetbench import towers
 from jetbench.jax import series
 from jetbench.jax.jet import Jet, elementwise
 from jetbench.jax.jvp import by_jvp
 from jetbench.jax.rules.registry import rule
-from jetbench.jax.series import Tower
+from jetbench.towers import Tower
 
 TANH_FLOW = (1, 0, -1)
 LOGISTIC_FLOW = (0, 1, -1)
@@ -107,12 +108,12 @@ logarithm = _from_derivative(jnp.log, lambda u, order: real_power(u, order, -1))
 
 def tanh(u: Array, order: int) -> Tower:
     """φ' = 1 − φ²."""
-    return series.autonomous(jnp.tanh(u), TANH_FLOW, order)
+    return towers.autonomous(jnp.tanh(u), TANH_FLOW, order)
 
 
 def logistic(u: Array, order: int) -> Tower:
     """φ' = φ − φ²."""
-    return series.autonomous(lax.logistic(u), LOGISTIC_FLOW, order)
+    return towers.autonomous(lax.logistic(u), LOGISTIC_FLOW, order)
 
 
 def arctangent(u: Array, order: int) -> Tower:
@@ -130,7 +131,7 @@ def inverse_erf(u: Array, order: int) -> Tower:
     """φ' = √π/2 · exp(φ²)."""
     result: Tower = [lax.erf_inv(u)]
     for _ in range(order):
-        slope = series.exponential(series.times(result, result))
+        slope = series.exponential(towers.times(result, result))
         result = [result[0], *(math.sqrt(math.pi) / 2 * s for s in slope)]
     return result
 
@@ -148,7 +149,7 @@ _register(_cycle([jnp.sin, jnp.cos], [1, 1, -1, -1]), primitives.sin_p)
 _register(_cycle([jnp.cos, jnp.sin], [1, -1, -1, 1]), primitives.cos_p)
 _register(_cycle([jnp.sinh, jnp.cosh], [1]), primitives.sinh_p)
 _register(_cycle([jnp.cosh, jnp.sinh], [1]), primitives.cosh_p)
-_register(lambda u, order: series.autonomous(jnp.tan(u), (1, 0, 1), order), primitives.tan_p)
+_register(lambda u, order: towers.autonomous(jnp.tan(u), (1, 0, 1), order), primitives.tan_p)
 _register(arctangent, primitives.atan_p)
 _register(_from_derivative(lax.asin, _quadratic_power(1.0, -1.0, -0.5)), primitives.asin_p)
 _register(_from_derivative(lax.acos, _quadratic_power(1.0, -1.0, -0.5, -1)), primitives.acos_p)

@@ -8,9 +8,9 @@ from math import prod
 from torch import Tensor
 
 from jetbench.algebra.collapsed import Collapsed
+from jetbench.bricks import factors
 from jetbench.problem import Method, Operator, Problem
 from jetbench.torch.evaluation import JetEvaluation
-from jetbench.torch.nesting import factors
 
 
 class ForwardLaplacian(Method):

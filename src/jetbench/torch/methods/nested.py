@@ -7,10 +7,11 @@ from math import prod
 
 from torch import Tensor
 
+from jetbench.bricks import factors
 from jetbench.directions import decompose, random_unsupported, randomize
 from jetbench.problem import Method, Problem
 from jetbench.torch.differentiate import Function, forward, forward_over_reverse, weighted_sum
-from jetbench.torch.nesting import Nesting, factors
+from jetbench.torch.nesting import Nesting
 
 
 class ForwardOverReverse(Nesting):

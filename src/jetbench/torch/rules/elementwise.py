@@ -8,10 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from jetbench import towers
 from jetbench.torch import series
 from jetbench.torch.jet import Jet, elementwise
 from jetbench.torch.rules.registry import rule
-from jetbench.torch.series import Tower
+from jetbench.towers import Tower
 
 aten = torch.ops.aten
 TANH_FLOW = (1, 0, -1)
@@ -110,12 +111,12 @@ def _logarithm(function: Callable[[Tensor], Tensor], scale: float = 1.0, shift: 
 
 def tanh(u: Tensor, order: int) -> Tower:
     """φ' = 1 − φ²."""
-    return series.autonomous(torch.tanh(u), TANH_FLOW, order)
+    return towers.autonomous(torch.tanh(u), TANH_FLOW, order)
 
 
 def sigmoid(u: Tensor, order: int) -> Tower:
     """φ' = φ − φ²."""
-    return series.autonomous(torch.sigmoid(u), SIGMOID_FLOW, order)
+    return towers.autonomous(torch.sigmoid(u), SIGMOID_FLOW, order)
 
 
 def _times_identity(u: Tensor, order: int, tower: Tower) -> Tower:
@@ -167,7 +168,7 @@ def inverse_erf(u: Tensor, order: int) -> Tower:
     """φ' = √π/2 · exp(φ²)."""
     result: Tower = [torch.erfinv(u)]
     for _ in range(order):
-        slope = series.exponential(series.times(result, result))
+        slope = series.exponential(towers.times(result, result))
         result = [result[0], *(math.sqrt(math.pi) / 2 * s for s in slope)]
     return result
 
@@ -208,7 +209,7 @@ _register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
 _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default)
 _register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
 _register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default)
-_register(lambda u, order: series.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
+_register(lambda u, order: towers.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
 _register(arctangent, aten.atan.default)
 _register(_from_derivative(torch.asin, _quadratic_power(1.0, -1.0, -0.5)), aten.asin.default)
 _register(_from_derivative(torch.acos, _quadratic_power(1.0, -1.0, -0.5, -1)), aten.acos.default)

@@ -1,0 +1,56 @@
+"""The commands `jetbench explain` and `jetbench fuzz`, mounted by `jetbench.cli`; importing them loads no framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jetbench.errors import ConfigError
+from jetbench.whole_files import check_writable
+
+
+def explain_command(
+    function: Annotated[str, typer.Argument(help="FILE.py:NAME of a function; the file is run.")],
+    shapes: Annotated[
+        list[str] | None, typer.Option("--shapes", help="Of the function's arguments, such as 32x50 64.")
+    ] = None,
+    backend: Annotated[str, typer.Option("--backend", help="torch or jax.")] = "torch",
+    dtype: Annotated[str, typer.Option("--dtype", help="float64, float32, bfloat16 or float16.")] = "float32",
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw both computations to this file: .svg, .pdf or .png.")
+    ] = None,
+) -> None:
+    """Show what `collapse` does to a function: operations before and after, and where each sum came to rest.
+
+    Example: jetbench explain own_laplacian.py:laplacian --shapes 32x50 --picture laplacian.svg
+    """
+    from jetbench.collapse import from_file
+
+    if picture is not None and picture.suffix not in (".svg", ".pdf", ".png"):
+        raise ConfigError(f"--picture must end in .svg, .pdf or .png; got {picture}.")
+    explanation = from_file.explain(function, shapes or (), backend, dtype)
+    typer.echo(str(explanation))
+    if picture is not None:
+        check_writable(picture)
+        explanation.draw(picture)
+
+
+def fuzz_command(
+    backend: Annotated[str, typer.Option("--backend", help="torch or jax.")] = "torch",
+    cases: Annotated[int, typer.Option("--cases", min=1, help="How many random functions to compare.")] = 200,
+    first: Annotated[int, typer.Option("--first", min=0, help="Number of the first one.")] = 0,
+) -> None:
+    """Compare random networks and operators with what `collapse` makes of them: values, gradients and counts."""
+    from jetbench.collapse import from_file
+
+    compare, wrong = from_file.comparison(backend), 0
+    for number in range(first, first + cases):
+        problem = compare(number)
+        if problem is not None:
+            wrong += 1
+            typer.echo(f"{number}: {problem}")
+    typer.echo(f"{cases} functions compared, {wrong} of them wrong.")
+    if wrong:
+        raise typer.Exit(1)
