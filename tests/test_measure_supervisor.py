@@ -106,6 +106,17 @@ def test_what_was_timed_before_a_hang_stands():
     assert any("gradient" in warning and "Stopped after" in warning for warning in record["warnings"])
 
 
+@pytest.mark.parametrize(
+    "gradient, method, measured",
+    [(True, "slow_to_compile", True), ("quick", "well", True), ("quick", "slow_to_compile", False), (False, "well", False)],
+)
+def test_a_quick_gradient_is_one_that_needs_no_slow_compilation(gradient, method, measured):
+    record = run(method, gradient=gradient)
+    assert record["status"] == "ok" and (record["gradient_time_s"] is not None) == measured
+    has_memory = record["peak_memory_bytes"]["differentiable"] is not None
+    assert has_memory == (method == "well" or measured)
+
+
 def test_out_of_memory_in_the_gradient_leaves_the_time():
     record = run("starved_gradient")
     assert record["status"] == "ok" and record["gradient_time_s"] is None

@@ -88,13 +88,13 @@ class Subject:
     vectors = 10
     floor_vectors = 10
     has_own_floor = True
-    compiles_slowly = False
     tolerance = 1e-8
     memory_source = "made up"
     network_flops = 100
 
     def __init__(self, case):
         self.case, self.clock, self.calls = case, WallClock(), 0
+        self.compiles_slowly = case.method == "slow_to_compile"
 
     def value(self):
         self.calls += 1

@@ -84,7 +84,7 @@ LEAVES: dict[tuple, Callable[[Any], bool]] = {
     ("budget", "samples_min"): whole(3, 9),
     ("budget", "samples_max"): whole(3, 10**6),
     ("budget", "interval"): lambda value: type(value) is float and 0 < value < 1,
-    ("budget", "gradient"): lambda value: type(value) is bool,
+    ("budget", "gradient"): lambda value: type(value) is bool or value == "quick",
     ("budget", "memory"): lambda value: type(value) is bool,
     ("studies",): never,
     STUDY: never,

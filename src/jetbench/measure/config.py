@@ -50,6 +50,11 @@ def budget(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**BUDGET, **(config.get("budget") or {})}
 
 
+def has_gradient(point_budget: Mapping[str, Any], compiles_slowly: bool) -> bool:
+    """Whether the gradient is measured, given whether its graph is slow to compile."""
+    return point_budget["gradient"] is True or (point_budget["gradient"] == "quick" and not compiles_slowly)
+
+
 def limit_s(point_budget: Mapping[str, Any]) -> float:
     """After how many seconds a point is stopped from outside: everything that is not sampling has first_call_s, and
     sampling three times point_s, because a call that has begun is not interrupted by the clock."""

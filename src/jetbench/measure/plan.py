@@ -154,8 +154,9 @@ def _estimate(curve: str, point: Point, budget: Mapping[str, Any], sizes: dict[t
     speed = SPEEDS[case.device]
     launches = 20 * len(case.widths) * speed.launch_s
     call = OVERHEAD * (flops / speed.flops[case.dtype] + 2 * memory / speed.bandwidth) + launches
-    graphs = 2 if budget["gradient"] else 1
-    others = 6 + (4 if budget["gradient"] else 0) + (3 if budget["memory"] else 0)
+    with_gradient = configs.has_gradient(budget, case.backend == "torch" and case.mode == "compiled")
+    graphs = 2 if with_gradient else 1
+    others = 6 + (4 if with_gradient else 0) + (3 if budget["memory"] else 0)
     least = others * call + graphs * (COMPILE_JAX_S if case.backend == "jax" else COMPILE_S[case.mode])
     sampling = min(budget["point_s"], 4 * budget["samples_max"] * max(call, 1e-3))
     return Estimate(curve, point, vectors, None, call, least + sampling, memory, flops)

@@ -19,6 +19,7 @@ from jetbench.errors import Unsupported
 from jetbench.measure import clock, machine
 from jetbench.measure.adapter import Session, Subject
 from jetbench.measure.case import Point
+from jetbench.measure.config import has_gradient
 
 Stage = Callable[[str, Mapping[str, Any]], None]
 Record = dict[str, Any]
@@ -117,20 +118,21 @@ def _stages(session: Session, point: Point, budget: Mapping[str, Any], stage: St
     record.update(flops=kept.pop(), compiler_flops=subject.compiler_flops(), network_flops=subject.network_flops)
 
     stage("time", record)
-    share = 1 - GRADIENT_SHARE if budget["gradient"] else 1.0
+    with_gradient = has_gradient(budget, subject.compiles_slowly)
+    share = 1 - GRADIENT_SHARE if with_gradient else 1.0
     eager = point.case.mode == "eager"
     warm = {"method": counting_s} if eager else {}
     _time(subject, point, budget, share * budget["point_s"], warm, record)
     record.update(status="ok", reason=None)
 
-    if budget["gradient"]:
+    if with_gradient:
         stage("gradient", record)
         _extra("gradient", session, record, lambda: _time_gradient(subject, budget, eager, record))
     if budget["memory"]:
         memory = record["peak_memory_bytes"]
         memory["source"] = subject.memory_source
         for kind in ("nondifferentiable", "differentiable"):
-            if kind == "differentiable" and subject.compiles_slowly and not budget["gradient"]:
+            if kind == "differentiable" and subject.compiles_slowly and not with_gradient:
                 continue  # it would compile the graph of the gradient for this number alone
             stage(f"{kind} memory", record)
             _extra(f"{kind} memory", session, record, lambda: _memory(subject, memory, kind))  # noqa: B023
