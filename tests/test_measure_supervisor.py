@@ -108,7 +108,12 @@ def test_what_was_timed_before_a_hang_stands():
 
 @pytest.mark.parametrize(
     "gradient, method, measured",
-    [(True, "slow_to_compile", True), ("quick", "well", True), ("quick", "slow_to_compile", False), (False, "well", False)],
+    [
+        (True, "slow_to_compile", True),
+        ("quick", "well", True),
+        ("quick", "slow_to_compile", False),
+        (False, "well", False),
+    ],
 )
 def test_a_quick_gradient_is_one_that_needs_no_slow_compilation(gradient, method, measured):
     record = run(method, gradient=gradient)
