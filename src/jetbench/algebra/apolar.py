@@ -33,6 +33,8 @@ class Apolar(Algebra):
         ValueError: the estimator is random, or `elementwise` is unknown.
     """
 
+    composes_whole = True
+
     def __init__(self, problem: Problem, elementwise: str = "auto") -> None:
         if not problem.estimator.is_exact:
             raise ValueError(

@@ -26,10 +26,12 @@ class Algebra(ABC):
     Attributes:
         sizes: components of each block.
         outputs: names of what `read` returns.
+        composes_whole: whether `compose_whole` is more than `compose` and a concatenation.
     """
 
     sizes: tuple[int, ...]
     outputs: tuple[str, ...]
+    composes_whole: bool = False
 
     @cached_property
     def order(self) -> int:
@@ -81,7 +83,8 @@ class Algebra(ABC):
         Args:
             a, b: the primals.
             product: called on arrays with one leading component axis each, (n, *S_a) and (n, *S_b), or (1, *S_a)
-                where a primal takes part (broadcast over components); returns (n, *S).
+                where a primal takes part (broadcast over components); returns (n, *S). It may have an attribute
+                `contracted`, called on weights (n) and two such arrays for Σ_r weights[r] · product, of shape S.
         """
 
     @abstractmethod

@@ -103,10 +103,27 @@ class Collapsed(Algebra):
             if a_blocks[k - 1] is not None:
                 total = add(total, product(a_blocks[k - 1], b[None]))
             if k == self.order:
-                result.append(self._join(self._tops(leibniz), total))
+                contracted = getattr(product, "contracted", None)
+                if contracted is not None and len(self._summed) == 1:
+                    tops = [self._contracted_top(a_blocks, b_blocks, contracted)]
+                else:
+                    tops = self._tops(leibniz)
+                result.append(self._join(tops, total))
             else:
                 result.append(add(total, leibniz(k, 0, size)))
         return result
+
+    def _contracted_top(self, a_blocks: Blocks, b_blocks: Blocks, contracted: Callable) -> Array | None:
+        """Σ_r w_r Σ_j C(K, j) product(a_j[r], b_{K−j}[r]), each sum over r within the product itself."""
+        total = None
+        for order, start, stop in self._groups:
+            weights = self._weights(self._summed[0], start, stop)
+            for j in range(1, order):
+                left, right = a_blocks[j - 1], b_blocks[order - j - 1]
+                if left is not None and right is not None and any(weights):
+                    factors = [comb(order, j) * weight for weight in weights]
+                    total = add(total, contracted(factors, take(left, start, stop), take(right, start, stop)))
+        return total
 
     def _join(self, tops: list[Array | None], linear: Array | None) -> Array | None:
         """`linear`, (outputs, *S), plus the tops of shape S."""

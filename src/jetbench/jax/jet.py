@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jetbench.algebra.base import Algebra, Blocks
+from jetbench.algebra.base import Algebra, Blocks, scale
 from jetbench.towers import Tower
 
 
@@ -32,6 +32,10 @@ class Jet:
         blocks: as above, or None where `rest` is given.
         rest: with `present`, the indices of the blocks in it.
         whole: likewise; its first entry is the primal.
+
+    Attributes:
+        is_apart: whether primal and blocks were computed one by one, so that what makes them smaller should be applied
+            to each before they meet in one array.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Jet:
         if blocks is not None:
             present = tuple(k for k, block in enumerate(blocks) if block is not None)
         self.present = present
+        self.is_apart = blocks is not None and whole is not None
 
     @classmethod
     def from_whole(cls, algebra: Algebra, whole: Array, present: tuple[int, ...]) -> Jet:
@@ -121,7 +126,7 @@ def algebra_of(*values: object) -> Algebra:
     return max((value.algebra for value in values if isinstance(value, Jet)), key=lambda algebra: algebra.order)
 
 
-def _aligned(*values: Value) -> list[Value]:
+def aligned(*values: Value) -> list[Value]:
     """The values with all jets in one algebra."""
     if len({id(value.algebra) for value in values if isinstance(value, Jet)}) < 2:
         return list(values)
@@ -139,19 +144,36 @@ def constant(algebra: Algebra, value: Array) -> Jet:
     return Jet(algebra, value, [None] * algebra.order)
 
 
-def linear(fn: Callable[[Array], Array], jet: Jet, lifted: Callable[[Array], Array] | None = None) -> Jet:
+def linear(
+    fn: Callable[[Array], Array],
+    jet: Jet,
+    lifted: Callable[[Array], Array] | None = None,
+    untouched: Sequence[int] = (),
+    shared: Callable[[Array], Array] | None = None,
+) -> Jet:
     """A map without constant part: it acts on the primal and on each coefficient alike.
 
     Args:
         fn: the map, from shape S to shape S'.
         lifted: the same with one leading axis of components; by default `fn` under `jax.vmap`.
+        untouched: axes of S along which the map does not depend on the length.
+        shared: as `lifted`, for coefficients with length 1 along untouched axes; by default `lifted`.
     """
+    if jet.whole is None and jet.present and _is_shared_along(jet, untouched):
+        found = (shared or lifted)(jet.shared)
+        return Jet(jet.algebra, fn(jet.primal), rest=found, present=jet.present)
     lifted = lifted or jax.vmap(fn)
     if jet.whole is not None:
         return Jet.from_whole(jet.algebra, lifted(jet.whole), jet.present)
     if not jet.present:
         return constant(jet.algebra, fn(jet.primal))
     return Jet(jet.algebra, fn(jet.primal), rest=lifted(jet.rest), present=jet.present)
+
+
+def _is_shared_along(jet: Jet, axes: Sequence[int]) -> bool:
+    """Whether coefficients are shared, along some of these axes and no others."""
+    shorter = {axis for axis in range(jet.ndim) if jet.shared.shape[axis + 1] != jet.shape[axis]}
+    return bool(shorter) and shorter <= set(axes)
 
 
 def linear_many(fn: Callable[[Array], Sequence[Array]], jet: Jet) -> list[Jet]:
@@ -166,7 +188,7 @@ def linear_many(fn: Callable[[Array], Sequence[Array]], jet: Jet) -> list[Jet]:
 def jointly_linear(fn: Callable[[list[Array]], Array], values: Sequence[Value]) -> Jet:
     """A map that is linear in several arguments together, such as a concatenation; constants have zero coefficients."""
     algebra = algebra_of(*values)
-    values = _aligned(*values)
+    values = aligned(*values)
     if _have_wholes(values):
         whole = jax.vmap(lambda *parts: fn(list(parts)))(*(value.whole for value in values))
         return Jet.from_whole(algebra, whole, values[0].present)
@@ -194,7 +216,7 @@ def _have_wholes(values: Sequence[Value]) -> bool:
 
 def add(a: Value, b: Value, sign: int = 1) -> Value:
     """a + sign · b with broadcasting."""
-    a, b = _aligned(a, b)
+    a, b = aligned(a, b)
     if _have_wholes([a, b]) and a.shape == b.shape:
         return Jet.from_whole(a.algebra, a.whole + b.whole if sign == 1 else a.whole - b.whole, a.present)
     total = primal(a) + primal(b) if sign == 1 else primal(a) - primal(b)
@@ -236,7 +258,7 @@ def multiply(fn: Callable[[Array, Array], Array], a: Value, b: Value) -> Value:
     if not isinstance(a, Jet):
         return linear(lambda t: fn(a, t), b)
 
-    a, b = _aligned(a, b)
+    a, b = aligned(a, b)
 
     def product(left: Array, right: Array) -> Array:
         if right.shape[0] == 1:
@@ -247,6 +269,13 @@ def multiply(fn: Callable[[Array, Array], Array], a: Value, b: Value) -> Value:
 
     blocks = a.algebra.multiply(a.primal, a.blocks, b.primal, b.blocks, product)
     return Jet(a.algebra, fn(a.primal, b.primal), blocks)
+
+
+def weighted(weights: Sequence[float], block: Array) -> Array:
+    """weights[r] · block[r]."""
+    if len(set(weights)) == 1:
+        return scale(weights[0], block)
+    return jnp.asarray(weights, block.dtype).reshape(-1, *(1,) * (block.ndim - 1)) * block
 
 
 def times(a: Value, b: Value) -> Value:
@@ -261,7 +290,7 @@ def times(a: Value, b: Value) -> Value:
             return linear(lambda t: t * b, a, lambda t: t * b)
         return times(broadcast(a, shape), b)
     shape = jnp.broadcast_shapes(a.shape, b.shape)
-    a, b = _aligned(broadcast(a, shape), broadcast(b, shape))
+    a, b = aligned(broadcast(a, shape), broadcast(b, shape))
     blocks = a.algebra.multiply(a.primal, a.shared_blocks, b.primal, b.shared_blocks, jnp.multiply)
     return Jet(a.algebra, a.primal * b.primal, blocks)
 
@@ -286,7 +315,11 @@ def elementwise(tower: Callable[[Array, int], Tower], jet: Jet) -> Jet:
         return constant(jet.algebra, tower(jet.primal, 0)[0])
     algebra = jet.algebra
     value, *derivatives = tower(jet.primal, algebra.order)
-    whole = algebra.compose_whole(value, derivatives, jet.shared_blocks)
-    if whole is not None:
-        return Jet.from_whole(algebra, whole, tuple(range(algebra.order)))
-    return Jet(algebra, value, algebra.compose(derivatives, jet.shared_blocks))
+    if algebra.composes_whole:
+        whole = algebra.compose_whole(value, derivatives, jet.shared_blocks)
+        if whole is not None:
+            return Jet.from_whole(algebra, whole, tuple(range(algebra.order)))
+    blocks = algebra.compose(derivatives, jet.shared_blocks)
+    if any(block is None or block.shape[1:] != value.shape for block in blocks):
+        return Jet(algebra, value, blocks)
+    return Jet(algebra, value, blocks, whole=jnp.concatenate([value[None], *blocks]))

@@ -21,7 +21,7 @@ class ForwardLaplacian(Method):
     """
 
     name = "forward_laplacian"
-    version = 1
+    version = 2
 
     def unsupported(self, problem: Problem) -> str | None:
         operator = problem.operator

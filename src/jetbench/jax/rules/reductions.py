@@ -15,8 +15,10 @@ from jetbench.jax.rules.registry import rule
 @rule(primitives.reduce_sum_p)
 def reduce_sum(x: Jet, *, axes: Sequence[int], **params: object) -> Jet:
     del params
-    lifted = tuple(axis + 1 for axis in axes)
-    return linear(lambda t: t.sum(tuple(axes)), x, lambda t: t.sum(lifted))
+    axes, lifted = tuple(axes), tuple(axis + 1 for axis in axes)
+    if x.is_apart:
+        return Jet(x.algebra, x.primal.sum(axes), [block.sum(lifted) for block in x.blocks])
+    return linear(lambda t: t.sum(axes), x, lambda t: t.sum(lifted))
 
 
 def _extremum(x: Jet, axes: Sequence[int], best: Callable[[Array, int], Array]) -> Jet:

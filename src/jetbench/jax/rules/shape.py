@@ -24,7 +24,6 @@ for _primitive in (
     primitives.name_p,
     primitives.reduce_precision_p,
     primitives.rev_p,
-    primitives.slice_p,
     primitives.sharding_constraint_p,
     lax.tile_p,
 ):
@@ -34,23 +33,46 @@ for _primitive in (
 @rule(primitives.reshape_p)
 def reshape(x: Jet, *, new_sizes: Sequence[int], dimensions: None = None, **params: object) -> Jet:
     del params
+    if dimensions is not None:
+        return linear(lambda t: lax.reshape(t, new_sizes, dimensions), x)
+    kept = 0
+    while kept < min(x.ndim, len(new_sizes)) and x.shape[kept] == new_sizes[kept]:
+        kept += 1
     return linear(
-        lambda t: lax.reshape(t, new_sizes, dimensions),
+        lambda t: t.reshape(new_sizes),
         x,
-        None if dimensions is not None else lambda t: t.reshape(t.shape[0], *new_sizes),
+        lambda t: t.reshape(t.shape[0], *new_sizes),
+        untouched=range(kept),
+        shared=lambda t: t.reshape(*t.shape[: kept + 1], *new_sizes[kept:]),
     )
 
 
 @rule(primitives.transpose_p)
 def transpose(x: Jet, *, permutation: Sequence[int]) -> Jet:
     lifted = (0, *(axis + 1 for axis in permutation))
-    return linear(lambda t: lax.transpose(t, permutation), x, lambda t: lax.transpose(t, lifted))
+    return linear(
+        lambda t: lax.transpose(t, permutation), x, lambda t: lax.transpose(t, lifted), untouched=range(x.ndim)
+    )
 
 
 @rule(primitives.squeeze_p)
 def squeeze(x: Jet, *, dimensions: Sequence[int]) -> Jet:
     lifted = tuple(axis + 1 for axis in dimensions)
-    return linear(lambda t: lax.squeeze(t, dimensions), x, lambda t: lax.squeeze(t, lifted))
+    return linear(lambda t: lax.squeeze(t, dimensions), x, lambda t: lax.squeeze(t, lifted), untouched=range(x.ndim))
+
+
+@rule(primitives.slice_p)
+def slice_rule(
+    x: Jet, *, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None
+) -> Jet:
+    starts, steps = (0, *start_indices), None if strides is None else (1, *strides)
+    whole = [axis for axis in range(x.ndim) if limit_indices[axis] - start_indices[axis] == x.shape[axis]]
+
+    def lifted(t: Array) -> Array:
+        limits = (t.shape[axis + 1] if axis in whole else limit for axis, limit in enumerate(limit_indices))
+        return lax.slice(t, starts, (t.shape[0], *limits), steps)
+
+    return linear(lambda t: lax.slice(t, start_indices, limit_indices, strides), x, lifted, untouched=whole)
 
 
 @rule(primitives.broadcast_in_dim_p)
