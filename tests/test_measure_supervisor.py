@@ -30,8 +30,8 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.setenv("JETBENCH_LOCKS", str(tmp_path / "locks"))
 
 
-def point(method: str, batch: int = 4) -> Point:
-    case = Case(operator="laplacian", dim=3, method=method, backend=BACKEND, batch=batch, method_version=1)
+def point(method: str, batch: int = 4, mode: str = "eager") -> Point:
+    case = Case(operator="laplacian", dim=3, method=method, backend=BACKEND, batch=batch, mode=mode, method_version=1)
     return Point(case, "batch", "batch", batch)
 
 
@@ -106,20 +106,16 @@ def test_what_was_timed_before_a_hang_stands():
     assert any("gradient" in warning and "Stopped after" in warning for warning in record["warnings"])
 
 
-@pytest.mark.parametrize(
-    "gradient, method, measured",
-    [
-        (True, "slow_to_compile", True),
-        ("quick", "well", True),
-        ("quick", "slow_to_compile", False),
-        (False, "well", False),
-    ],
-)
-def test_a_quick_gradient_is_one_that_needs_no_slow_compilation(gradient, method, measured):
-    record = run(method, gradient=gradient)
-    assert record["status"] == "ok" and (record["gradient_time_s"] is not None) == measured
-    has_memory = record["peak_memory_bytes"]["differentiable"] is not None
-    assert has_memory == (method == "well" or measured)
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+@pytest.mark.parametrize("gradient", [True, "quick", False])
+def test_a_quick_gradient_is_that_of_an_eager_point(gradient, mode):
+    with Supervisor(setup(gradient=gradient)) as supervisor:
+        record = supervisor.measure(point("well", mode=mode))
+    left_out = gradient == "quick" and mode == "compiled"
+    assert record["status"] == "ok"
+    assert (record["gradient_time_s"] is not None) == (gradient is not False and not left_out)
+    assert (record["peak_memory_bytes"]["differentiable"] is not None) == (not left_out)
+    assert record["peak_memory_bytes"]["nondifferentiable"] is not None
 
 
 def test_out_of_memory_in_the_gradient_leaves_the_time():

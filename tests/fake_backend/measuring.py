@@ -94,7 +94,6 @@ class Subject:
 
     def __init__(self, case):
         self.case, self.clock, self.calls = case, WallClock(), 0
-        self.compiles_slowly = case.method == "slow_to_compile"
 
     def value(self):
         self.calls += 1

@@ -163,7 +163,6 @@ class Subject:
         self.vectors = built.vectors
         self.order = self.operator.order
         self.has_own_floor = not case.method.startswith("nested")
-        self.compiles_slowly = False
         self.tolerance = TOLERANCE[case.dtype]
         self.clock = WallClock()
         self._programs: dict[str, tuple[Lowered, Compiled]] = {}

@@ -26,7 +26,6 @@ class Subject(Protocol):
         has_own_floor: whether the floor with the method's own number of vectors means anything for it.
         tolerance: relative error up to which a value counts as right, for the case's type.
         clock: the clock of the device.
-        compiles_slowly: whether a program more would cost about as much as everything else of a point.
         memory_source: what `peak_memory` relies on.
         network_flops: of one plain forward pass.
     """
@@ -37,7 +36,6 @@ class Subject(Protocol):
     has_own_floor: bool
     tolerance: float
     clock: Clock
-    compiles_slowly: bool
     memory_source: str
     network_flops: int
 

@@ -44,7 +44,7 @@ def seconds(curves: Iterable[Curve], config: Mapping[str, Any]) -> float:
     It rests on the budget alone, so that planning a job loads no framework.
     """
     budget = configs.budget(config)
-    graphs = 2 if configs.has_gradient(budget, compiles_slowly=True) else 1
+    graphs = 2 if configs.has_gradient(budget, "compiled") else 1
     return sum(
         START_S
         + len(curve.points) * (CHECKS_S + budget["point_s"])

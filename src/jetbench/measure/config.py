@@ -50,9 +50,9 @@ def budget(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**BUDGET, **(config.get("budget") or {})}
 
 
-def has_gradient(point_budget: Mapping[str, Any], compiles_slowly: bool) -> bool:
-    """Whether the gradient is measured, given whether its graph is slow to compile."""
-    return point_budget["gradient"] is True or (point_budget["gradient"] == "quick" and not compiles_slowly)
+def has_gradient(point_budget: Mapping[str, Any], mode: str) -> bool:
+    """Whether the gradient is timed: "quick" leaves it out where another graph would have to be compiled for it."""
+    return point_budget["gradient"] is True or (point_budget["gradient"] == "quick" and mode == "eager")
 
 
 def limit_s(point_budget: Mapping[str, Any]) -> float:

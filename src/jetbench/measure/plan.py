@@ -154,7 +154,7 @@ def _estimate(curve: str, point: Point, budget: Mapping[str, Any], sizes: dict[t
     speed = SPEEDS[case.device]
     launches = 20 * len(case.widths) * speed.launch_s
     call = OVERHEAD * (flops / speed.flops[case.dtype] + 2 * memory / speed.bandwidth) + launches
-    with_gradient = configs.has_gradient(budget, case.backend == "torch" and case.mode == "compiled")
+    with_gradient = configs.has_gradient(budget, case.mode)
     graphs = 2 if with_gradient else 1
     others = 6 + (4 if with_gradient else 0) + (3 if budget["memory"] else 0)
     least = others * call + graphs * (COMPILE_JAX_S if case.backend == "jax" else COMPILE_S[case.mode])

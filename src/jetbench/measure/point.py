@@ -118,7 +118,7 @@ def _stages(session: Session, point: Point, budget: Mapping[str, Any], stage: St
     record.update(flops=kept.pop(), compiler_flops=subject.compiler_flops(), network_flops=subject.network_flops)
 
     stage("time", record)
-    with_gradient = has_gradient(budget, subject.compiles_slowly)
+    with_gradient = has_gradient(budget, point.case.mode)
     share = 1 - GRADIENT_SHARE if with_gradient else 1.0
     eager = point.case.mode == "eager"
     warm = {"method": counting_s} if eager else {}
@@ -132,8 +132,8 @@ def _stages(session: Session, point: Point, budget: Mapping[str, Any], stage: St
         memory = record["peak_memory_bytes"]
         memory["source"] = subject.memory_source
         for kind in ("nondifferentiable", "differentiable"):
-            if kind == "differentiable" and subject.compiles_slowly and not with_gradient:
-                continue  # it would compile the graph of the gradient for this number alone
+            if kind == "differentiable" and budget["gradient"] == "quick" and not with_gradient:
+                continue  # it would take the graphs of the gradient
             stage(f"{kind} memory", record)
             _extra(f"{kind} memory", session, record, lambda: _memory(subject, memory, kind))  # noqa: B023
 

@@ -163,7 +163,6 @@ class Subject:
         self.vectors = self.built.vectors
         self.order = self.operator.order
         self.has_own_floor = not case.method.startswith("nested")
-        self.compiles_slowly = case.mode == "compiled"
         self.tolerance = TOLERANCE[case.dtype]
         if case.dtype == "float32" and torch.get_float32_matmul_precision() != "highest":
             self.tolerance *= 10

@@ -72,7 +72,6 @@ def draw(data: Data) -> Figure:
             axes.plot(seconds[-1:], losses[-1:], color=look.colour, marker=look.marker, linestyle="none")
         axes.axhline(own.target.iloc[0], color="0.6", linewidth=0.8)
         axes.set_yscale("log")
-        axes.set_xscale("log")
         axes.set_xlabel("Wall time [s]")
         axes.set_title(f"{TITLES.get(problem, problem)}, $D$ = {own.dim.iloc[0]}")
     panels[0].set_ylabel("Loss / first loss")
