@@ -53,6 +53,10 @@ def main(folder: Path) -> list[str]:
         complaints += [
             text for suffix in ("pdf", "png") if (text := _thin(folder / "figures" / f"{name}.{suffix}", 2000))
         ]
+    shown = (folder / "workflow.html").read_text(encoding="utf-8")
+    complaints += [
+        f"workflow.html does not show {name}" for name in FIGURES if f'"figures/{name}.png": {{' not in shown
+    ]
     told = f"{sum(statuses.values())} records ({dict(statuses)}; {dict(measured)})"
     print(f"{told}, {len(TABLES)} tables, {len(FIGURES)} figures")
     return complaints

@@ -1,4 +1,5 @@
 # From records to one tidy table, and from that to every table and figure by its name.
+from jetbench.report.captions import caption
 from jetbench.report.gallery import FIGURES
 from jetbench.report.tables import TABLES
 
@@ -45,7 +46,9 @@ rule table:
     input:
         SCOPED.format(scope="all"),
     output:
-        multiext("tables/{name}", ".csv", ".md", ".tex"),
+        report("tables/{name}.csv", category="Tables", labels={"table": "{name}"}),
+        "tables/{name}.md",
+        "tables/{name}.tex",
     log:
         "logs/tables/{name}.log",
     wildcard_constraints:
@@ -64,7 +67,8 @@ rule figure:
     input:
         collected,
     output:
-        multiext("figures/{name}", ".pdf", ".png"),
+        "figures/{name}.pdf",
+        report("figures/{name}.png", caption="../report/figure.rst", category="Figures", labels={"figure": "{name}"}),
     log:
         "logs/figures/{name}.log",
     wildcard_constraints:
@@ -72,6 +76,7 @@ rule figure:
     params:
         machine=MACHINE,
         out=lambda wildcards, output: str(Path(output[0]).with_suffix("")),
+        caption=lambda wildcards: caption(wildcards.name),
     message:
         "Figure {wildcards.name}"
     shell:
