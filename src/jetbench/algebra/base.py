@@ -132,15 +132,22 @@ def summed(array: Array) -> Array:
     On CPU, JAX gets a loop for large arrays: XLA hands a sum together with what it is a sum of to a library that takes
     longer for it than the matrix products around it.
     """
-    if not _is_jax(array) or array.size < LOOP_SIZE:
+    if not takes_loop(array):
         return array.sum(0)
     import jax
     import jax.numpy as jnp
 
-    if jax.default_backend() != "cpu":
-        return array.sum(0)
     start = varying_like(jnp.zeros(array.shape[1:], array.dtype), array)
     return jax.lax.scan(lambda sum_so_far, entry: (sum_so_far + entry, None), start, array)[0]
+
+
+def takes_loop(array: Array) -> bool:
+    """Whether a sum over an axis of an array of this size is better a loop."""
+    if not _is_jax(array) or array.size < LOOP_SIZE:
+        return False
+    import jax
+
+    return jax.default_backend() == "cpu"
 
 
 def varying_like(constant: Array, x: Array) -> Array:

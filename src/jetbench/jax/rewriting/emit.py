@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jetbench.algebra.base import summed, takes_loop, varying_like
 from jetbench.collapse.cost import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.jax.rewriting.lower import Call
@@ -71,15 +72,18 @@ class Evaluation:
             return _with_axes(x, x_labels, range(n_out)) * _with_axes(y, y_labels, range(n_out))
         if not is_matrix_product(node):
             order = summing_order(node)
-            product = _with_axes(x, x_labels, order) * _with_axes(y, y_labels, order)
-            return product.sum([i for i, label in enumerate(order) if label >= n_out])
+            x, y = _with_axes(x, x_labels, order), _with_axes(y, y_labels, order)
+            summed_over = [i for i, label in enumerate(order) if label >= n_out]
+            if summed_over == [0] and takes_loop(jax.eval_shape(jnp.multiply, x, y)):
+                return _sum_of_products(x, y, node)
+            return (x * y).sum(summed_over)
         batch = [label for label in x_labels if label in y_labels and label < n_out]
         summed = [[labels.index(label) for label in contracted] for labels in (x_labels, y_labels)]
         shared = [[labels.index(label) for label in batch] for labels in (x_labels, y_labels)]
         return lax.dot_general(x, y, (tuple(summed), tuple(shared)), precision=self.precision)
 
     def _reduce(self, node: Node, x: jax.Array) -> jax.Array:
-        return x.sum(node.attributes[0])
+        return _sum(x, node.attributes[0])
 
     def _weigh(self, node: Node, x: jax.Array) -> jax.Array:
         axis, weights = node.attributes
@@ -88,7 +92,7 @@ class Evaluation:
             if stop == start + 1:
                 term = lax.index_in_dim(x, start, axis, keepdims=False)
             else:
-                term = lax.slice_in_dim(x, start, stop, axis=axis).sum(axis)
+                term = _sum(lax.slice_in_dim(x, start, stop, axis=axis), (axis,))
             term = _times(term, weight)
             total = term if total is None else total + term
         return total
@@ -121,6 +125,17 @@ class Evaluation:
 
 def _bind(call: Call, operands: Sequence[Any]) -> Any:
     return call.primitive.bind(*operands, **call.primitive.get_bind_params(call.params))
+
+
+def _sum(x: jax.Array, axes: Sequence[int]) -> jax.Array:
+    """The sum over axes; over the first one, which is where directions lie, as the jets take theirs."""
+    return summed(x) if tuple(axes) == (0,) else x.sum(axes)
+
+
+def _sum_of_products(x: jax.Array, y: jax.Array, node: Node) -> jax.Array:
+    """Σ_r x_r y_r in a loop, which writes no product down."""
+    start = varying_like(varying_like(jnp.zeros(node.shape, node.dtype), x), y)
+    return lax.scan(lambda total, factors: (total + factors[0] * factors[1], None), start, (x, y))[0]
 
 
 def _times(x: jax.Array, factor: complex) -> jax.Array:
