@@ -15,7 +15,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jetbench.collapse.graph import Node
-from jetbench.jax.rewriting.lower import Lowering, lowering
+from jetbench.jax.rewriting.lower import Lowering, behind, lowering
 
 BATCH_BYTES = 1 << 30
 
@@ -67,6 +67,16 @@ def _scan(low: Lowering, eqn: Any, *operands: Node, **params: Any) -> list[Node]
 
     inner = jax.make_jaxpr(batched)(*[jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars])
     return low.inline(inner.jaxpr, inner.consts, operands)
+
+
+@lowering("cond")
+def _cond(low: Lowering, eqn: Any, which: Node, *operands: Node, **params: Any) -> list[Node] | None:
+    """A choice by platform between ways to compute the same, of which only those for kernels are named: the other."""
+    platforms = params.get("branches_platforms")
+    if platforms is None or set(platforms) != {("mosaic",), None} or behind(which).attributes[0] != "platform_index":
+        return None
+    chosen = params["branches"][platforms.index(None)]
+    return low.inline(chosen.jaxpr, chosen.consts, operands)
 
 
 def _kind(body: ClosedJaxpr, consts: int, index: int) -> int | str | None:
