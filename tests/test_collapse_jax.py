@@ -159,6 +159,21 @@ def test_what_lies_beside_a_diagonal_does_not_matter():
     np.testing.assert_array_equal(collapse(function)(x), [[0.5, 0.0], [0.0, 0.25]])
 
 
+@pytest.mark.parametrize("axes", [(0, 2), (1, 3), (3, 1)])
+def test_a_diagonal_of_what_is_unknown_stays(axes):
+    x = jnp.linspace(-1, 1, 144).reshape(4, 3, 4, 3)
+
+    def function(x):
+        return jnp.diagonal(jnp.cumprod(x, 1), axis1=axes[0], axis2=axes[1])
+
+    collapsed = collapse(function)
+    np.testing.assert_array_equal(collapsed(x), function(x))
+    assert "stays: nothing is known of how this operation" in str(collapsed.explain(x))
+    np.testing.assert_array_equal(
+        collapse(lambda x: jnp.einsum("abab->ba", jnp.cumprod(x, 1)))(x), jnp.einsum("abab->ba", jnp.cumprod(x, 1))
+    )
+
+
 def test_transformations_compose():
     weights, x = setup()
 

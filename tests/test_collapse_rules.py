@@ -229,7 +229,7 @@ def test_a_diagonal_of_what_is_needed_anyway_is_taken_there(made):
     trace = b.reduce(b.diagonal(outer, (0, 0, 1, 2)), (0,))
     both = collapse(b, [outer, trace])
     assert not both.has_changed and both.outputs == (outer, trace)
-    assert [rest.reason for rest in both.left] == ["taking it earlier would save no operations"]
+    assert [rest.reason for rest in both.left] == ["this value is needed in full anyway"]
     alone = collapse(b, [trace])
     assert alone.before.operations == (4 * 4 * 2 + 4) * 15 and alone.after.operations == (4 * 2 + 4) * 15
     assert ["renaming" in rest.reason for rest in alone.diagonals] == [True]

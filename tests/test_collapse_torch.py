@@ -174,6 +174,20 @@ def test_trace_of_a_hessian_in_training_and_explained(tmp_path):
     assert "#009e73" in (tmp_path / "graphs.svg").read_text().lower()
 
 
+@pytest.mark.parametrize("axes", [(0, 2), (1, 3), (-1, 1)])
+def test_a_diagonal_of_what_is_unknown_stays(axes):
+    x = torch.linspace(-1, 1, 144, dtype=torch.float64).reshape(4, 3, 4, 3)
+
+    def function(x):
+        whole = x.cumprod(1)
+        return whole.diagonal(0, *axes), torch.einsum("abab->ba", whole), whole.diagonal(1, 0, 2)
+
+    collapsed = collapse(function)
+    for found, expected in zip(collapsed(x), function(x), strict=True):
+        agrees(found, expected)
+    assert "stays: nothing is known of how this operation" in str(collapsed.explain(x))
+
+
 def test_a_whole_hessian_is_left_unchanged_and_its_trace_by_reverse_mode_saves_the_entries_beside_the_diagonal():
     net = network()
     assert not collapse(lambda x: hessians(net, x)).explain(X).result.has_changed

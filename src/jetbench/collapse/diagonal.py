@@ -20,6 +20,7 @@ Labels = tuple[int, ...]
 """Of the axes of a value, in the order in which they first occur: axes of the same label are to be joined."""
 
 Key = tuple[Node, Labels]
+RENAMED = "no operand has more than one of the axes: from here on it is a renaming"
 
 
 @dataclass(frozen=True)
@@ -243,10 +244,10 @@ def _rests(source: Node, chosen: dict[Key, Step | None]) -> list[Rest]:
             found.append(Rest(source, node, _reason(key)))
             continue
         below = [need for need in needs if joins(need[1])]
-        if not below and node.op == "product":
-            found.append(Rest(source, node, "each of its factors has only one of the axes: it is a renaming"))
+        if not below and node.op != "view":
+            found.append(Rest(source, node, RENAMED))
         waiting += below
-    return found
+    return found or [Rest(source, source.operands[0], RENAMED)]
 
 
 def _reason(key: Key) -> str:

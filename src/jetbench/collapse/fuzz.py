@@ -11,6 +11,7 @@ import numpy as np
 ACTIVATIONS = ("tanh", "sin", "exp", "square", "logistic")
 BLOCKS = ("dense", "dense", "dense", "residual", "norm", "gate", "mix", "shift")
 SUMS = ("plain", "mean", "vector", "einsum", "data", "two axes", "difference", "slices", "signs", "first order")
+HESSIANS = ("trace", "weighted trace", "trace and squares")
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,14 @@ class Framework:
 
     Attributes:
         xp: namespace with tanh, sin, exp, einsum, concatenate; torch and jax.numpy share them.
-        jvp, vmap: of functions.
+        jvp, vmap, jacfwd: of functions.
         array: from numpy.
     """
 
     xp: Any
     jvp: Callable
     vmap: Callable
+    jacfwd: Callable
     array: Callable[[np.ndarray], Any]
 
 
@@ -51,7 +53,7 @@ def trial(seed: int, framework: Framework) -> Trial:
     dim, width = int(random.integers(2, 5)), int(random.integers(2, 7))
     blocks = [str(b) for b in random.choice(BLOCKS, random.integers(1, 4))]
     functions = [str(a) for a in random.choice(ACTIVATIONS, len(blocks) + 1)]
-    kind = str(random.choice(SUMS))
+    kind = str(random.choice(SUMS + HESSIANS))
     per_point = bool(random.integers(2))
     weights = [random.standard_normal((dim, width)) / dim**0.5]
     for block in blocks:
@@ -120,6 +122,8 @@ def _operator(kind: str, f: Callable, x: Any, directions: Any, scales: Any, fram
     def along(g: Callable, v: Any) -> Callable:
         return lambda y: jvp(g, (y,), (v + 0 * y,))[1]
 
+    if kind in HESSIANS:
+        return _of_hessian(kind, f, x, framework)
     if kind == "first order":
         return vmap(lambda v: along(f, v)(x))(directions).sum(0)
     if kind == "two axes":
@@ -142,3 +146,13 @@ def _operator(kind: str, f: Callable, x: Any, directions: Any, scales: Any, fram
         case "signs":
             return second[0] - second[1] + 3 * second.sum(0)
     return second.sum(0)
+
+
+def _of_hessian(kind: str, f: Callable, x: Any, framework: Framework) -> Any:
+    """Of the Hessian of each output by forward mode over forward mode, at one point or several."""
+    xp, hessian = framework.xp, framework.jacfwd(framework.jacfwd(f))
+    h = hessian(x) if x.ndim == 1 else framework.vmap(hessian)(x)
+    if kind == "weighted trace":
+        return (xp.einsum("...ii->...i", h) * xp.exp(x)[..., None, :]).sum(-1)
+    trace = xp.einsum("...ii->...", h)
+    return trace if kind == "trace" else trace + (h * h).sum((-1, -2))

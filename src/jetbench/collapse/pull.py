@@ -62,8 +62,14 @@ def collapse(builder: Builder, outputs: Sequence[Node]) -> Result:
     other = _sums_pulled(builder, Result(pulled.outputs, before, early, diagonals=pulled.rests))
     if other.after.operations < result.after.operations and other.after.products <= before.products:
         return other
-    result.left = [replace(rest, reason="taking it earlier would save no operations") for rest in pulled.rests]
+    result.left = list({rest.source: _as_left(rest) for rest in pulled.rests}.values())
     return result
+
+
+def _as_left(rest: Rest) -> Rest:
+    """Why a diagonal stays: there is no way up, or the way up does not pay."""
+    is_moved = rest.node is not rest.source.operands[0] or rest.reason == diagonal.RENAMED
+    return replace(rest, reason="taking it earlier would save no operations") if is_moved else rest
 
 
 def _sums_pulled(builder: Builder, result: Result) -> Result:

@@ -12,7 +12,7 @@ from jax import lax
 
 from jetbench.collapse.cost import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
-from jetbench.jax.rewriting.lower import Call
+from jetbench.jax.rewriting.lower import LOWERINGS, Call
 
 
 class Evaluation:
@@ -138,10 +138,11 @@ class Evaluation:
 
 
 def known(node: Node) -> np.ndarray | None:
-    """The numbers of a value that depends on no input and no traced constant; None where it does."""
-    sources = [n for n in live([node]) if n.op in ("input", "constant")]
-    if any(n.op == "input" or isinstance(n.payload, jax.core.Tracer) for n in sources):
-        return None
+    """The numbers of a value made of numbers by primitives that have rules; None for all others."""
+    for n in live([node]):
+        unknown = n.op == "opaque" and n.attributes[0] not in LOWERINGS
+        if unknown or n.op in ("input", "part") or isinstance(n.payload, jax.core.Tracer):
+            return None
     with jax.ensure_compile_time_eval():
         return np.asarray(Evaluation([node], None)([])[0])
 

@@ -67,8 +67,9 @@ class Emission:
         while (second := next((a for a, label in enumerate(labels) if label in labels[:a]), None)) is not None:
             first = labels.index(labels.pop(second))
             x = self._do(aten.diagonal.default, x, 0, first, second)
-            order = [*range(first), len(labels) - 1, *range(first, len(labels) - 1)]
-            x = self._do(aten.permute.default, x, order)
+            last = len(labels) - 1
+            if first != last:
+                x = self._do(aten.permute.default, x, [*range(first), last, *range(first, last)])
         return x
 
     def _view(self, node: Node) -> fx.Node:
