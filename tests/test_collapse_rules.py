@@ -84,6 +84,7 @@ SHAPES = [
     (4, 2, 3, 4),
     (4, 3, 3, 4),
     (6, 4, 4),
+    (4, 5),
 ]
 
 
@@ -107,6 +108,9 @@ NODES = {
     "product": lambda b, x: b.multiply(x[0], b.broadcast(x[2], (4, 3, 5))),
     "both": lambda b, x: b.multiply(x[0], x[1]),
     "factor": lambda b, x: b.multiply(b.multiply(x[0], b.broadcast(x[2], (4, 3, 5))), x[1]),
+    "factor_of_two": lambda b, x: b.contract(
+        [(b.multiply(x[0], b.broadcast(x[2], (4, 3, 5))), "rnk"), (x[14], "rk")], "rnk"
+    ),
     "weights": lambda b, x: b.contract([(x[0], "rnk"), (x[4], "r")], "rnk"),
     "matrix": lambda b, x: b.contract([(x[0], "rnk"), (x[6], "kh")], "rnh"),
     "batch": lambda b, x: b.contract([(x[0], "rnk"), (x[1], "rmk")], "rnm"),
@@ -125,21 +129,23 @@ NODES = {
 
 
 @pytest.mark.parametrize("weights", ["ones", "numbers", "vector"])
-@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
 @pytest.mark.parametrize("name", NODES)
-def test_rule_is_an_identity(made, name, axis, weights):
+def test_rule_is_an_identity(made, name, axes, weights):
     b, inputs, values = made
     node = NODES[name](b, inputs)
-    n = node.shape[axis]
-    weight, factors = None, np.ones(n)
-    if weights != "ones":
-        factors = np.linspace(-1, 2, n)
-        weight = tuple(factors)
-    if weights == "vector":
-        weight = b.graph.make("input", (), (9,), (n,), "float64", 9)
-        values = {**dict(enumerate(values)), 9: factors}
-    spec = ((axis, weight),)
-    expected = np.tensordot(factors, evaluated(node, values), (0, axis))
+    values, spec = dict(enumerate(values)), []
+    expected = evaluated(node, values)
+    for axis in axes:
+        n = node.shape[axis]
+        factors = np.ones(n) if weights == "ones" else np.linspace(-1, 2 + axis, n)
+        weight = {"ones": None, "numbers": tuple(factors)}.get(weights)
+        if weights == "vector":
+            weight = b.graph.make("input", (), (100 + axis,), (n,), "float64", 100 + axis)
+            values[100 + axis] = factors
+        spec.append((axis, weight))
+        expected = expected * factors.reshape([-1 if i == axis else 1 for i in range(node.ndim)])
+    spec, expected = tuple(spec), expected.sum(axes)
     steps = [direct(node, spec), step(node, spec)]
     for found in steps:
         if found is None:
@@ -233,6 +239,19 @@ def test_a_diagonal_of_what_is_needed_anyway_is_taken_there(made):
     alone = collapse(b, [trace])
     assert alone.before.operations == (4 * 4 * 2 + 4) * 15 and alone.after.operations == (4 * 2 + 4) * 15
     assert ["renaming" in rest.reason for rest in alone.diagonals] == [True]
+
+
+def test_a_diagonal_of_a_diagonal_is_taken_with_it(made):
+    """x_iijj: four axes become two at once."""
+    b, inputs, values = made
+    outer = b.contract([(b.map("sin", [inputs[4]], "float64"), "i"), (inputs[4], "j")], "ij")
+    four = b.map("sin", [b.contract([(outer, "ij"), (outer, "kl")], "ijkl")], "float64")
+    inner = b.map("sin", [b.diagonal(four, (0, 0, 1, 2))], "float64")
+    trace = b.reduce(b.diagonal(inner, (0, 1, 1)), (0, 1))
+    result = collapse(b, [trace])
+    np.testing.assert_allclose(evaluated(result.outputs[0], values), evaluated(trace, values), rtol=1e-12)
+    assert not any(node.op == "diagonal" for node in live(result.outputs))
+    assert {rest.source for rest in result.diagonals} == {node for node in live([trace]) if node.op == "diagonal"}
 
 
 def test_nonlinear_maps_stop_a_sum(made):

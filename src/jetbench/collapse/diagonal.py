@@ -212,7 +212,8 @@ def pull_up(b: Builder, outputs: Sequence[Node]) -> Pulled | None:
             found = [values[need] for need in _needs(key, chosen)]
             taken = chosen[key]
             values[key] = rebuilt(b, node, found) if taken is None else taken.build(b, found)
-    rests = [rest for source in sources for rest in _rests(source, chosen)]
+    starts = {s: [need for labels in wanted.get(s, ()) for need in _needs((s, labels), chosen)] for s in sources}
+    rests = [rest for source, start in starts.items() for rest in _rests(source, start, chosen)]
     return Pulled(tuple(values[_whole(node)] for node in outputs), rests)
 
 
@@ -229,11 +230,11 @@ def _needs(key: Key, chosen: dict[Key, Step | None]) -> Sequence[Key]:
     return [_whole(o) for o in key[0].operands] if taken is None else taken.needs
 
 
-def _rests(source: Node, chosen: dict[Key, Step | None]) -> list[Rest]:
-    """Where a diagonal was carried out, or became a renaming."""
+def _rests(source: Node, start: Sequence[Key], chosen: dict[Key, Step | None]) -> list[Rest]:
+    """Where a diagonal was carried out, or became a renaming, from what was asked of its operand on."""
     found: list[Rest] = []
     seen: set[Key] = set()
-    waiting: list[Key] = [(source.operands[0], source.attributes[0])]
+    waiting = list(start)
     while waiting:
         key = waiting.pop()
         if key in seen:

@@ -241,7 +241,7 @@ def _(node: Node, axes: dict[int, Weight]) -> Step:
     outside: list[tuple[Node, tuple[int, ...]]] = []
     terms = [(x, x_labels), (y, y_labels)]
     if not contracted_sizes(node):
-        terms = [_without_factors(t, labels, set(shared), outside) for t, labels in terms]
+        terms = [_without_factors(t, labels, set(shared), set(axes), outside) for t, labels in terms]
     specs, left = [], []
     for _, labels in terms:
         specs.append(_spec({labels.index(a): w for a, w in axes.items() if a in labels and a not in shared}))
@@ -277,12 +277,16 @@ def _as_weights(node: Node, axes: dict[int, Weight], shared: dict[int, Weight]) 
 
 
 def _without_factors(
-    x: Node, labels: tuple[int, ...], shared: set[int], outside: list[tuple[Node, tuple[int, ...]]]
+    x: Node,
+    labels: tuple[int, ...],
+    shared: set[int],
+    summed: set[int],
+    outside: list[tuple[Node, tuple[int, ...]]],
 ) -> tuple[Node, tuple[int, ...]]:
-    """x without the factors that do not carry the shared labels; those are added to `outside`."""
+    """x without the factors that carry no label that is summed over; those are added to `outside`."""
     while x.op == "product" and not contracted_sizes(x):
         pairs = [(o, tuple(labels[i] for i in ls)) for o, ls in zip(x.operands, x.attributes[:2], strict=True)]
-        free = [pair for pair in pairs if not shared & set(pair[1])]
+        free = [pair for pair in pairs if not summed & set(pair[1])]
         bound = [pair for pair in pairs if shared <= set(pair[1])]
         if len(free) != 1 or len(bound) != 1:
             break
