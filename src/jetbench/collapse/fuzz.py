@@ -10,7 +10,19 @@ import numpy as np
 
 ACTIVATIONS = ("tanh", "sin", "exp", "square", "logistic")
 BLOCKS = ("dense", "dense", "dense", "residual", "norm", "gate", "mix", "shift")
-SUMS = ("plain", "mean", "vector", "einsum", "data", "two axes", "difference", "slices", "signs", "first order")
+SUMS = (
+    "plain",
+    "mean",
+    "vector",
+    "einsum",
+    "data",
+    "two axes",
+    "difference",
+    "slices",
+    "signs",
+    "first order",
+    "fourth order",
+)
 HESSIANS = ("trace", "weighted trace", "trace and squares")
 
 
@@ -54,6 +66,8 @@ def trial(seed: int, framework: Framework) -> Trial:
     blocks = [str(b) for b in random.choice(BLOCKS, random.integers(1, 4))]
     functions = [str(a) for a in random.choice(ACTIVATIONS, len(blocks) + 1)]
     kind = str(random.choice(SUMS + HESSIANS))
+    if kind == "fourth order":
+        blocks = blocks[:1]  # its computations are long
     per_point = bool(random.integers(2))
     weights = [random.standard_normal((dim, width)) / dim**0.5]
     for block in blocks:
@@ -78,7 +92,7 @@ def trial(seed: int, framework: Framework) -> Trial:
         def function(parameters: list[Any], points: Any) -> Any:
             return framework.vmap(lambda point: operator(parameters, point))(points)
 
-    name = f"{kind} of {functions[0]} {' '.join(f'{b}-{a}' for b, a in zip(blocks, functions[1:], strict=True))}"
+    name = f"{kind} of {functions[0]} {' '.join(f'{b}-{a}' for b, a in zip(blocks, functions[1:], strict=False))}"
     return Trial(name, function, [framework.array(w) for w in weights], framework.array(x))
 
 
@@ -96,7 +110,7 @@ def _network(blocks: list[str], functions: list[str], framework: Framework) -> C
     def net(parameters: list[Any], x: Any) -> Any:
         first, *rest, last = parameters
         h = _activation(functions[0], xp, x @ first)
-        for block, function in zip(blocks, functions[1:], strict=True):
+        for block, function in zip(blocks, functions[1:], strict=False):
             matrix, vector, *rest = rest
             u = h @ matrix + vector
             if block == "norm":
@@ -128,6 +142,9 @@ def _operator(kind: str, f: Callable, x: Any, directions: Any, scales: Any, fram
         return vmap(lambda v: along(f, v)(x))(directions).sum(0)
     if kind == "two axes":
         inner = vmap(lambda v: vmap(lambda w: along(along(f, w), v)(x))(directions))(directions)
+        return inner.sum(0).sum(0)
+    if kind == "fourth order":
+        inner = vmap(lambda v: vmap(lambda w: along(along(along(along(f, w), w), v), v)(x))(directions))(directions)
         return inner.sum(0).sum(0)
     second = vmap(lambda v: along(along(f, v), v)(x))(directions)
     match kind:
