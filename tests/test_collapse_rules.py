@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 
-from jetbench.collapse import cost
+from jetbench.collapse import cost, diagonal
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import live
 from jetbench.collapse.pull import collapse
 from jetbench.collapse.rules import RULES, direct, step
+
+
+def joined(value, labels):
+    """The diagonal in numpy."""
+    letters = "".join("abcdefghij"[label] for label in labels)
+    return np.einsum(f"{letters}->{''.join(dict.fromkeys(letters))}", value)
 
 
 def evaluated(node, inputs):
@@ -21,6 +27,10 @@ def evaluated(node, inputs):
                 values[n] = inputs[a[0]]
             case "fill":
                 values[n] = np.asarray(a[0], float)
+            case "identity":
+                values[n] = np.eye(n.shape[0])
+            case "diagonal":
+                values[n] = joined(x[0], a[0])
             case "view":
                 kept = [i for i in a[0] if i is not None]
                 moved = np.transpose(
@@ -59,7 +69,23 @@ def evaluated(node, inputs):
     return values[node]
 
 
-SHAPES = [(4, 3, 5), (4, 3, 5), (3, 5), (4, 6), (4,), (2,), (5, 2)]
+SHAPES = [
+    (4, 3, 5),
+    (4, 3, 5),
+    (3, 5),
+    (4, 6),
+    (4,),
+    (2,),
+    (5, 2),
+    (4, 3, 4, 3),
+    (3,),
+    (3, 4),
+    (4, 3, 4),
+    (4, 2, 3, 4),
+    (4, 3, 3, 4),
+    (6, 4, 4),
+    (4, 5),
+]
 
 
 @pytest.fixture
@@ -82,6 +108,9 @@ NODES = {
     "product": lambda b, x: b.multiply(x[0], b.broadcast(x[2], (4, 3, 5))),
     "both": lambda b, x: b.multiply(x[0], x[1]),
     "factor": lambda b, x: b.multiply(b.multiply(x[0], b.broadcast(x[2], (4, 3, 5))), x[1]),
+    "factor_of_two": lambda b, x: b.contract(
+        [(b.multiply(x[0], b.broadcast(x[2], (4, 3, 5))), "rnk"), (x[14], "rk")], "rnk"
+    ),
     "weights": lambda b, x: b.contract([(x[0], "rnk"), (x[4], "r")], "rnk"),
     "matrix": lambda b, x: b.contract([(x[0], "rnk"), (x[6], "kh")], "rnh"),
     "batch": lambda b, x: b.contract([(x[0], "rnk"), (x[1], "rmk")], "rnm"),
@@ -95,25 +124,28 @@ NODES = {
     "other_concatenate": lambda b, x: b.concatenate([x[0], x[1]], 2),
     "pad": lambda b, x: b.along("pad", (x[0],), 0, 7, (1, 2)),
     "gather": lambda b, x: b.along("gather", (x[0], x[5]), 1, 2, linear=(0,)),
+    "diagonal": lambda b, x: b.diagonal(x[7], (0, 1, 0, 2)),
 }
 
 
 @pytest.mark.parametrize("weights", ["ones", "numbers", "vector"])
-@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
 @pytest.mark.parametrize("name", NODES)
-def test_rule_is_an_identity(made, name, axis, weights):
+def test_rule_is_an_identity(made, name, axes, weights):
     b, inputs, values = made
     node = NODES[name](b, inputs)
-    n = node.shape[axis]
-    weight, factors = None, np.ones(n)
-    if weights != "ones":
-        factors = np.linspace(-1, 2, n)
-        weight = tuple(factors)
-    if weights == "vector":
-        weight = b.graph.make("input", (), (9,), (n,), "float64", 9)
-        values = {**dict(enumerate(values)), 9: factors}
-    spec = ((axis, weight),)
-    expected = np.tensordot(factors, evaluated(node, values), (0, axis))
+    values, spec = dict(enumerate(values)), []
+    expected = evaluated(node, values)
+    for axis in axes:
+        n = node.shape[axis]
+        factors = np.ones(n) if weights == "ones" else np.linspace(-1, 2 + axis, n)
+        weight = {"ones": None, "numbers": tuple(factors)}.get(weights)
+        if weights == "vector":
+            weight = b.graph.make("input", (), (100 + axis,), (n,), "float64", 100 + axis)
+            values[100 + axis] = factors
+        spec.append((axis, weight))
+        expected = expected * factors.reshape([-1 if i == axis else 1 for i in range(node.ndim)])
+    spec, expected = tuple(spec), expected.sum(axes)
     steps = [direct(node, spec), step(node, spec)]
     for found in steps:
         if found is None:
@@ -126,6 +158,100 @@ def test_rule_is_an_identity(made, name, axis, weights):
 def test_every_rule_is_tested(made):
     b, inputs, _ = made
     assert set(RULES) <= {node.op for make in NODES.values() for node in live([make(b, inputs)])}
+
+
+DIAGONALS = {
+    "view": (lambda b, x: b.permute(x[7], (3, 0, 1, 2)), (0, 1, 0, 2)),
+    "view_of_one": (lambda b, x: b.broadcast(x[8], (4, 3, 3)), (0, 1, 1)),
+    "view_of_none": (lambda b, x: b.view(x[8], (None, 0, None), (4, 3, 4)), (0, 1, 0)),
+    "view_of_both": (lambda b, x: b.broadcast(x[7], (2, 4, 3, 4, 3)), (0, 1, 2, 1, 2)),
+    "scale": (lambda b, x: b.scale(b.map("sin", [x[7]], "float64"), 2.5), (0, 1, 0, 2)),
+    "combine": (lambda b, x: b.combine(x[7], b.map("sin", [x[7]], "float64"), 2, -3), (0, 1, 0, 1)),
+    "map": (lambda b, x: b.map("sin", [x[7]], "float64"), (0, 1, 2, 1)),
+    "map_of_two": (lambda b, x: b.map("where", [b.broadcast(x[9], (4, 3, 4)), x[10], x[10]], "float64"), (0, 1, 0)),
+    "outer": (lambda b, x: b.contract([(x[0], "ink"), (x[1], "jnk")], "ijnk"), (0, 0, 1, 2)),
+    "matrix": (lambda b, x: b.contract([(x[0], "ink"), (x[1], "jnk")], "nij"), (0, 1, 1)),
+    "one_factor": (lambda b, x: b.contract([(x[7], "injm"), (x[9], "mk")], "injk"), (0, 1, 0, 0)),
+    "vector": (lambda b, x: b.contract([(x[7], "injm"), (x[4], "j")], "injm"), (0, 1, 0, 2)),
+    "reduce": (lambda b, x: b.reduce(x[7], (1,)), (0, 0, 1)),
+    "weigh": (lambda b, x: b.weigh(x[7], 1, (1.0, -1.0, 2.0)), (0, 0, 1)),
+    "diagonal": (lambda b, x: b.diagonal(x[7], (0, 1, 0, 2)), (0, 1, 1)),
+    "split": (lambda b, x: b.reshape(x[13], (2, 3, 4, 4)), (0, 1, 2, 2)),
+    "split_parts": (lambda b, x: b.reshape(b.map("sin", [x[10]], "float64"), (2, 2, 3, 2, 2)), (0, 1, 2, 0, 1)),
+    "split_in_part": (lambda b, x: b.reshape(b.map("sin", [x[10]], "float64"), (2, 2, 3, 2, 2)), (0, 0, 1, 2, 3)),
+    "split_across": (lambda b, x: b.reshape(b.map("sin", [x[10]], "float64"), (2, 2, 3, 2, 2)), (0, 1, 2, 1, 0)),
+    "merge": (lambda b, x: b.reshape(b.map("sin", [x[7]], "float64"), (12, 12)), (0, 0)),
+    "merge_beside": (lambda b, x: b.merge(x[11], (1, 2, 1)), (0, 1, 0)),
+    "merge_differently": (lambda b, x: b.reshape(b.map("sin", [x[12]], "float64"), (12, 12)), (0, 0)),
+    "slice": (lambda b, x: b.slice(x[7], 1, 0, 2), (0, 1, 0, 2)),
+    "slice_of_joined": (lambda b, x: b.slice(x[7], 0, 0, 3), (0, 0, 1, 0)),
+    "concatenate": (lambda b, x: b.concatenate([x[7], x[7]], 1), (0, 1, 0, 2)),
+    "pad": (lambda b, x: b.along("pad", (x[7],), 3, 6, (1, 2)), (0, 1, 0, 2)),
+    "gather": (lambda b, x: b.along("gather", (x[7], x[5]), 1, 2, linear=(0,)), (0, 1, 0, 2)),
+}
+
+
+STOPS = ("split_in_part", "split_across", "merge_differently", "slice_of_joined")
+"""Their axes are no axes of the operand."""
+
+
+@pytest.mark.parametrize("name", DIAGONALS)
+def test_rule_for_diagonals_is_an_identity(made, name):
+    b, inputs, values = made
+    make, labels = DIAGONALS[name]
+    node = make(b, inputs)
+    expected = joined(evaluated(node, values), labels)
+    np.testing.assert_allclose(evaluated(b.diagonal(node, labels), values), expected, rtol=1e-12)
+    found = diagonal.step(node, labels)
+    assert (found is None) == (name in STOPS)
+    if found is not None:
+        result = found.build(b, [b.diagonal(need, need_labels) for need, need_labels in found.needs])
+        np.testing.assert_allclose(evaluated(result, values), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_every_rule_for_diagonals_is_tested(made):
+    b, inputs, _ = made
+    assert set(diagonal.RULES) <= {make(b, inputs).op for make, _ in DIAGONALS.values()}
+
+
+def test_identity_matrices_are_resolved(made):
+    """Σ_j δ_ij x_ij = x_ii, as a contraction and as a sum of a product; δ_ii = 1."""
+    b, inputs, values = made
+    eye, x = b.identity(4, "float64"), inputs[7]
+    contracted = b.contract([(eye, "ij"), (x, "injm")], "nmj")
+    masked = b.reduce(b.contract([(eye, "ij"), (x, "injm")], "injm"), (0,))
+    for node, order in ((contracted, (1, 2, 0)), (masked, (1, 0, 2))):
+        assert not any(n.op == "identity" for n in live([node]))
+        expected = joined(values[7], (0, 1, 0, 2)).transpose(order)
+        np.testing.assert_allclose(evaluated(node, values), expected, rtol=1e-12)
+    trace = b.contract([(x, "injm"), (eye, "ij")], "nm")
+    np.testing.assert_allclose(evaluated(trace, values), joined(values[7], (0, 1, 0, 2)).sum(0), rtol=1e-12)
+    assert b.diagonal(eye, (0, 0)).operands[0].attributes[0] == 1
+
+
+def test_a_diagonal_of_what_is_needed_anyway_is_taken_there(made):
+    b, inputs, _ = made
+    outer = b.map("sin", [b.contract([(inputs[0], "ink"), (inputs[1], "jnk")], "ijnk")], "float64")
+    trace = b.reduce(b.diagonal(outer, (0, 0, 1, 2)), (0,))
+    both = collapse(b, [outer, trace])
+    assert not both.has_changed and both.outputs == (outer, trace)
+    assert [rest.reason for rest in both.left] == ["this value is needed in full anyway"]
+    alone = collapse(b, [trace])
+    assert alone.before.operations == (4 * 4 * 2 + 4) * 15 and alone.after.operations == (4 * 2 + 4) * 15
+    assert ["renaming" in rest.reason for rest in alone.diagonals] == [True]
+
+
+def test_a_diagonal_of_a_diagonal_is_taken_with_it(made):
+    """x_iijj: four axes become two at once."""
+    b, inputs, values = made
+    outer = b.contract([(b.map("sin", [inputs[4]], "float64"), "i"), (inputs[4], "j")], "ij")
+    four = b.map("sin", [b.contract([(outer, "ij"), (outer, "kl")], "ijkl")], "float64")
+    inner = b.map("sin", [b.diagonal(four, (0, 0, 1, 2))], "float64")
+    trace = b.reduce(b.diagonal(inner, (0, 1, 1)), (0, 1))
+    result = collapse(b, [trace])
+    np.testing.assert_allclose(evaluated(result.outputs[0], values), evaluated(trace, values), rtol=1e-12)
+    assert not any(node.op == "diagonal" for node in live(result.outputs))
+    assert {rest.source for rest in result.diagonals} == {node for node in live([trace]) if node.op == "diagonal"}
 
 
 def test_nonlinear_maps_stop_a_sum(made):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.func import jvp, vmap
+from torch.func import hessian, jacfwd, jvp, vmap
 
 from jetbench import operators
 from jetbench.networks import NetworkSpec
@@ -105,6 +105,102 @@ def test_sums_over_two_axes_of_directions():
     assert result.after.products < 0.15 * result.before.products
 
 
+TRACES = {
+    "trace": vmap(torch.trace),
+    "diagonal": lambda h: h.diagonal(dim1=-2, dim2=-1).sum(-1),
+    "diag": vmap(lambda h: torch.diag(h).sum()),
+    "einsum": lambda h: torch.einsum("bii->b", h),
+    "identity": lambda h: torch.einsum("ij,bij->b", torch.eye(DIM, dtype=h.dtype), h),
+    "one by one": lambda h: torch.stack([torch.trace(one) for one in h]),
+    "weighted diagonal": lambda h: (WEIGHTS * h.diagonal(dim1=-2, dim2=-1)).sum(-1),
+    "weighted einsum": lambda h: torch.einsum("i,bii->b", WEIGHTS, h),
+}
+
+
+def hessians(f, x):
+    return vmap(jacfwd(jacfwd(lambda z: f(z[None])[0, 0])))(x)
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_trace_of_a_hessian(name):
+    net = network()
+    by_hand = linear_operator(net, operators.laplacian(dim=DIM), "collapsed")
+
+    def function(x):
+        return TRACES[name](hessians(net, x))
+
+    collapsed = collapse(function)
+    agrees(collapsed(X), function(X))
+    assert counted_flops(lambda: collapsed(X)) <= counted_flops(lambda: by_hand(X))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "residual_mlp", "layernorm_mlp", "attention"])
+def test_trace_of_a_hessian_has_the_count_of_the_forward_laplacian(kind):
+    net = in_primitive_operations(network(kind))
+    by_hand = linear_operator(network(kind), operators.laplacian(dim=DIM), "collapsed")
+    collapsed = collapse(lambda x: TRACES["trace"](hessians(net, x)))
+    stock = collapse(stock_laplacian(net))
+    agrees(collapsed(X), by_hand(X)[:, 0])
+    assert counted_flops(lambda: collapsed(X)) <= 1.02 * counted_flops(lambda: by_hand(X))
+    assert counted_flops(lambda: collapsed(X)) == counted_flops(lambda: stock(X))
+    assert collapsed.explain(X).result.after.operations == stock.explain(X).result.after.operations
+
+
+def test_trace_of_a_hessian_in_a_matrix():
+    """Two axes of coordinates: the directions' axes are split, and merged again."""
+    net, x = network(), X.reshape(ROWS, 2, 3)
+
+    def function(x):
+        h = vmap(jacfwd(jacfwd(lambda z: net(z.reshape(1, DIM))[0, 0])))(x)
+        return torch.einsum("nabab->n", h), vmap(torch.trace)(h.reshape(ROWS, DIM, DIM))
+
+    collapsed = collapse(function)
+    for found in collapsed(x):
+        agrees(found, TRACES["trace"](hessians(net, X)))
+    flat = collapse(lambda x: TRACES["trace"](hessians(net, x)))
+    assert counted_flops(lambda: collapsed(x)) == counted_flops(lambda: flat(X))
+
+
+def test_trace_of_a_hessian_in_training_and_explained(tmp_path):
+    net = network()
+    collapsed = collapse(lambda x: TRACES["trace"](hessians(net, x)))
+    weights = [layer.weight for layer in net.layers]
+    expected = torch.autograd.grad(stock_laplacian(net)(X).square().sum(), weights)
+    for a, b in zip(torch.autograd.grad(collapsed(X).square().sum(), weights), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
+    explanation = collapsed.explain(X)
+    assert "it is a renaming" in str(explanation) and "rests at" in str(explanation)
+    explanation.draw(tmp_path / "graphs.svg")
+    assert "#009e73" in (tmp_path / "graphs.svg").read_text().lower()
+
+
+@pytest.mark.parametrize("axes", [(0, 2), (1, 3), (-1, 1)])
+def test_a_diagonal_of_what_is_unknown_stays(axes):
+    x = torch.linspace(-1, 1, 144, dtype=torch.float64).reshape(4, 3, 4, 3)
+
+    def function(x):
+        whole = x.cumprod(1)
+        return whole.diagonal(0, *axes), torch.einsum("abab->ba", whole), whole.diagonal(1, 0, 2)
+
+    collapsed = collapse(function)
+    for found, expected in zip(collapsed(x), function(x), strict=True):
+        agrees(found, expected)
+    assert "stays: nothing is known of how this operation" in str(collapsed.explain(x))
+
+
+def test_a_whole_hessian_is_left_unchanged_and_its_trace_by_reverse_mode_saves_the_entries_beside_the_diagonal():
+    net = network()
+    assert not collapse(lambda x: hessians(net, x)).explain(X).result.has_changed
+
+    def by_reverse_mode(x):
+        return vmap(hessian(lambda z: net(z[None])[0, 0]))(x)
+
+    assert not collapse(by_reverse_mode).explain(X).result.has_changed
+    explained = collapse(lambda x: TRACES["trace"](by_reverse_mode(x))).explain(X)
+    assert explained.result.before.products - explained.result.after.products == ROWS * 2 * DIM * DIM * 24
+    assert "it is a renaming" in str(explained)
+
+
 def test_gradients_in_the_parameters_and_new_parameters():
     net = network()
     function = stock_laplacian(net)
@@ -163,6 +259,6 @@ def test_backend_of_torch_compile_is_registered():
     assert "jetbench" in torch._dynamo.list_backends(exclude_tags=())
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(28))
 def test_random_functions(seed):
     assert compare(seed) is None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from jetbench.collapse.cost import contracted_sizes
 from jetbench.collapse.graph import Graph, Node
-from jetbench.collapse.layout import Layout
+from jetbench.collapse.layout import Layout, numbered
 
 Label = Hashable
 _SOURCES = {"input": 1, "constant": 2}
@@ -73,6 +74,15 @@ class Builder(Layout):
             return self.scale(self.weigh(x.operands[0], axis, weights), x.attributes[0])
         return self.graph.make("weigh", (x,), (axis, weights), [x.shape[i] for i in kept], x.dtype)
 
+    def reduce(self, x: Node, axes: Sequence[int]) -> Node:
+        """The sum over axes, which vanish; over those of an identity matrix in a product, its diagonal."""
+        if x.op == "product" and not contracted_sizes(x) and any(o.op == "identity" for o in x.operands):
+            kept = [i for i in range(x.ndim) if i not in axes]
+            terms = list(zip(x.operands, x.attributes[:2], strict=True))
+            if self._unmasked(terms, kept) is not terms:
+                return self.contract(terms, kept)
+        return super().reduce(x, axes)
+
     def multiply(self, x: Node, y: Node) -> Node:
         """The product entry by entry of values of one shape."""
         labels = tuple(range(x.ndim))
@@ -126,6 +136,8 @@ class Builder(Layout):
             return self.full(factor, shape, dtype)
         kept = [label for label in out if label in present]
         if len(peeled) == 2:
+            peeled = self._unmasked(peeled, kept)
+        if len(peeled) == 2:
             (x, x_labels), (y, y_labels) = peeled
             alone = [
                 [label for label in labels if label not in kept and label not in others]
@@ -149,6 +161,17 @@ class Builder(Layout):
         core = self.scale(core, factor)
         axes = [list(core_labels).index(label) if label in present else None for label in out]
         return self.view(core, axes, shape)
+
+    def _unmasked(
+        self, terms: list[tuple[Node, tuple[Label, ...]]], kept: Sequence[Label]
+    ) -> list[tuple[Node, tuple[Label, ...]]]:
+        """Σ_j δ_ij x_ij = x_ii in place of the product with an identity matrix of which an axis is summed over."""
+        for (mask, pair), (x, labels) in (terms, terms[::-1]):
+            if mask.op == "identity" and set(pair) <= set(labels) and not set(pair) <= set(kept):
+                stays, goes = pair if pair[0] in kept else pair[::-1]
+                names = [stays if label == goes else label for label in labels]
+                return [(self.diagonal(x, numbered(names)), tuple(dict.fromkeys(names)))]
+        return terms
 
     def _peeled(self, x: Node, labels: tuple[Label, ...]) -> tuple[Node, tuple[Label, ...]]:
         """Without the axes that are repetitions or have length 1, in the order in which the axes of the value lie."""

@@ -8,7 +8,7 @@ from math import prod
 
 from jetbench.collapse.graph import Node, live
 
-FREE = frozenset({"input", "constant", "fill", "view", "split", "merge", "reshape", "part", "numbers"})
+FREE = frozenset({"input", "constant", "fill", "identity", "view", "split", "merge", "reshape", "part", "numbers"})
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ def operations(node: Node) -> int:
         return node.operands[0].size
     if node.op == "weigh":
         return weighing(node.attributes[1], node.operands[0].size)
+    if node.op == "diagonal":
+        return 0
     if node.op == "along":
         return 0 if node.attributes[0] in ("slice", "concatenate", "pad", "gather", "flip") else node.size
     return node.size

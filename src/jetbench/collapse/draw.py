@@ -16,7 +16,7 @@ from jetbench.collapse.rules import candidate
 
 PLAIN, PRODUCT, SUM = "#DDDDDD", "#9FC5E8", "#009E73"
 MOST = 400
-HIDDEN = frozenset({"fill", "constant", "view", "split", "merge", "reshape"})
+HIDDEN = frozenset({"fill", "constant", "identity", "view", "split", "merge", "reshape"})
 
 
 def draw(outputs: Sequence[Node], result: Result, path: Path) -> None:
@@ -36,9 +36,9 @@ def draw(outputs: Sequence[Node], result: Result, path: Path) -> None:
 
 def _above_sums(outputs: Sequence[Node], result: Result) -> set[Node]:
     """The sums that were moved, in the original computation, and what lies between them and where they rest."""
-    moved = {rest.source for rest in result.rests} & set(live(outputs))
+    moved = {rest.source for rest in (*result.rests, *result.diagonals)} & set(live(outputs))
     reached: set[Node] = set(moved)
-    resting = {rest.node for rest in result.rests}
+    resting = {rest.node for rest in (*result.rests, *result.diagonals)}
     for node in reversed(live(outputs)):
         if node in reached and node not in resting:
             axes = candidate(node)

@@ -28,7 +28,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        parts = [self.summary(), *self.notes, "", *self.sums(), "", "Before:", *lines(self.outputs)]
+        parts = [self.summary(), *self.notes, "", *self.diagonals(), *self.sums(), "", "Before:", *lines(self.outputs)]
         return "\n".join([*parts, "", "After:", *lines(self.result.outputs, self.result.carriers)])
 
     def summary(self) -> str:
@@ -41,6 +41,13 @@ class Explanation:
             f"({after.operations / before.operations:.2f}), {before.products:,} → {after.products:,} of them in matrix "
             f"products; peak memory {before.memory:,} → {after.memory:,} bytes."
         )
+
+    def diagonals(self) -> list[str]:
+        """One line for each diagonal and each place where it came to rest, or why it stayed."""
+        found = [
+            f"diagonal {_named(r.source)} is taken at {_named(r.node)}: {r.reason}." for r in self.result.diagonals
+        ]
+        return found + [f"diagonal {_named(r.source)} stays: {r.reason}." for r in self.result.left]
 
     def sums(self) -> list[str]:
         """One line for each sum and each place where it came to rest, or why it stayed."""
@@ -56,7 +63,7 @@ class Explanation:
 
 def lines(outputs: Sequence[Node], marked: set[Node] = frozenset()) -> list[str]:
     """A computation, a line for each node that is more than an arrangement; those that carry a sum have a Σ."""
-    nodes = [n for n in live(outputs) if n.op not in ("fill", "constant", "view", "split", "merge")]
+    nodes = [n for n in live(outputs) if n.op not in ("fill", "constant", "identity", "view", "split", "merge")]
     found = []
     for node in nodes[:SHOWN]:
         operands = ", ".join(_reference(o) for o in node.operands)
@@ -105,6 +112,8 @@ def _reference(node: Node) -> str:
     node = reference(node)
     if node.op == "fill":
         return f"{node.attributes[0]:g}"
+    if node.op == "identity":
+        return f"identity{list(node.shape)}"
     return f"constant{list(node.shape)}" if node.op == "constant" else f"%{node.index}"
 
 

@@ -10,7 +10,20 @@ import numpy as np
 
 ACTIVATIONS = ("tanh", "sin", "exp", "square", "logistic")
 BLOCKS = ("dense", "dense", "dense", "residual", "norm", "gate", "mix", "shift")
-SUMS = ("plain", "mean", "vector", "einsum", "data", "two axes", "difference", "slices", "signs", "first order")
+SUMS = (
+    "plain",
+    "mean",
+    "vector",
+    "einsum",
+    "data",
+    "two axes",
+    "difference",
+    "slices",
+    "signs",
+    "first order",
+    "fourth order",
+)
+HESSIANS = ("trace", "weighted trace", "trace and squares")
 
 
 @dataclass(frozen=True)
@@ -19,13 +32,14 @@ class Framework:
 
     Attributes:
         xp: namespace with tanh, sin, exp, einsum, concatenate; torch and jax.numpy share them.
-        jvp, vmap: of functions.
+        jvp, vmap, jacfwd: of functions.
         array: from numpy.
     """
 
     xp: Any
     jvp: Callable
     vmap: Callable
+    jacfwd: Callable
     array: Callable[[np.ndarray], Any]
 
 
@@ -51,7 +65,9 @@ def trial(seed: int, framework: Framework) -> Trial:
     dim, width = int(random.integers(2, 5)), int(random.integers(2, 7))
     blocks = [str(b) for b in random.choice(BLOCKS, random.integers(1, 4))]
     functions = [str(a) for a in random.choice(ACTIVATIONS, len(blocks) + 1)]
-    kind = str(random.choice(SUMS))
+    kind = str(random.choice(SUMS + HESSIANS))
+    if kind == "fourth order":
+        blocks = blocks[:1]  # its computations are long
     per_point = bool(random.integers(2))
     weights = [random.standard_normal((dim, width)) / dim**0.5]
     for block in blocks:
@@ -76,7 +92,7 @@ def trial(seed: int, framework: Framework) -> Trial:
         def function(parameters: list[Any], points: Any) -> Any:
             return framework.vmap(lambda point: operator(parameters, point))(points)
 
-    name = f"{kind} of {functions[0]} {' '.join(f'{b}-{a}' for b, a in zip(blocks, functions[1:], strict=True))}"
+    name = f"{kind} of {functions[0]} {' '.join(f'{b}-{a}' for b, a in zip(blocks, functions[1:], strict=False))}"
     return Trial(name, function, [framework.array(w) for w in weights], framework.array(x))
 
 
@@ -94,7 +110,7 @@ def _network(blocks: list[str], functions: list[str], framework: Framework) -> C
     def net(parameters: list[Any], x: Any) -> Any:
         first, *rest, last = parameters
         h = _activation(functions[0], xp, x @ first)
-        for block, function in zip(blocks, functions[1:], strict=True):
+        for block, function in zip(blocks, functions[1:], strict=False):
             matrix, vector, *rest = rest
             u = h @ matrix + vector
             if block == "norm":
@@ -120,10 +136,15 @@ def _operator(kind: str, f: Callable, x: Any, directions: Any, scales: Any, fram
     def along(g: Callable, v: Any) -> Callable:
         return lambda y: jvp(g, (y,), (v + 0 * y,))[1]
 
+    if kind in HESSIANS:
+        return _of_hessian(kind, f, x, framework)
     if kind == "first order":
         return vmap(lambda v: along(f, v)(x))(directions).sum(0)
     if kind == "two axes":
         inner = vmap(lambda v: vmap(lambda w: along(along(f, w), v)(x))(directions))(directions)
+        return inner.sum(0).sum(0)
+    if kind == "fourth order":
+        inner = vmap(lambda v: vmap(lambda w: along(along(along(along(f, w), w), v), v)(x))(directions))(directions)
         return inner.sum(0).sum(0)
     second = vmap(lambda v: along(along(f, v), v)(x))(directions)
     match kind:
@@ -142,3 +163,13 @@ def _operator(kind: str, f: Callable, x: Any, directions: Any, scales: Any, fram
         case "signs":
             return second[0] - second[1] + 3 * second.sum(0)
     return second.sum(0)
+
+
+def _of_hessian(kind: str, f: Callable, x: Any, framework: Framework) -> Any:
+    """Of the Hessian of each output by forward mode over forward mode, at one point or several."""
+    xp, hessian = framework.xp, framework.jacfwd(framework.jacfwd(f))
+    h = hessian(x) if x.ndim == 1 else framework.vmap(hessian)(x)
+    if kind == "weighted trace":
+        return (xp.einsum("...ii->...i", h) * xp.exp(x)[..., None, :]).sum(-1)
+    trace = xp.einsum("...ii->...", h)
+    return trace if kind == "trace" else trace + (h * h).sum((-1, -2))

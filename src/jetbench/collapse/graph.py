@@ -6,12 +6,14 @@ A node is one of
 | --- | --- |
 | `input`, `constant` | given from outside |
 | `fill` | one number, shape () |
+| `identity` | 1 where both of its axes have the same index, 0 elsewhere |
 | `view` | axes permuted, inserted as repetitions, or dropped where their length is 1 |
 | `scale` | factor · x |
 | `combine` | factor · x + factor · y |
 | `product` | Σ over contracted axes of x · y, axes named by labels; without contraction an elementwise product |
 | `reduce` | sum over axes |
 | `map` | a function entry by entry of operands of one shape; linear in some of them together, or in none |
+| `diagonal` | axes that share a label become one: those entries where their indices agree |
 | `split`, `merge`, `reshape` | an axis into several, several into one, anything else that keeps the order of entries |
 | `along` | a linear map of some axes, the same for every index of the others: slice, concatenate, pad, gather, … |
 | `weigh` | Σ_r weights_r x_r along one axis, with numbers as weights |

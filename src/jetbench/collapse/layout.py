@@ -7,12 +7,29 @@ an axis is computed once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from math import prod
 
 from jetbench.collapse.graph import Graph, Node
 
 Axes = tuple[int | None, ...]
+
+
+def numbered(names: Sequence[Hashable]) -> tuple[int, ...]:
+    """Names of axes as numbers, in the order in which they first occur."""
+    order = list(dict.fromkeys(names))
+    return tuple(order.index(name) for name in names)
+
+
+def behind_view(x: Node, labels: Sequence[int]) -> tuple[tuple[int, ...], Axes]:
+    """For the axes of a view with labels: those of what it is a view of, and the axes that the labels have there."""
+    (mapped,) = x.attributes
+    names: list[Hashable] = [("dropped", a) for a in range(x.operands[0].ndim)]
+    for label, a in zip(labels, mapped, strict=True):
+        if a is not None:
+            names[a] = label
+    order = list(dict.fromkeys(names))
+    return numbered(names), tuple(order.index(label) if label in order else None for label in range(max(labels) + 1))
 
 
 class Layout:
@@ -25,6 +42,30 @@ class Layout:
         """One number everywhere."""
         fill = self.graph.make("fill", (), (value, str(value)), (), dtype)
         return self.view(fill, (None,) * len(shape), shape)
+
+    def identity(self, n: int, dtype: str) -> Node:
+        """The identity matrix of n rows."""
+        return self.full(1.0, (1, 1), dtype) if n == 1 else self.graph.make("identity", (), (), (n, n), dtype)
+
+    def diagonal(self, x: Node, labels: Sequence[int]) -> Node:
+        """Axes of the same label as one: the entry at (i_0, i_1, …) is that of x at (i_labels[0], i_labels[1], …).
+
+        Labels are numbers in the order in which they first occur.
+        """
+        labels = tuple(labels)
+        if len(set(labels)) == len(labels):
+            return x
+        shape = [x.shape[labels.index(label)] for label in range(max(labels) + 1)]
+        if x.op == "view":
+            inner, axes = behind_view(x, labels)
+            return self.view(self.diagonal(x.operands[0], inner), axes, shape)
+        if x.op == "scale":
+            return self.scale(self.diagonal(x.operands[0], labels), x.attributes[0])
+        if x.op == "identity":
+            return self.full(1.0, shape, x.dtype)
+        if x.op == "diagonal":
+            return self.diagonal(x.operands[0], [labels[label] for label in x.attributes[0]])
+        return self.graph.make("diagonal", (x,), (labels,), shape, x.dtype)
 
     def scale(self, x: Node, factor: complex) -> Node:
         """factor · x."""

@@ -9,32 +9,17 @@ and the cheaper one is kept. The work is linear in the size of the graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from jetbench.collapse import cost
+from jetbench.collapse import cost, diagonal
 from jetbench.collapse.build import Builder
 from jetbench.collapse.cost import Cost
 from jetbench.collapse.graph import Node, live, users
 from jetbench.collapse.rebuild import rebuilt
-from jetbench.collapse.rules import Spec, Step, candidate, direct, step
+from jetbench.collapse.rules import Rest, Spec, Step, candidate, direct, step
 
 Key = tuple[Node, Spec]
 ROUNDS = 4
-
-
-@dataclass(frozen=True)
-class Rest:
-    """Where a sum came to rest.
-
-    Attributes:
-        source: the sum in the original computation.
-        node: the value that it was carried out on, or whose product took it up.
-        reason: why it went no further.
-    """
-
-    source: Node
-    node: Node
-    reason: str
 
 
 @dataclass
@@ -47,6 +32,8 @@ class Result:
         rests: of the sums that were moved.
         stayed: sums that were not moved, each with the reason.
         carriers: values of the new computation that hold a sum on its way: what the pull made.
+        diagonals: where those that were taken earlier came to rest, each with the reason.
+        left: diagonals that were not moved, each with the reason.
     """
 
     outputs: tuple[Node, ...]
@@ -55,6 +42,8 @@ class Result:
     rests: list[Rest] = field(default_factory=list)
     stayed: list[Rest] = field(default_factory=list)
     carriers: set[Node] = field(default_factory=set)
+    diagonals: list[Rest] = field(default_factory=list)
+    left: list[Rest] = field(default_factory=list)
 
     @property
     def has_changed(self) -> bool:
@@ -62,19 +51,38 @@ class Result:
 
 
 def collapse(builder: Builder, outputs: Sequence[Node]) -> Result:
-    """Pull sums up until that saves no more operations."""
+    """Pull diagonals up, and sums until that saves no more operations; without diagonals, if that is no worse."""
     outputs = tuple(outputs)
     before = cost.of(outputs)
-    result = Result(outputs, before, before)
+    pulled = diagonal.pull_up(builder, outputs)
+    result = _sums_pulled(builder, Result(outputs, before, before))
+    if pulled is None:
+        return result
+    early = cost.of(pulled.outputs)
+    other = _sums_pulled(builder, Result(pulled.outputs, before, early, diagonals=pulled.rests))
+    if other.after.operations < result.after.operations and other.after.products <= before.products:
+        return other
+    result.left = list({rest.source: _as_left(rest) for rest in pulled.rests}.values())
+    return result
+
+
+def _as_left(rest: Rest) -> Rest:
+    """Why a diagonal stays: there is no way up, or the way up does not pay."""
+    is_moved = rest.node is not rest.source.operands[0] or rest.reason == diagonal.RENAMED
+    return replace(rest, reason="taking it earlier would save no operations") if is_moved else rest
+
+
+def _sums_pulled(builder: Builder, result: Result) -> Result:
+    gained = False
     for _ in range(ROUNDS):
         plan = _Plan(builder, result.outputs)
         new_outputs, carriers = plan.build()
         after = cost.of(new_outputs)
         if after.operations >= result.after.operations or after.products > result.after.products:
-            if not result.has_changed:
+            if not gained:
                 result.stayed = plan.unmoved(gained=False)
             break
-        result.outputs, result.after = new_outputs, after
+        gained, result.outputs, result.after = True, new_outputs, after
         result.rests += plan.rests()
         result.stayed = plan.unmoved(gained=True)
         result.carriers |= carriers
@@ -231,7 +239,7 @@ class _Plan:
             return "both factors of this product depend on the axis: it sums as it multiplies"
         if self._step(key) is None:
             names = {"map": "this function is not linear in the operand that has the axis"}
-            names |= dict.fromkeys(("input", "constant"), "there is nothing before it")
+            names |= dict.fromkeys(("input", "constant", "identity"), "there is nothing before it")
             return names.get(node.op, "nothing is known of how this operation treats the axis")
         if not self._cheaper.get(key, True):
             return "further up it would cost more operations"

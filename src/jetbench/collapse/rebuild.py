@@ -29,6 +29,8 @@ def rebuilt(b: Builder, node: Node, operands: Sequence[Node]) -> Node:
             return b.weigh(operands[0], *attributes)
         case "map":
             return b.map(attributes[0], operands, node.dtype, attributes[1], attributes[2], node.payload)
+        case "diagonal":
+            return b.diagonal(operands[0], attributes[0])
         case "split" | "merge" | "reshape":
             return b.reshape(operands[0], node.shape)
         case "along":

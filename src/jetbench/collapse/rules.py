@@ -13,6 +13,7 @@ from math import prod
 from jetbench.collapse.build import Builder
 from jetbench.collapse.cost import contracted_sizes, runs, weighing
 from jetbench.collapse.graph import Node
+from jetbench.collapse.layout import numbered
 
 Weight = tuple[float, ...] | Node | None
 """Of the entries along an axis: numbers, a vector, or None for ones."""
@@ -36,6 +37,21 @@ class Step:
     build: Callable[[Builder, Sequence[Node]], Node]
     cost: int
     rests: bool = False
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Where a sum or a diagonal came to rest.
+
+    Attributes:
+        source: the sum or diagonal in the original computation.
+        node: the value that it was carried out on, or whose product took it up.
+        reason: why it went no further.
+    """
+
+    source: Node
+    node: Node
+    reason: str
 
 
 RUNS = 4
@@ -225,7 +241,7 @@ def _(node: Node, axes: dict[int, Weight]) -> Step:
     outside: list[tuple[Node, tuple[int, ...]]] = []
     terms = [(x, x_labels), (y, y_labels)]
     if not contracted_sizes(node):
-        terms = [_without_factors(t, labels, set(shared), outside) for t, labels in terms]
+        terms = [_without_factors(t, labels, set(shared), set(axes), outside) for t, labels in terms]
     specs, left = [], []
     for _, labels in terms:
         specs.append(_spec({labels.index(a): w for a, w in axes.items() if a in labels and a not in shared}))
@@ -261,12 +277,16 @@ def _as_weights(node: Node, axes: dict[int, Weight], shared: dict[int, Weight]) 
 
 
 def _without_factors(
-    x: Node, labels: tuple[int, ...], shared: set[int], outside: list[tuple[Node, tuple[int, ...]]]
+    x: Node,
+    labels: tuple[int, ...],
+    shared: set[int],
+    summed: set[int],
+    outside: list[tuple[Node, tuple[int, ...]]],
 ) -> tuple[Node, tuple[int, ...]]:
-    """x without the factors that do not carry the shared labels; those are added to `outside`."""
+    """x without the factors that carry no label that is summed over; those are added to `outside`."""
     while x.op == "product" and not contracted_sizes(x):
         pairs = [(o, tuple(labels[i] for i in ls)) for o, ls in zip(x.operands, x.attributes[:2], strict=True)]
-        free = [pair for pair in pairs if not shared & set(pair[1])]
+        free = [pair for pair in pairs if not summed & set(pair[1])]
         bound = [pair for pair in pairs if shared <= set(pair[1])]
         if len(free) != 1 or len(bound) != 1:
             break
@@ -291,6 +311,17 @@ def _contracted(
                 total = term if total is None else b.combine(total, term)
             return total
     return b.contract([(x, x_labels), (y, y_labels)], out)
+
+
+@rule("diagonal")
+def _(node: Node, axes: dict[int, Weight]) -> Step | None:
+    """Σ_r diag x_r = diag Σ_r x_r over axes that were not joined; over a diagonal, the sum rests."""
+    (x,), (labels,) = node.operands, node.attributes
+    if any(labels.count(a) > 1 for a in axes):
+        return None
+    below = {labels.index(a): w for a, w in axes.items()}
+    left = numbered([label for label in labels if label not in axes])
+    return Step(((x, _spec(below)),), lambda b, v: b.diagonal(v[0], left), 0)
 
 
 @rule("split")

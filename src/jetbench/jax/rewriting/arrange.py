@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from jax import lax
+
 from jetbench.collapse.graph import Node, is_inexact
-from jetbench.jax.rewriting.lower import Lowering, lowering
+from jetbench.collapse.layout import numbered
+from jetbench.jax.rewriting.emit import known
+from jetbench.jax.rewriting.lower import Call, Lowering, lowering
 
 
 @lowering("copy", "copy_p", "name", "optimization_barrier")
@@ -17,6 +22,38 @@ def _same(low: Lowering, aval: Any, x: Node, *_: Node, **__: Any) -> Node:
 @lowering("reshape")
 def _reshape(low: Lowering, aval: Any, x: Node, *, dimensions: Any = None, **_: Any) -> Node | None:
     return low.builder.reshape(x, aval.shape) if dimensions is None else None
+
+
+@lowering("iota")
+def _iota(low: Lowering, aval: Any, *dynamic: Node, dimension: int, **params: Any) -> Node | None:
+    if dynamic:
+        return None
+    n, dtype = aval.shape[dimension], str(aval.dtype)
+    call = Call(lax.iota_p, params | {"shape": (n,), "dimension": 0})
+    counter = low.builder.graph.make("opaque", (), ("iota", (n, dtype)), (n,), dtype, call)
+    return low.builder.view(counter, [0 if a == dimension else None for a in range(aval.ndim)], aval.shape)
+
+
+@lowering("gather")
+def _gather(
+    low: Lowering, aval: Any, x: Node, index: Node, *, dimension_numbers: Any, slice_sizes: Sequence[int], **_: Any
+) -> Node | None:
+    """A diagonal, where the index counts along two axes at once."""
+    pair = tuple(int(a) for a in dimension_numbers.collapsed_slice_dims)
+    joined = len(pair) == 2 and tuple(dimension_numbers.start_index_map) == pair and is_inexact(x.dtype)
+    if not joined or dimension_numbers.operand_batching_dims or x.shape[pair[0]] != x.shape[pair[1]]:
+        return None
+    n = x.shape[pair[0]]
+    whole = [1 if a in pair else size for a, size in enumerate(x.shape)]
+    if list(slice_sizes) != whole or index.shape != (n, 2) or (counted := known(index)) is None:
+        return None
+    if not (counted == np.arange(n)[:, None]).all():
+        return None
+    labels = numbered([pair[0] if a == pair[1] else a for a in range(x.ndim)])
+    others = iter([label for label in range(x.ndim - 1) if label != labels[pair[0]]])
+    offsets = dimension_numbers.offset_dims
+    order = [next(others) if a in offsets else labels[pair[0]] for a in range(x.ndim - 1)]
+    return low.builder.permute(low.builder.diagonal(x, labels), order)
 
 
 @lowering("squeeze", "expand_dims")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from jax import lax
 from jax.extend.core import primitives
 
 from jetbench.collapse.graph import Node, is_inexact
-from jetbench.jax.rewriting.lower import Lowering, lowering
+from jetbench.jax.rewriting.lower import Lowering, behind, counted_axis, lowering
 
 
 def _operands(low: Lowering, aval: Any, *operands: Node) -> list[Node] | None:
@@ -21,8 +22,15 @@ def _operands(low: Lowering, aval: Any, *operands: Node) -> list[Node] | None:
 
 @lowering("add", "add_any")
 def _add(low: Lowering, aval: Any, x: Node, y: Node, **_: Any) -> Node | None:
+    if _is_number(y) and not y.payload and x.shape == aval.shape and x.dtype == y.dtype:
+        return x
     found = _operands(low, aval, x, y)
     return None if found is None else low.builder.combine(*found)
+
+
+def _is_number(x: Node) -> bool:
+    """Whether this is a number that is no real number in floating point; those are filled in."""
+    return x.op == "constant" and not x.shape and isinstance(x.payload, np.ndarray)
 
 
 @lowering("sub")
@@ -58,6 +66,9 @@ def _select_n(low: Lowering, aval: Any, which: Node, *cases: Node, **params: Any
     found = _operands(low, aval, *cases)
     if found is None:
         return None
+    if len(found) == 2 and found[0].is_zero and behind(which).op == "identity":
+        mask = low.builder.broadcast(_converted(low, which, str(aval.dtype)), aval.shape)
+        return low.builder.multiply(mask, found[1])
     linear = tuple(range(1, 1 + len(cases)))
     return low.mapped(lax.select_n_p, aval, (low.builder.broadcast(which, aval.shape), *found), params, linear)
 
@@ -96,9 +107,30 @@ def _dot_general(
 def _convert(low: Lowering, aval: Any, x: Node, **params: Any) -> Node:
     if x.dtype == str(aval.dtype):
         return x
-    if x.op == "view" and x.operands[0].op == "fill" and is_inexact(str(aval.dtype)):
-        return low.builder.full(x.operands[0].attributes[0], aval.shape, str(aval.dtype))
+    if behind(x).op == "identity":
+        return _converted(low, x, str(aval.dtype))
+    if behind(x).op == "fill" and is_inexact(str(aval.dtype)):
+        return low.builder.full(behind(x).attributes[0], aval.shape, str(aval.dtype))
+    if _is_number(x) and is_inexact(str(aval.dtype)):
+        return low.constant(x.payload.astype(aval.dtype)[()])
     return low.mapped(lax.convert_element_type_p, aval, (x,), params)
+
+
+def _converted(low: Lowering, x: Node, dtype: str) -> Node:
+    """A view of an identity matrix, of another type."""
+    matrix = low.builder.identity(behind(x).shape[0], dtype)
+    return low.builder.view(matrix, x.attributes[0], x.shape) if x.op == "view" else matrix
+
+
+@lowering("eq")
+def _eq(low: Lowering, aval: Any, x: Node, y: Node, **params: Any) -> Node:
+    """An index compared with one along another axis is an identity matrix."""
+    first, second = counted_axis(x), counted_axis(y)
+    if None not in (first, second) and first != second and x.shape == y.shape and x.shape[first] == x.shape[second]:
+        axes: list[int | None] = [None] * aval.ndim
+        axes[first], axes[second] = 0, 1
+        return low.builder.view(low.builder.identity(x.shape[first], "bool"), axes, aval.shape)
+    return low.mapped(lax.eq_p, aval, (x, y), params)
 
 
 def _entry_by_entry(*names: str) -> None:
@@ -113,7 +145,7 @@ def _entry_by_entry(*names: str) -> None:
 
 _entry_by_entry(
     "abs", "acos", "acosh", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clamp", "cos", "cosh",
-    "digamma", "eq", "erf", "erfc", "erf_inv", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite",
+    "digamma", "erf", "erfc", "erf_inv", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite",
     "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "ne", "not", "or", "pow", "rem", "round", "rsqrt",
     "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "xor",
 )  # fmt: skip

@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jetbench.algebra.base import summed, takes_loop, varying_like
 from jetbench.collapse.cost import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
-from jetbench.jax.rewriting.lower import Call
+from jetbench.jax.rewriting.lower import LOWERINGS, Call
 
 
 class Evaluation:
@@ -54,6 +55,17 @@ class Evaluation:
 
     _split = _merge = _reshape = _reshaped
 
+    def _identity(self, node: Node) -> jax.Array:
+        return jnp.eye(node.shape[0], dtype=node.dtype)
+
+    def _diagonal(self, node: Node, x: jax.Array) -> jax.Array:
+        """Pair by pair; what `jnp.diagonal` puts last goes to the place of the first of both axes."""
+        labels = list(node.attributes[0])
+        while (second := next((a for a, label in enumerate(labels) if label in labels[:a]), None)) is not None:
+            first = labels.index(labels.pop(second))
+            x = jnp.moveaxis(jnp.diagonal(x, axis1=first, axis2=second), -1, first)
+        return x
+
     def _scale(self, node: Node, x: jax.Array) -> jax.Array:
         return _times(x, node.attributes[0])
 
@@ -69,6 +81,12 @@ class Evaluation:
         x_labels, y_labels, n_out = node.attributes
         contracted = [label for label in x_labels if label >= n_out]
         if not contracted:
+            for mask, (axes, other, labels) in zip(
+                node.operands, ((x_labels, y, y_labels), (y_labels, x, x_labels)), strict=True
+            ):
+                if mask.op == "identity":  # what lies beside the diagonal may be infinite
+                    chosen = _with_axes(jnp.eye(mask.shape[0], dtype=bool), axes, range(n_out))
+                    return jnp.where(chosen, _with_axes(other, labels, range(n_out)), 0)
             return _with_axes(x, x_labels, range(n_out)) * _with_axes(y, y_labels, range(n_out))
         if not is_matrix_product(node):
             order = summing_order(node)
@@ -121,6 +139,16 @@ class Evaluation:
 
     def _part(self, node: Node, whole: Sequence[Any]) -> Any:
         return whole[node.attributes[0]]
+
+
+def known(node: Node) -> np.ndarray | None:
+    """The numbers of a value made of numbers by primitives that have rules; None for all others."""
+    for n in live([node]):
+        unknown = n.op == "opaque" and n.attributes[0] not in LOWERINGS
+        if unknown or n.op in ("input", "part") or isinstance(n.payload, jax.core.Tracer):
+            return None
+    with jax.ensure_compile_time_eval():
+        return np.asarray(Evaluation([node], None)([])[0])
 
 
 def _bind(call: Call, operands: Sequence[Any]) -> Any:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jetbench.collapse.fuzz import Framework, trial
 from jetbench.jax.rewriting.function import collapse
 
-FRAMEWORK = Framework(jnp, jax.jvp, jax.vmap, jnp.asarray)
+FRAMEWORK = Framework(jnp, jax.jvp, jax.vmap, jax.jacfwd, jnp.asarray)
 TOLERANCE = 1e-10
 
 

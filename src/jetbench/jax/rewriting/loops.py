@@ -1,7 +1,8 @@
-"""Loops whose steps do not depend on each other, as batches: `lax.map`, and `scan` and `fori_loop` that add up.
+"""Control flow: loops whose steps do not depend on each other, as batches, and choices between platforms.
 
-A loop over directions that adds a derivative to an accumulator is c + Σ_k g(x_k). As a batch it can be collapsed; it
-then needs memory for all steps at once, so that it is only done while that stays below `BATCH_BYTES`.
+Such loops are `lax.map`, and `scan` and `fori_loop` that add up. A loop over directions that adds a derivative to an
+accumulator is c + Σ_k g(x_k). As a batch it can be collapsed; it then needs memory for all steps at once, so that it is
+only done while that stays below `BATCH_BYTES`.
 """
 
 from __future__ import annotations
@@ -67,6 +68,16 @@ def _scan(low: Lowering, eqn: Any, *operands: Node, **params: Any) -> list[Node]
 
     inner = jax.make_jaxpr(batched)(*[jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars])
     return low.inline(inner.jaxpr, inner.consts, operands)
+
+
+@lowering("cond")
+def _cond(low: Lowering, eqn: Any, which: Node, *operands: Node, **params: Any) -> list[Node] | None:
+    """A choice by platform between ways to compute the same, of which only those for kernels are named: the other."""
+    platforms = params.get("branches_platforms")
+    if platforms is None or set(platforms) != {("mosaic",), None} or which.attributes[:1] != ("platform_index",):
+        return None
+    chosen = params["branches"][platforms.index(None)]
+    return low.inline(chosen.jaxpr, chosen.consts, operands)
 
 
 def _kind(body: ClosedJaxpr, consts: int, index: int) -> int | str | None:

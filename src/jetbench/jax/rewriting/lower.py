@@ -142,6 +142,20 @@ class Lowering:
         return precision == self.precision
 
 
+def behind(x: Node) -> Node:
+    """What a view is a view of; any other node itself."""
+    return x.operands[0] if x.op == "view" else x
+
+
+def counted_axis(x: Node) -> int | None:
+    """The axis along which the entries are their index, from 0 on; None if they are anything else."""
+    core = behind(x)
+    if core.op != "opaque" or core.attributes[0] != "iota":
+        return None
+    axes = x.attributes[0] if x.op == "view" else (0,)
+    return axes.index(0) if 0 in axes else None
+
+
 def _key(value: object) -> object:
     """Something hashable that two parameters have in common only if they are the same."""
     if isinstance(value, (str, int, float, bool, type(None))):

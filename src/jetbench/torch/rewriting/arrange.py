@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from jetbench.collapse.graph import Node, is_inexact
+from jetbench.collapse.layout import numbered
 from jetbench.torch.rewriting.lower import Lowering, dtype_name, lowering
 
 aten = torch.ops.aten
@@ -41,6 +42,8 @@ def _convert(low: Lowering, value: Tensor, x: Node, *args: object, **kwargs: obj
         return None
     if dtype_name(value.dtype) == x.dtype:
         return x
+    if x.op == "identity" and value.dtype.is_floating_point:
+        return low.builder.identity(x.shape[0], dtype_name(value.dtype))
     return low.mapped(torch.ops.prims.convert_element_type.default, value, (x, value.dtype))
 
 
@@ -59,6 +62,47 @@ def _copy(low: Lowering, value: Tensor, x: Node, source: Node, *_: object) -> No
 )
 def _reshape(low: Lowering, value: Tensor, x: Node, *_: object) -> Node | None:
     return low.builder.reshape(x, value.shape) if x.dtype == dtype_name(value.dtype) else None
+
+
+def _joined(low: Lowering, x: Node, offset: int, first: int, second: int) -> Node | None:
+    """The diagonal of two axes of one length, as the last axis."""
+    first, second = sorted((_axis(first, x.ndim), _axis(second, x.ndim)))
+    if offset or x.shape[first] != x.shape[second] or not is_inexact(x.dtype):
+        return None
+    labels = numbered([first if a == second else a for a in range(x.ndim)])
+    found = low.builder.diagonal(x, labels)
+    return low.builder.permute(found, [*(a for a in range(found.ndim) if a != labels[first]), labels[first]])
+
+
+@lowering(aten.diagonal.default, aten.diagonal_copy.default)
+def _diagonal(low: Lowering, value: Tensor, x: Node, offset: int = 0, first: int = 0, second: int = 1) -> Node | None:
+    return _joined(low, x, offset, first, second)
+
+
+@lowering(aten.trace.default)
+def _trace(low: Lowering, value: Tensor, x: Node) -> Node | None:
+    found = _joined(low, x, 0, 0, 1)
+    return None if found is None else low.builder.reduce(found, (0,))
+
+
+@lowering(aten.diagonal_scatter.default)
+def _diagonal_scatter(
+    low: Lowering, value: Tensor, x: Node, source: Node, offset: int = 0, first: int = 0, second: int = 1
+) -> Node | None:
+    """Ones on the diagonal of zeros: how `jacfwd` makes its directions."""
+    first, second = _axis(first, x.ndim), _axis(second, x.ndim)
+    core = source.operands[0] if source.op == "view" else source
+    if offset or not x.is_zero or x.shape[first] != x.shape[second] or core.op != "fill" or core.attributes[0] != 1:
+        return None
+    axes = [0 if a == first else 1 if a == second else None for a in range(x.ndim)]
+    return low.builder.view(low.builder.identity(x.shape[first], x.dtype), axes, x.shape)
+
+
+@lowering(aten.eye.default, aten.eye.m)
+def _eye(low: Lowering, value: Tensor, *_: object, **__: object) -> Node | None:
+    if not _is_here(low, value) or value.shape[0] != value.shape[1]:
+        return None
+    return low.builder.identity(value.shape[0], dtype_name(value.dtype))
 
 
 @lowering(aten.expand.default, aten.expand_copy.default)

@@ -58,6 +58,20 @@ class Emission:
     def _fill(self, node: Node) -> fx.Node:
         return self._do(aten.full.default, [], node.attributes[0], dtype=_dtype(node), device=self._device)
 
+    def _identity(self, node: Node) -> fx.Node:
+        return self._do(aten.eye.default, node.shape[0], dtype=_dtype(node), device=self._device)
+
+    def _diagonal(self, node: Node) -> fx.Node:
+        """Pair by pair; what ATen puts last goes to the place of the first of both axes."""
+        x, labels = self._values[node.operands[0]], list(node.attributes[0])
+        while (second := next((a for a, label in enumerate(labels) if label in labels[:a]), None)) is not None:
+            first = labels.index(labels.pop(second))
+            x = self._do(aten.diagonal.default, x, 0, first, second)
+            last = len(labels) - 1
+            if first != last:
+                x = self._do(aten.permute.default, x, [*range(first), last, *range(first, last)])
+        return x
+
     def _view(self, node: Node) -> fx.Node:
         (x,), (axes,) = node.operands, node.attributes
         if x.op == "fill":

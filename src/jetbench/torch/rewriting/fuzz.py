@@ -8,7 +8,9 @@ import torch
 from jetbench.collapse.fuzz import Framework, trial
 from jetbench.torch.rewriting.function import collapse
 
-FRAMEWORK = Framework(torch, torch.func.jvp, torch.func.vmap, lambda a: torch.from_numpy(np.ascontiguousarray(a)))
+FRAMEWORK = Framework(
+    torch, torch.func.jvp, torch.func.vmap, torch.func.jacfwd, lambda a: torch.from_numpy(np.ascontiguousarray(a))
+)
 TOLERANCE = 1e-10
 
 
