@@ -74,9 +74,9 @@ def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
 
     For a sum of derivatives along many directions, such as
     ``vmap(lambda v: jvp(lambda y: jvp(f, (y,), (v,))[1], (x,), (v,))[1])(eye).sum(0)``, that is the rewrite of Taylor
-    mode to collapsed Taylor mode: D + 2 instead of 1 + 3·D vectors pass through f for its Laplacian. The result is the
-    same up to rounding. As with `jax.jit`, the function is traced once for each shape and type of its arguments, and
-    what it refers to besides is held for constant.
+    mode to collapsed Taylor mode: D + 2 instead of 1 + 3·D vectors pass through f for its Laplacian. The trace of
+    ``jacfwd(jacfwd(f))(x)`` comes out at the same. The result is the same up to rounding. As with `jax.jit`, the
+    function is traced once for each shape and type of its arguments; what it refers to besides is held for constant.
 
     Args:
         function: of arrays, in any pytrees; pure, as for `jax.jit`.

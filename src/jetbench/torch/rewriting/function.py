@@ -142,8 +142,9 @@ def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
 
     For a sum of derivatives along many directions, such as
     ``vmap(lambda v: jvp(lambda y: jvp(f, (y,), (v,))[1], (x,), (v,))[1])(eye).sum(0)``, that is the rewrite of Taylor
-    mode to collapsed Taylor mode: D + 2 instead of 1 + 3·D vectors pass through f for its Laplacian. The function is
-    traced once for each shape and type of its arguments; its result is the same up to rounding.
+    mode to collapsed Taylor mode: D + 2 instead of 1 + 3·D vectors pass through f for its Laplacian. The trace of
+    ``jacfwd(jacfwd(f))(x)`` comes out at the same. The function is traced once for each shape and type of its
+    arguments; its result is the same up to rounding.
 
     Args:
         function: of tensors (also in tuples, lists and dictionaries) and plain values; it may use `torch.func`.
