@@ -36,11 +36,24 @@ class Builder(Layout):
             result = self.full(x_factor * x.attributes[0] + y_factor * y.attributes[0], (), x.dtype)
         else:
             result = self._weighed_together(x, y, x_factor, y_factor)
+            result = result or self._factored(x, y, x_factor, y_factor) or self._factored(y, x, y_factor, x_factor)
         if result is None:
             if y.index < x.index:
                 x, y, x_factor, y_factor = y, x, y_factor, x_factor
             result = self.graph.make("combine", (x, y), (x_factor, y_factor), x.shape, x.dtype)
         return self.rearranged(result, steps)
+
+    def _factored(self, x: Node, y: Node, x_factor: complex, y_factor: complex) -> Node | None:
+        """x_factor · x + y_factor · (x · z) as x · (x_factor + y_factor · z), where z has fewer entries than x."""
+        if y.op != "product" or contracted_sizes(y):
+            return None
+        whole = tuple(range(x.ndim))
+        for place, (z, labels) in enumerate(zip(y.operands, y.attributes[:2], strict=True)):
+            other, other_labels = y.operands[1 - place], y.attributes[1 - place]
+            if other is x and other_labels == whole and z.size < x.size:
+                sum_of_factors = self.combine(self.full(x_factor, z.shape, z.dtype), z, 1, y_factor)
+                return self.contract([(x, whole), (sum_of_factors, labels)], whole)
+        return None
 
     def _weighed_together(self, x: Node, y: Node, x_factor: complex, y_factor: complex) -> Node | None:
         """x_factor · x + y_factor · y as one weighted sum, where both are sums over the same axis of one value."""
@@ -138,6 +151,8 @@ class Builder(Layout):
         if len(peeled) == 2:
             peeled = self._unmasked(peeled, kept)
         if len(peeled) == 2:
+            if set(kept) == present:
+                peeled = self._small_first(peeled)
             (x, x_labels), (y, y_labels) = peeled
             alone = [
                 [label for label in labels if label not in kept and label not in others]
@@ -161,6 +176,21 @@ class Builder(Layout):
         core = self.scale(core, factor)
         axes = [list(core_labels).index(label) if label in present else None for label in out]
         return self.view(core, axes, shape)
+
+    def _small_first(self, terms: list[tuple[Node, tuple[Label, ...]]]) -> list[tuple[Node, tuple[Label, ...]]]:
+        """(x · a) · b as x · (a · b), where a and b together have fewer entries than x."""
+        for (big, big_labels), (small, small_labels) in (terms, terms[::-1]):
+            if big.op != "product" or contracted_sizes(big) or not set(small_labels) < set(big_labels):
+                continue
+            for place in (0, 1):
+                x_labels, a_labels = (
+                    tuple(big_labels[label] for label in big.attributes[i]) for i in (place, 1 - place)
+                )
+                together = [label for label in big_labels if label in a_labels or label in small_labels]
+                if x_labels == tuple(big_labels) and len(together) < len(big_labels):
+                    ab = self.contract([(big.operands[1 - place], a_labels), (small, small_labels)], together)
+                    return [(big.operands[place], x_labels), self._peeled(ab, tuple(together))]
+        return terms
 
     def _unmasked(
         self, terms: list[tuple[Node, tuple[Label, ...]]], kept: Sequence[Label]

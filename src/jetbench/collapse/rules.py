@@ -259,7 +259,8 @@ def _(node: Node, axes: dict[int, Weight]) -> Step:
             result, labels = b.contract([(result, labels), (f, f_labels)], together), together
         return result
 
-    cost = 2 * prod(sizes[label] for label in remaining) + prod(_left(node.shape, axes)) * len(outside)
+    # Without its factors it may be the same sum as others are: it is preferred to one with them that costs as much.
+    cost = 2 * prod(sizes[label] for label in remaining) - bool(outside)
     cost += sum(isinstance(w, Node) for w in shared.values()) * prod(sizes[label] for label in left[0])
     return Step(tuple(needs), build, cost, rests=True)
 
