@@ -16,7 +16,7 @@ class CollapsedRewrite(Method):
     """Standard Taylor mode (`taylor`), collapsed by the compiler pass instead of by hand."""
 
     name = "collapsed_rewrite"
-    version = 1
+    version = 2
 
     def unsupported(self, problem: Problem) -> str | None:
         return random_unsupported(problem)

@@ -14,7 +14,7 @@ class StockRewrite(Method):
     """Forward mode nested K times under vmap, summed, as users write it, collapsed by the compiler pass."""
 
     name = "stock_rewrite"
-    version = 1
+    version = 2
 
     def unsupported(self, problem: Problem) -> str | None:
         return stock_unsupported(problem)
