@@ -91,8 +91,11 @@ def _quantile(freedom: float) -> float:
 
 
 def ratio(numerator: Fit, denominator: Fit) -> tuple[float, float, float]:
-    """Ratio of two independent slopes and its interval: first-order error propagation, Welch-Satterthwaite freedom."""
-    if not (math.isfinite(numerator.slope) and math.isfinite(denominator.slope)) or denominator.slope == 0:
+    """Ratio of two independent slopes and its interval: first-order error propagation, Welch-Satterthwaite freedom.
+
+    There is none, NaN, where a cost falls with the size: that is the noise of too small sizes.
+    """
+    if not (math.isfinite(numerator.slope) and denominator.slope > 0) or numerator.slope < 0:
         return math.nan, math.nan, math.nan
     value = numerator.slope / denominator.slope
     if numerator is denominator:

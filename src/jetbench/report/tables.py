@@ -145,7 +145,8 @@ def _slope_table(data: Data, title: str, axes, modes, metrics, chosen: pd.DataFr
             paper = data.published.slope(pd.Series(row._asdict()), row.series, metric)
             shown[f"{metric}_published"] = math.nan if paper is None else paper.ratio_to_nested
             published_seen |= paper is not None
-        rows.append(shown)
+        if row.points > 1 or not all(math.isnan(shown[f"{metric}_published"]) for metric in metrics):
+            rows.append(shown)  # else there is nothing to show
     fields = [Field("operator", "Operator", "text"), Field("per", "Per", "text")]
     fields += [Field("mode", "Mode", "text")] if len(modes) > 1 else []
     fields += [Field("method", "Method", "text"), Field("points", "Points", "integer")]
