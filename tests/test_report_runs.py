@@ -58,6 +58,17 @@ def test_ratios_to_the_floor_and_to_nested_can_be_compared(results):
     assert runs.compared(runs.run("a", results), runs.run("b", results), "nested").points.empty
 
 
+def test_memory_is_counted_and_never_unstable(tmp_path):
+    for name, more in (("a", 1), ("b", 2)):
+        made = record(value=8, stable=False)
+        memory = made["peak_memory_bytes"]
+        write([made | {"peak_memory_bytes": memory | {"nondifferentiable": more * 1000}}], tmp_path, name)
+    both = runs.run("a", tmp_path), runs.run("b", tmp_path)
+    row = runs.compared(*both, "memory").points.iloc[0]
+    assert (row.ratio, row.low, row.high, row.verdict) == (2, 2, 2, "slower")
+    assert list(runs.compared(*both, "memory_differentiable").points.verdict) == ["same"]
+
+
 def test_what_is_wrong_is_told_with_what_there_is(results):
     with pytest.raises(JetbenchError, match="one of a, b"):
         runs.run("c", results)
@@ -69,8 +80,11 @@ def test_what_is_wrong_is_told_with_what_there_is(results):
 
 
 def test_the_command_prints_every_point_and_the_sum(results):
-    done = CliRunner().invoke(app, ["compare-runs", str(results / "a"), "b", "--results", str(results)])
+    table = results / "points.csv"
+    arguments = ["compare-runs", str(results / "a"), "b", "--results", str(results), "--csv", str(table)]
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
+    assert len(table.read_text().splitlines()) == 1 + 4
     for verdict in runs.VERDICTS:
         assert f"1 {verdict}" in done.output
     assert "Only a has 0 further points, only b 1." in " ".join(done.output.split())

@@ -216,10 +216,15 @@ def compare_runs_command(
     first: Annotated[str, typer.Argument(help="Folder of a machine's results, or its name below --results.")],
     second: Annotated[str, typer.Argument(help="Another one; ratios are its costs over those of the first.")],
     of: Annotated[
-        str, typer.Option("--of", help="time, or time over the floor or over nested: floor, nested.")
+        str,
+        typer.Option(
+            "--of",
+            help="time, time over floor or nested (floor, nested), or peak memory (memory, memory_differentiable).",
+        ),
     ] = "time",
     within: Annotated[float, typer.Option("--within", min=0, help="Ratios so close to 1 are the same.")] = 0.02,
     results: Annotated[Path, typer.Option("--results", help="Folder of results.")] = Path("results"),
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the points to this file, too.")] = None,
 ) -> None:
     """Compare two runs point by point: ratios with intervals, and same, faster, slower or unstable."""
     from jetbench.measure.progress import paper
@@ -228,6 +233,8 @@ def compare_runs_command(
     names = (Path(first).name, Path(second).name)
     found = runs.compared(runs.run(first, results), runs.run(second, results), of, within)
     console = paper()
+    if csv is not None:
+        found.points.to_csv(csv, index=False)
     console.print(runs.table(found, names, of))
     console.print(runs.summary(found, names), markup=False, highlight=False)
 

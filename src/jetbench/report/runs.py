@@ -21,6 +21,15 @@ QUANTITIES = {
     "time": ("time_s", "time_low_s", "time_high_s"),
     "floor": ("time_over_floor", "time_over_floor_low", "time_over_floor_high"),
     "nested": ("time_over_nested", "time_over_nested_low", "time_over_nested_high"),
+    "memory": ("memory_nondifferentiable_bytes",) * 3,  # counted, so that it is its own interval
+    "memory_differentiable": ("memory_differentiable_bytes",) * 3,
+}
+TITLES = {
+    "time": "time",
+    "floor": "time over floor",
+    "nested": "time over nested",
+    "memory": "peak memory",
+    "memory_differentiable": "peak memory with the graph for gradients",
 }
 VERDICTS = ("same", "faster", "slower", "unstable")
 
@@ -54,9 +63,9 @@ def run(name: str | Path, results: Path = Path("results")) -> pd.DataFrame:
 def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", within: float = 0.02) -> Comparison:
     """The second run over the first wherever both measured the same point.
 
-    Columns of the points: those of `SAME`, ratio, low, high, verdict. A point is `unstable` where either measurement
-    is; `same` where the interval of the ratio holds 1 or the ratio is within `within` of it; else `faster` or `slower`
-    (of the second, by the quantity compared).
+    Columns of the points: those of `SAME`, ratio, low, high, verdict. A point is `unstable` where the time of either is;
+    `same` where the interval of the ratio holds 1 or the ratio is within `within` of it; else `faster` or `slower` (of
+    the second, by the quantity compared).
 
     Raises:
         JetbenchError: there is no such quantity.
@@ -66,11 +75,10 @@ def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", 
     value, low, high = QUANTITIES[quantity]
     sides = []
     for frame in (first, second):
-        ok = frame[(frame.status == "ok") & frame[value].notna()]
+        ok = frame[(frame.status == "ok") & (frame[value] > 0)]
         keys = ok[SAME].astype("string").fillna("")
-        sides.append(
-            keys.assign(value=ok[value], low=ok[low], high=ok[high], stable=ok.stable.fillna(True).astype(bool))
-        )
+        stable = ok.stable.fillna(True).astype(bool) if low != value else True
+        sides.append(keys.assign(value=ok[value], low=ok[low], high=ok[high], stable=stable))
     joined = sides[0].merge(sides[1], on=SAME, suffixes=("_first", "_second"))
     ratio = joined.value_second / joined.value_first
     below = quadrature(joined.value_second, joined.low_second, joined.value_first, joined.high_first)
@@ -84,7 +92,7 @@ def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", 
 
 def table(found: Comparison, names: tuple[str, str], quantity: str) -> Table:
     """A line a point, in reading order, for a terminal."""
-    title = f"{names[1]} over {names[0]}: {'time' if quantity == 'time' else f'time over {quantity}'}"
+    title = f"{names[1]} over {names[0]}: {TITLES[quantity]}"
     made = Table(title=title, title_justify="left")
     for name in ("study", "operator", "method", "mode", "at"):
         made.add_column(name, overflow="fold")
