@@ -63,7 +63,7 @@ def run(name: str | Path, results: Path = Path("results")) -> pd.DataFrame:
 def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", within: float = 0.02) -> Comparison:
     """The second run over the first wherever both measured the same point.
 
-    Columns of the points: those of `SAME`, ratio, low, high, verdict. A point is `unstable` where the time of either is;
+    Columns of the points: those of `SAME`, ratio, low, high, verdict. A point is `unstable` where either time is;
     `same` where the interval of the ratio holds 1 or the ratio is within `within` of it; else `faster` or `slower` (of
     the second, by the quantity compared).
 
