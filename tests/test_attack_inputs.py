@@ -14,7 +14,7 @@ from jetbench.measure import sweep
 from jetbench.report import collect
 from jetbench.torch import METHODS, linear_operator
 
-METHODS = {name: method for name, method in METHODS.items() if method.library is None}  # what this package promises
+METHODS = {name: method for name, method in METHODS.items() if method.package is None}  # what this package promises
 
 torch.set_num_threads(1)
 

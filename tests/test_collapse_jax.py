@@ -2,17 +2,16 @@
 
 from itertools import pairwise
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.jet import jet
 
-jax = pytest.importorskip("jax")
-jnp = jax.numpy
-from jax.experimental.jet import jet  # noqa: E402
-
-from jetbench.jax.network import build  # noqa: E402
-from jetbench.jax.rewriting.function import collapse  # noqa: E402
-from jetbench.jax.rewriting.fuzz import compare  # noqa: E402
-from jetbench.networks import NetworkSpec  # noqa: E402
+from jetbench.jax.network import build
+from jetbench.jax.rewriting.function import collapse
+from jetbench.jax.rewriting.fuzz import compare
+from jetbench.networks import NetworkSpec
 
 DIM, ROWS, WIDTHS = 5, 3, (5, 30, 20, 1)
 

@@ -254,6 +254,21 @@ def test_a_diagonal_of_a_diagonal_is_taken_with_it(made):
     assert {rest.source for rest in result.diagonals} == {node for node in live([trace]) if node.op == "diagonal"}
 
 
+def test_small_factors_are_multiplied_first(made):
+    """x + 2·x·z = x·(1 + 2·z) and (x·z)·w = x·(z·w): one operation for each entry of x in place of two or three."""
+    b, inputs, values = made
+    x, z, w = inputs[0], b.broadcast(inputs[2], (4, 3, 5)), b.broadcast(inputs[8], (4, 5, 3))
+    w = b.permute(w, (0, 2, 1))
+    large, z_alone, w_alone = values[0], values[2], values[8][:, None]
+    for node, expected in (
+        (b.combine(x, b.multiply(x, z), 1, 2), large * (1 + 2 * z_alone)),
+        (b.combine(b.multiply(z, x), x, 3, -1), large * (3 * z_alone - 1)),
+        (b.multiply(b.multiply(x, z), w), large * (z_alone * w_alone)),
+    ):
+        np.testing.assert_allclose(evaluated(node, values), expected, rtol=1e-12)
+        assert cost.of([node]).operations <= large.size + 2 * z_alone.size
+
+
 def test_nonlinear_maps_stop_a_sum(made):
     b, inputs, _ = made
     assert step(b.map("sin", [inputs[0]], "float64"), ((0, None),)) is None

@@ -1,8 +1,7 @@
 """Every function of the coverage table, its committed results, and the command that makes it.
 
 The table in docs/ was made by `jetbench coverage --out docs`. Here each function runs through every method in PyTorch
-but the compiler pass, and through `collapsed` in JAX; some run through every method of both, where tracing or compiling
-is what takes time.
+and through `collapsed` in JAX, and some through every method in JAX, where compiling is what takes time.
 """
 
 import re
@@ -30,11 +29,6 @@ IN_EVERY_METHOD = (
     "gelu layer_norm real_power fmod logsumexp where_guarded sort scatter_maximum product_pool cholesky newton "
     "custom_vjp phase output_of_three_axes constant"
 )
-#: The compiler pass has rules for what moves and sums entries; functions of one entry are all alike to it.
-PASS_KINDS = {
-    "collapsed_rewrite": ("indexing", "reductions", "products", "shapes and types"),
-    "stock_rewrite": ("networks",),
-}
 
 
 def flat(held):
@@ -50,8 +44,6 @@ def expected_of_torch(name):
 def test_function_in_torch(name):
     kind, function = flat(TORCH)[name]
     able = {label: method for label, method in TORCH_METHODS.items() if not judging.refusal(method)}
-    if name not in IN_EVERY_METHOD.split():  # tracing for the compiler pass takes as long as all else together
-        able = {label: method for label, method in able.items() if kind in PASS_KINDS.get(label, (kind,))}
     for outcome in judged(TORCH, "torch", kind, name, function, able):
         assert outcome.status == STATUS.get(("torch", name, outcome.method), outcome.status), outcome
         assert outcome.status != "wrong" or outcome.method in PEERS, outcome

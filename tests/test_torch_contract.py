@@ -16,7 +16,7 @@ from jetbench.torch.network import build
 
 ROWS = 3
 #: Methods that need not do every operator.
-PARTIAL = ("forward_laplacian", "stock_rewrite", *(name for name, method in METHODS.items() if method.library))
+PARTIAL = ("forward_laplacian", "stock_rewrite", *(name for name, method in METHODS.items() if method.package))
 ESTIMATORS = {
     "exact": estimators.exact(),
     "normal": estimators.normal(2),

@@ -13,7 +13,7 @@ from jetbench.symbol import Symbol, variables
 from jetbench.torch import METHODS, linear_operator
 from jetbench.torch.network import ACTIVATIONS
 
-METHODS = {name: method for name, method in METHODS.items() if method.library is None}  # what this package promises
+METHODS = {name: method for name, method in METHODS.items() if method.package is None}  # what this package promises
 
 ORACLE = json.loads((Path(__file__).parent / "oracle" / "values.json").read_text())
 CASES = ORACLE["cases"]

@@ -14,7 +14,7 @@ LAPLACIAN, BIHARMONIC = operators.laplacian(dim=2), operators.biharmonic(dim=2)
 METHODS = {
     name: method
     for name, method in ALL_METHODS.items()
-    if method.library is None and method.unsupported(Problem(BIHARMONIC)) is None
+    if method.package is None and method.unsupported(Problem(BIHARMONIC)) is None
 }
 JETS = [name for name in METHODS if not name.startswith("nested")]
 X = torch.tensor([[0.3, -0.2], [0.7, 0.1], [-0.4, 0.5]], dtype=torch.float64)

@@ -52,7 +52,7 @@ def _methods_of(backend: str) -> Table | Text:
     if isinstance(methods, Text):
         return methods
     for name, method in methods.items():
-        made.add_row(name, str(method.version), method.library or "", summary(type(method)))
+        made.add_row(name, str(method.version), method.package or "", summary(type(method)))
     return made
 
 

@@ -108,12 +108,12 @@ class Method(ABC):
     Attributes:
         name: as users write it.
         version: raised whenever its numbers may change, so that its measurements are taken again.
-        library: the public library whose own code does the work; None for a method of this package.
+        package: the public package whose own code does the work; None for a method of this package.
     """
 
     name: str
     version: int = 1
-    library: str | None = None
+    package: str | None = None
 
     def unsupported(self, problem: Problem) -> str | None:
         """A sentence that says why the method cannot do this problem; None if it can."""

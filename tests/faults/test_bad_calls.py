@@ -112,7 +112,7 @@ def test_wrong_arguments(tried):
     tried("the public API", len(found))
 
 
-@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.library is None])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.package is None])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_points_that_are_not_finite_spoil_their_own_row_only(method, value):
     laplacian = linear_operator(NET, LAPLACIAN, method)

@@ -67,7 +67,7 @@ def trial(seed: int, framework: Framework) -> Trial:
     functions = [str(a) for a in random.choice(ACTIVATIONS, len(blocks) + 1)]
     kind = str(random.choice(SUMS + HESSIANS))
     if kind == "fourth order":
-        blocks = blocks[:1]  # its computations are long
+        blocks, functions = blocks[:1], functions[:2]  # its computations are long
     per_point = bool(random.integers(2))
     weights = [random.standard_normal((dim, width)) / dim**0.5]
     for block in blocks:
@@ -92,7 +92,7 @@ def trial(seed: int, framework: Framework) -> Trial:
         def function(parameters: list[Any], points: Any) -> Any:
             return framework.vmap(lambda point: operator(parameters, point))(points)
 
-    name = f"{kind} of {functions[0]} {' '.join(f'{b}-{a}' for b, a in zip(blocks, functions[1:], strict=False))}"
+    name = f"{kind} of {functions[0]} {' '.join(f'{b}-{a}' for b, a in zip(blocks, functions[1:], strict=True))}"
     return Trial(name, function, [framework.array(w) for w in weights], framework.array(x))
 
 
@@ -110,7 +110,7 @@ def _network(blocks: list[str], functions: list[str], framework: Framework) -> C
     def net(parameters: list[Any], x: Any) -> Any:
         first, *rest, last = parameters
         h = _activation(functions[0], xp, x @ first)
-        for block, function in zip(blocks, functions[1:], strict=False):
+        for block, function in zip(blocks, functions[1:], strict=True):
             matrix, vector, *rest = rest
             u = h @ matrix + vector
             if block == "norm":

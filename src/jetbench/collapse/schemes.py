@@ -1,48 +1,58 @@
-"""How many vectors the pass leaves of a scheme with directions: what the rewritten methods of both backends claim."""
+"""The methods of the pass, but for how a backend builds them: what they support, and how many vectors it leaves."""
 
 from __future__ import annotations
 
 from jetbench.algebra.directional import Plan, plan
 from jetbench.algebra.taylor import Taylor
 from jetbench.directions import decompose, random_unsupported, randomize
-from jetbench.problem import Problem
+from jetbench.problem import Method, Problem
 
 
-def taylor_vectors(problem: Problem) -> int:
-    """Of standard Taylor mode: those of collapsed Taylor mode, for operators with one order of derivatives.
+class PassOverTaylor(Method):
+    """Standard Taylor mode (`taylor`), collapsed by the compiler pass instead of by hand."""
 
-    Lower orders cost more: the pass sums what is of the same order, and does not start a sum from what is of another
-    one, as collapsed Taylor mode does with a drift.
-    """
-    *lower, _ = sizes = Taylor(problem).sizes or (0,)
-    if sizes == (0,):
-        return 1
-    return 1 + sum(lower) + _highest_sums(plan(problem))
+    name = "collapsed_rewrite"
 
+    def unsupported(self, problem: Problem) -> str | None:
+        return random_unsupported(problem)
 
-def stock_unsupported(problem: Problem) -> str | None:
-    """Why forward over forward is not collapsed to a known number of vectors; None where it is."""
-    if problem.operator.order > 2:
-        return (
-            f"Stock code for order {problem.operator.order} nests forward mode in itself, which collapses to "
-            "schemes without a common formula; use collapsed_rewrite."
-        )
-    return random_unsupported(problem)
+    def vectors(self, problem: Problem) -> int:
+        """Those of collapsed Taylor mode, which the pass finds by itself for operators with one order of derivatives.
+
+        Lower orders cost more: the pass sums what is of the same order, and does not start a sum from what is of
+        another one, as collapsed Taylor mode does with a drift.
+        """
+        *lower, _ = sizes = Taylor(problem).sizes or (0,)
+        if sizes == (0,):
+            return 1
+        return 1 + sum(lower) + _highest_sums(plan(problem))
 
 
-def stock_vectors(problem: Problem) -> int:
-    """Of forward over forward: the value, and for each homogeneous part of a symbol one sum, after R first derivatives
-    for order 2."""
-    symbols, total = problem.operator.symbols, 1
-    if not problem.estimator.is_exact:
-        drawn = randomize(problem)
-        symbols = {"": drawn.remainder}
-        total += sum(group.samples * (group.order - 1) + 1 for group in drawn.groups)
-    for symbol in symbols.values():
-        for degree, part in symbol.parts.items():
-            if degree:
-                total += 1 + (degree - 1) * len(decompose(part, problem.scheme))
-    return total
+class PassOverStock(Method):
+    """Forward mode nested K times under vmap, summed, as users write it, collapsed by the compiler pass."""
+
+    name = "stock_rewrite"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        if problem.operator.order > 2:
+            return (
+                f"Stock code for order {problem.operator.order} nests forward mode in itself, which collapses to "
+                "schemes without a common formula; use collapsed_rewrite."
+            )
+        return random_unsupported(problem)
+
+    def vectors(self, problem: Problem) -> int:
+        """The value, and for each homogeneous part of a symbol one sum, after R first derivatives for order 2."""
+        symbols, total = problem.operator.symbols, 1
+        if not problem.estimator.is_exact:
+            drawn = randomize(problem)
+            symbols = {"": drawn.remainder}
+            total += sum(group.samples * (group.order - 1) + 1 for group in drawn.groups)
+        for symbol in symbols.values():
+            for degree, part in symbol.parts.items():
+                if degree:
+                    total += 1 + (degree - 1) * len(decompose(part, problem.scheme))
+        return total
 
 
 def _highest_sums(plan: Plan) -> int:

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jetbench.algebra.taylor import Taylor
-from jetbench.collapse.schemes import taylor_vectors
-from jetbench.directions import random_unsupported
+from jetbench.collapse.schemes import PassOverTaylor
 from jetbench.jax.evaluation import JetEvaluation
 from jetbench.jax.rewriting.evaluation import Rewritten
-from jetbench.problem import Method, Problem
+from jetbench.problem import Problem
 
 
-class CollapsedRewrite(Method):
-    """Standard Taylor mode (`taylor`), collapsed by the compiler pass instead of by hand."""
-
-    name = "collapsed_rewrite"
+class CollapsedRewrite(PassOverTaylor):
     version = 2
-
-    def unsupported(self, problem: Problem) -> str | None:
-        return random_unsupported(problem)
-
-    def vectors(self, problem: Problem) -> int:
-        return taylor_vectors(problem)
 
     def build(self, net: Callable, problem: Problem) -> Rewritten:
         return Rewritten(JetEvaluation(net, problem, Taylor(problem)))

@@ -31,7 +31,7 @@ class Folx(Method):
 
     name = "folx"
     version = 1
-    library = "folx"
+    package = "folx"
 
     def unsupported(self, problem: Problem) -> str | None:
         if importlib.util.find_spec("folx") is None:

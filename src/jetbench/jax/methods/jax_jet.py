@@ -23,7 +23,7 @@ class JaxJet(Method):
 
     name = "jax_jet"
     version = 1
-    library = "jax"
+    package = "jax"
 
     def unsupported(self, problem: Problem) -> str | None:
         return random_unsupported(problem)

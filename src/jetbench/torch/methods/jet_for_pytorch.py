@@ -40,7 +40,7 @@ class JetForPyTorch(Method):
 
     name = "jet_for_pytorch"
     version = 1
-    library = LIBRARY
+    package = LIBRARY
 
     def unsupported(self, problem: Problem) -> str | None:
         return absent() or random_unsupported(problem)

@@ -21,7 +21,7 @@ class JetForPyTorchStandard(Method):
 
     name = "jet_for_pytorch_standard"
     version = 1
-    library = LIBRARY
+    package = LIBRARY
 
     def unsupported(self, problem: Problem) -> str | None:
         return absent() or random_unsupported(problem)
