@@ -10,6 +10,7 @@ rule paper:
     input:
         records=SCOPED.format(scope="all"),
         sources=SOURCES,
+        code=DRAWING,
     output:
         PAPER,
     log:
