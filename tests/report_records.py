@@ -10,6 +10,8 @@ from pathlib import Path
 MACHINE_ID = "0123abcd"
 #: Seconds, and bytes, that one vector of one datum costs, and what every call costs besides.
 SECONDS, OVERHEAD, BYTES, BASE_BYTES = 2e-5, 1e-3, 40_000, 3_000_000
+#: The relative error that a single random direction leaves.
+SAMPLING = 0.2
 #: What nested costs, in vectors of a forward method, relative to standard Taylor mode.
 NESTED = 1.2
 METHODS = ("nested", "taylor", "collapsed")
@@ -112,6 +114,7 @@ def record(
         "flops": 2_000_000 * batch * number,
         "network_flops": 2_000_000 * batch,
         "relative_error": 3e-15,
+        "sampling_error": None if exact else SAMPLING / samples**0.5,
         "machine": MACHINE_ID,
         "started_at": "2026-01-01T00:00:00+00:00",
         "duration_s": 1.5,
@@ -127,7 +130,7 @@ def record(
 MEASURED = (
     *("time_s", "time_interval_s", "time_min_s", "time_over_floor", "time_over_floor_interval", "floor_s"),
     *("own_floor_s", "time_over_own_floor", "gradient_time_s", "gradient_time_interval_s", "first_call_s"),
-    *("flops", "relative_error"),
+    *("flops", "relative_error", "sampling_error"),
 )
 
 

@@ -12,12 +12,13 @@ from jax.extend.core import Literal
 
 from jetbench import estimators, operators
 from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
-from jetbench.jax import METHODS, counting, measuring, network
+from jetbench.jax import METHODS, counting, linear_operator, measuring, network
 from jetbench.jax.floor import network_products, replay
 from jetbench.measure import config, floor, plan, point
 from jetbench.measure.case import Case, Point
 from jetbench.networks import NetworkSpec
 from jetbench.problem import Problem
+from jetbench.symbol import variables
 
 CASE = Case(
     operator="laplacian",
@@ -182,6 +183,24 @@ def test_memory_is_of_a_program_that_hides_no_buffers(session):
     assert "xla_cpu_experimental_ynn_fusion_type" in subject.memory_source
 
 
+def test_the_sampling_error_is_that_of_the_estimators_variance(session):
+    """Rademacher directions: the variance of vᵀHv is 2 Σ_(i≠j) H_ij²; 192 draws know its root to about 5%."""
+    subject = session.prepare(replace(CASE, estimator="rademacher", samples=2))
+    net, x = subject._exact_network, subject._checked_rows()
+    entries = linear_operator(net, {f"{i}{j}": variables(4)[i] * variables(4)[j] for i in range(4) for j in range(4)})(
+        x
+    )
+    hessians = {name: np.asarray(entry) for name, entry in entries.items()}
+    variance = sum(2 * h**2 for name, h in hessians.items() if name[0] != name[1]) / 2
+    trace = sum(h for name, h in hessians.items() if name[0] == name[1])
+    expected = np.sqrt(variance.mean() / (trace**2).mean())
+    assert measure(session, TIME_ONLY, estimator="rademacher", samples=2)["sampling_error"] == pytest.approx(
+        expected, rel=0.2
+    )
+    assert measure(session, TIME_ONLY, estimator="coordinate", samples=4)["sampling_error"] < 1e-12, "all coordinates"
+    assert measure(session, TIME_ONLY)["sampling_error"] is None, "exact"
+
+
 def test_a_wrong_value_is_a_mismatch_and_not_timed(session, monkeypatch):
     subject = measuring.Subject
     value = subject.value
@@ -230,6 +249,16 @@ def test_what_is_asked_for_must_be_there(session):
         with pytest.raises(BackendUnavailable, match="JAX sees no CUDA device"):
             measuring.open_session("cuda")
         jax.config.update("jax_default_matmul_precision", precision)
+
+
+def test_tensorfloat32_is_a_way_to_multiply_and_of_gpus_only(session):
+    record = measure(session, dtype="tf32")
+    assert record["status"] == "unsupported" and "NVIDIA GPUs" in record["reason"]
+    precision = jax.config.jax_default_matmul_precision
+    for dtype, expected in (("tf32", "tensorfloat32"), ("float32", "highest")):
+        measuring._set_products(replace(CASE, dtype=dtype, device="cuda"))
+        assert jax.config.jax_default_matmul_precision == expected
+    jax.config.update("jax_default_matmul_precision", precision)
 
 
 def test_both_backends_measure_at_the_same_points_with_the_same_weights():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,7 +17,8 @@ from jetbench.measure import config, floor, memory, point
 from jetbench.measure.case import Case, Point
 from jetbench.networks import NetworkSpec
 from jetbench.problem import Problem
-from jetbench.torch import METHODS, measuring, network
+from jetbench.symbol import variables
+from jetbench.torch import METHODS, linear_operator, measuring, network
 
 CASE = Case(operator="laplacian", dim=4, method="collapsed", widths=(16, 8), batch=6, method_version=1)
 BUDGET = config.budget({"budget": {"point_s": 0.05, "samples_max": 8}})
@@ -183,6 +185,22 @@ def test_points_of_many_kinds(session, changes):
     assert record["relative_error"] <= measuring.TOLERANCE[record["dtype"]]
 
 
+def test_the_sampling_error_is_that_of_the_estimators_variance(session):
+    """Rademacher directions: the variance of vᵀHv is 2 Σ_(i≠j) H_ij²; 192 draws know its root to about 5%."""
+    subject = session.prepare(replace(CASE, estimator="rademacher", samples=2))
+    net, x = subject._exact_network, subject._checked_rows()
+    entries = linear_operator(net, {f"{i}{j}": variables(4)[i] * variables(4)[j] for i in range(4) for j in range(4)})(
+        x
+    )
+    hessians = {name: np.asarray(entry.detach()) for name, entry in entries.items()}
+    variance = sum(2 * h**2 for name, h in hessians.items() if name[0] != name[1]) / 2
+    trace = sum(h for name, h in hessians.items() if name[0] == name[1])
+    expected = np.sqrt(variance.mean() / (trace**2).mean())
+    assert measure(session, estimator="rademacher", samples=2)["sampling_error"] == pytest.approx(expected, rel=0.2)
+    assert measure(session, estimator="coordinate", samples=4)["sampling_error"] < 1e-12, "all coordinates"
+    assert measure(session)["sampling_error"] is None, "exact"
+
+
 def test_a_wrong_value_is_a_mismatch_and_not_timed(session, monkeypatch):
     subject = measuring.Subject
     monkeypatch.setattr(subject, "value", lambda self: self.built.evaluate(self.x, self.draws) * (1 + 1e-7))
@@ -193,6 +211,15 @@ def test_a_wrong_value_is_a_mismatch_and_not_timed(session, monkeypatch):
     assert measure(session)["status"] == "mismatch"
     monkeypatch.setattr(subject, "value", lambda self: torch.zeros(6))
     assert measure(session)["status"] == "mismatch"
+
+
+def test_tensorfloat32_is_a_way_to_multiply_and_of_gpus_only(session):
+    record = measure(session, dtype="tf32")
+    assert record["status"] == "unsupported" and "NVIDIA GPUs" in record["reason"]
+    measuring._set_products(replace(CASE, dtype="tf32", device="cuda"))
+    assert torch.get_float32_matmul_precision() == "high"
+    assert measure(session, dtype="float32")["status"] == "ok"
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_unsupported_is_a_status_with_the_methods_sentence(session):

@@ -331,14 +331,18 @@ def test_files_are_named_after_what_they_hold():
 # --- README
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+SWITCHING = (ROOT / "docs" / "switching.md").read_text()
 
 
-def test_python_of_the_readme_runs(tmp_path):
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [README, SWITCHING], ids=["README", "switching"])
+def test_python_of_the_pages_runs(text, tmp_path):
     """Blocks are run one after another in one file, as a reader would type them."""
-    script = tmp_path / "readme.py"
-    script.write_text("\n".join(block for block in blocks("python") if "# file:" not in block))
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(block for block in blocks("python", text) if "# file:" not in block))
     done = run(sys.executable, str(script), cwd=tmp_path, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -8,10 +8,21 @@ import pytest
 
 from jetbench.report import collect, published, recommend, style, tables
 from jetbench.report.figures import NoData
-from jetbench.report.findings import FINDINGS, apolar, compiling, floor, randomization, stock, told, training, winners
+from jetbench.report.findings import (
+    FINDINGS,
+    accuracy,
+    apolar,
+    compiling,
+    floor,
+    randomization,
+    stock,
+    told,
+    training,
+    winners,
+)
 from jetbench.report.gallery import FIGURES
 from jetbench.report.pairs import paired
-from report_records import OVERHEAD, SECONDS, record, sweep, vectors, write
+from report_records import OVERHEAD, SAMPLING, SECONDS, record, sweep, vectors, write
 
 
 def data_of(records, folder, runs=()):
@@ -71,6 +82,35 @@ def test_the_crossing_with_randomized_methods_is_where_both_cost_the_same(data):
     row = found[(found.operator == "laplacian") & (found["mode"] == "eager")].iloc[0]
     assert row.samples_by_vectors == pytest.approx(50) and row.samples_by_time == pytest.approx(50)
     assert "more than 50 samples" in randomization.sentence(data)
+
+
+def test_the_price_of_an_error_follows_from_the_error_of_one_direction(data):
+    """An error of 0.2 by one direction needs (0.2 / 0.01)² = 400 of them for a hundredth."""
+    found = accuracy.prices(data)
+    row = found[(found.operator == "laplacian") & (found["mode"] == "eager")].iloc[0]
+    assert row.unit == pytest.approx(SAMPLING) and row.wanted == pytest.approx(400)
+    exact, wanted = (OVERHEAD + SECONDS * 32 * vectors for vectors in (52, 402))
+    assert row.wanted_over_exact == pytest.approx(wanted / exact)
+    assert f"1% takes about 400 of them, {wanted / exact:.0f} times" in accuracy.sentence(data)
+
+
+def test_accuracy_is_drawn_for_each_estimator_and_priced_where_both_kinds_were_timed(data, tmp_path):
+    kind = {"study": "accuracy", "axis": "samples", "estimator": "coordinate"}
+    records = [record(value=value, **kind) for value in (1, 10)]
+    alone = data_of(records, tmp_path)
+    assert accuracy.sentence(alone) is None and randomization.crossings(alone).empty
+    with style.settings():
+        lone, both = FIGURES["accuracy"].draw(alone), FIGURES["accuracy"].draw(data)
+    (curve,) = [line for line in lone.axes[0].get_lines() if line.get_gid() == "measured-coordinate"]
+    assert curve.get_ydata() == pytest.approx([SAMPLING, SAMPLING / 10**0.5])
+    markers = [line.get_ydata() for axes in both.axes for line in axes.get_lines() if line.get_gid() == "exact"]
+    assert markers == [pytest.approx([3e-15], rel=1e-9, abs=0)], "the biharmonic was not timed exactly at this batch"
+
+
+def test_what_is_measured_for_its_accuracy_has_no_slopes(tmp_path):
+    kind = {"study": "accuracy", "axis": "samples", "estimator": "rademacher"}
+    own = data_of([record(value=value, **kind) for value in (1, 10, 25)], tmp_path)
+    assert own.slopes.empty
 
 
 def test_the_floor_is_told_of_every_method(data):

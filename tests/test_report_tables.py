@@ -113,6 +113,19 @@ def test_the_dimension_table_goes_through_the_dimensions(data):
     assert dict(zip(found.dim, found.vectors, strict=True)) == {2: 9, 5: 27, 10: 77, 20: 252}
 
 
+def test_public_libraries_stand_beside_the_method_that_does_the_same(tmp_path):
+    ours = [record(method="collapsed", mode="compiled", backend="jax", value=value) for value in (1, 8)]
+    theirs = [record(method="folx", mode="compiled", backend="jax", value=value) for value in (1, 8)]
+    for made in theirs:
+        made |= {"time_s": 2 * made["time_s"], "time_interval_s": [2 * t for t in made["time_interval_s"]]}
+    alone = record(method="jax_jet", mode="compiled", backend="jax", value=8)
+    found = tables.make("peers", data_of([*ours, *theirs, alone], tmp_path)).frame
+    (row,) = found.itertuples()
+    assert (row.library, row.partner) == ("Forward Laplacian (folx)", "Collapsed Taylor")
+    assert row.time == pytest.approx(2) and row.time_low < 2 < row.time_high
+    assert row.memory_differentiable == pytest.approx(1) and row.vectors == row.vectors_partner == 52 and row.batch == 8
+
+
 def test_the_status_table_names_what_failed_where_and_why(data):
     found = tables.make("status", data)
     row = found.frame[(found.frame.method == "Nested") & (found.frame["mode"] == "eager")].iloc[0]

@@ -90,7 +90,9 @@ def compare_command(
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=2**31 - 1, help="Number of points x evaluated together.")
     ] = 32,
-    dtype: Annotated[str, typer.Option("--dtype", help="float64, float32, bfloat16 or float16.")] = "float64",
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="float64, float32, tf32 (on GPUs), bfloat16 or float16.")
+    ] = "float64",
     methods: Annotated[list[str] | None, typer.Option("--methods", help="By default all of each backend.")] = None,
     backend: Annotated[list[str], typer.Option("--backend", help="torch, jax or both.")] = ["torch"],  # noqa: B006
     mode: Annotated[

@@ -145,6 +145,9 @@ class Subject:
     def relative_error(self, value):
         return 0.5 if self.case.method == "wrong" else 1e-12
 
+    def sampling_error(self):
+        return 0.25
+
     def flops(self):
         return 1000
 

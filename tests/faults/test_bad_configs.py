@@ -107,7 +107,7 @@ LEAVES: dict[tuple, Callable[[Any], bool]] = {
     (*STUDY, "network", "activation"): among(*networks.ACTIVATIONS),
     (*STUDY, "network", "outputs"): whole(1, 2**20),
     (*STUDY, "network", "seed"): whole(0, 2**63 - 1),
-    (*STUDY, "dtype"): among("float64", "float32", "bfloat16"),
+    (*STUDY, "dtype"): among("float64", "float32", "tf32", "bfloat16"),
     (*STUDY, "batch"): whole(1),
     (*STUDY, "cases"): never,
     CASE: never,

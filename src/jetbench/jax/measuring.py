@@ -27,7 +27,8 @@ from jetbench.estimators import Estimator
 from jetbench.jax import METHODS, linear_operator, network, reference
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.floor import network_products, replay
-from jetbench.measure.case import Case
+from jetbench.measure.accuracy import DRAWS, sampling_error
+from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import WallClock
 from jetbench.measure.floor import flops
 from jetbench.networks import NetworkSpec
@@ -35,7 +36,7 @@ from jetbench.problem import Problem
 
 CHECKED_ROWS = 3
 SEED = 0
-TOLERANCE = {"float64": 1e-8, "float32": 5e-3, "bfloat16": 0.25, "float16": 0.25}
+TOLERANCE = {"float64": 1e-8, "float32": 5e-3, "tf32": 0.05, "bfloat16": 0.25, "float16": 0.25}
 EAGER = (
     "JAX is measured inside of jit only: outside of it, each call would trace the network again and dispatch every "
     "primitive by itself, which nobody would do. Use the mode compiled."
@@ -114,7 +115,7 @@ class Session:
         """Build network, inputs and operator of a case.
 
         Raises:
-            Unsupported: the method cannot do it, or the mode is eager.
+            Unsupported: the method cannot do it, the device not the type, or the mode is eager.
             JetbenchError: the case names something that there is not.
         """
         _method(case.method)
@@ -141,6 +142,7 @@ class Subject:
 
     def __init__(self, session: Session, case: Case) -> None:
         self.session, self.case = session, case
+        _set_products(case)
         options = tuple(sorted((k, repr(v)) for k, v in case.operator_options.items()))
         self._operator_key = (case.operator, case.dim, options)
         self._spec = NetworkSpec(
@@ -151,14 +153,16 @@ class Subject:
             activation=case.activation,
             seed=case.network_seed,
         )
-        self.net = session.keep(("network", self._spec, case.dtype), lambda: network.build(self._spec, case.dtype))
+        self.net = session.keep(
+            ("network", self._spec, case.dtype), lambda: network.build(self._spec, case.stored_dtype)
+        )
         self.operator = session.keep(
             ("operator", self._operator_key),
             lambda: operators.make(case.operator, dim=case.dim, **case.operator_options),
         )
         self.estimator = Estimator(case.estimator, case.samples)
         built = linear_operator(self.net, self.operator, case.method, self.estimator, self._scheme)
-        self.x = _inputs(case.batch, case.dim, case.dtype)
+        self.x = _inputs(case.batch, case.dim, case.stored_dtype)
         self.draws = built.draw(self.x, None if self.estimator.is_exact else SEED)
         self.vectors = built.vectors
         self.order = self.operator.order
@@ -209,7 +213,7 @@ class Subject:
         expected, found = self._reference(count), _outputs(value)
         if found.keys() != expected.keys():
             return float("inf")
-        types = {str(output.dtype) for output in found.values()} - {self.case.dtype}
+        types = {str(output.dtype) for output in found.values()} - {self.case.stored_dtype}
         if types:
             raise JetbenchError(
                 f"The method {self.case.method} returned {', '.join(types)} for {self.case.dtype}; its time would be "
@@ -225,7 +229,6 @@ class Subject:
 
     def _reference(self, count: int) -> dict[str, np.ndarray]:
         """The right values on the first rows; for random directions, on those that were drawn."""
-        net = jax.tree.map(lambda parameter: parameter.astype("float64"), self.net)
 
         @jax.jit
         def evaluate(net: network.Network, x: Array, draws: tuple[Array, ...]) -> Any:
@@ -233,14 +236,34 @@ class Subject:
             return self.operator.combine(outputs) if self.operator.combine else outputs
 
         def arrays(x: Array, draws: tuple[Array, ...]) -> dict[str, np.ndarray]:
-            found = evaluate(net, x.astype("float64"), tuple(draw.astype("float64") for draw in draws))
+            found = evaluate(self._exact_network, x.astype("float64"), tuple(draw.astype("float64") for draw in draws))
             return {name: np.asarray(y) for name, y in _outputs(found).items()}
 
         if self.estimator.is_exact:
-            x = _inputs(CHECKED_ROWS, self.case.dim, self.case.dtype)
             key = ("value", self._operator_key, self._spec, self.case.dtype)
-            return self.session.keep(key, lambda: arrays(x, ()))
+            return self.session.keep(key, lambda: arrays(self._checked_rows(), ()))
         return arrays(self.x[:count], tuple(draw[:, :count] for draw in self.draws))
+
+    @property
+    def _exact_network(self) -> network.Network:
+        """The network in float64, with the weights that it has in the case's type."""
+        return jax.tree.map(lambda parameter: parameter.astype("float64"), self.net)
+
+    def _checked_rows(self) -> Array:
+        return _inputs(CHECKED_ROWS, self.case.dim, self.case.stored_dtype)
+
+    def sampling_error(self) -> float:
+        """Over the draws of the seeds from 1 on; the exact values and the estimates by collapsed Taylor mode."""
+        net, x = self._exact_network, self._checked_rows().astype("float64")
+
+        def arrays(value: Any) -> dict[str, np.ndarray]:
+            return {name: np.asarray(output) for name, output in _outputs(value).items()}
+
+        exact = arrays(jax.jit(linear_operator(net, self.operator, "collapsed"))(x))
+        estimate = linear_operator(net, self.operator, "collapsed", self.estimator)
+        evaluate = jax.jit(estimate.evaluate)
+        draws = (estimate.draw(x, seed) for seed in range(1, DRAWS + 1))
+        return sampling_error(exact, (arrays(evaluate(x, drawn)) for drawn in draws))
 
     @cached_property
     def floor_vectors(self) -> int | None:
@@ -257,7 +280,7 @@ class Subject:
         return flops(product for product, _ in self._products)
 
     def floor(self, vectors: int) -> Callable[[], Any]:
-        return replay(self._products, self.net, vectors, self.case.dtype)
+        return replay(self._products, self.net, vectors, self.case.stored_dtype)
 
     def flops(self) -> int:
         """Counted in the jaxpr: before the compiler."""
@@ -300,6 +323,14 @@ def smallest_vectors(problem: Problem) -> int | None:
         if not method.name.startswith("nested") and method.unsupported(problem) is None:
             counts.append(method.vectors(problem))
     return min(counts, default=None)
+
+
+def _set_products(case: Case) -> None:
+    """Make float32 mean float32 in products, or TensorFloat-32 where that is the type; for all that is traced next."""
+    if case.dtype == "tf32" and case.device != "cuda":
+        raise Unsupported(NO_TF32)
+    if case.device == "cuda":
+        jax.config.update("jax_default_matmul_precision", "tensorfloat32" if case.dtype == "tf32" else "highest")
 
 
 def _method(name: str) -> Any:

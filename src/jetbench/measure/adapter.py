@@ -51,6 +51,9 @@ class Subject(Protocol):
     def relative_error(self, value: Any) -> float:
         """Of a result of `value`, on a few rows, against nested AD in float64."""
 
+    def sampling_error(self) -> float:
+        """Of a random estimator, in float64: `accuracy.sampling_error` on a few rows, whatever the method."""
+
     def flops(self) -> int:
         """Floating-point operations of the products in one evaluation."""
 

@@ -21,7 +21,10 @@ BACKENDS = ("torch", "jax")
 MODES = ("eager", "compiled")
 #: Of backends that do not have all modes, those that they have: JAX code runs inside of jit.
 MODES_OF = {"jax": ("compiled",)}
-DTYPES = ("float64", "float32", "bfloat16", "float16")
+DTYPES = ("float64", "float32", "tf32", "bfloat16", "float16")
+#: Types that are only a way to multiply: float32 numbers whose products round their factors to TensorFloat-32.
+STORED_AS = {"tf32": "float32"}
+NO_TF32 = "TensorFloat-32 is a way to multiply of NVIDIA GPUs; on a CPU choose float32."
 DEVICES = ("auto", "cpu", "cuda")
 #: The largest value on each axis. Larger ones are slips of the pen: they would fill the memory before anything is run.
 LARGEST = {
@@ -68,6 +71,11 @@ class Case:
     def identity(self) -> dict[str, Any]:
         """The fields that define the case, as they stand in a record."""
         return {**asdict(self), "operator_options": dict(self.operator_options), "widths": list(self.widths)}
+
+    @property
+    def stored_dtype(self) -> str:
+        """The type of the numbers in memory."""
+        return STORED_AS.get(self.dtype, self.dtype)
 
     @property
     def key(self) -> str:

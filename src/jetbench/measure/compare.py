@@ -147,21 +147,14 @@ def table(records: Sequence[Record]) -> Table:
     several = len({r["backend"] for r in records}) > 1
     for name in (*(("backend",) if several else ()), "method", "mode", "status"):
         made.add_column(name, no_wrap=True)
-    for name in (
-        "vectors",
-        "time",
-        "95% interval",
-        "/ floor",
-        "/ nested",
-        "gradient",
-        "memory diff.",
-        "non-diff.",
-        "error",
-    ):
+    random = any(r["sampling_error"] is not None for r in records)
+    numbers = ["vectors", "time", "95% interval", "/ floor", "/ nested", "gradient", "memory diff.", "non-diff."]
+    for name in (*numbers, "error", *(["sampling error"] if random else [])):
         made.add_column(name, justify="right")
     nested = {(r["backend"], r["mode"]): r for r in records if r["method"] == "nested" and r["time_s"]}
     for record in records:
         row = _row(record, nested.get((record["backend"], record["mode"])))
+        row += [_error(record["sampling_error"])] if random else []
         made.add_row(*([record["backend"]] if several else []), *row)
     return made
 
@@ -192,8 +185,12 @@ def _row(record: Record, nested: Record | None) -> list[str]:
         duration(record["gradient_time_s"]),
         size(memory["differentiable"]),
         size(memory["nondifferentiable"]),
-        "-" if record["relative_error"] is None else f"{record['relative_error']:.1e}",
+        _error(record["relative_error"]),
     ]
+
+
+def _error(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1e}"
 
 
 def _series(record: Record) -> str:
@@ -211,7 +208,10 @@ def _caption(records: Sequence[Record]) -> str | None:
     several = len(floors) > 1
     times = [duration(floors[b]["floor_s"]) + (f" in {b}" if several else "") for b in BACKENDS if b in floors]
     vectors = next(iter(floors.values()))["floor_vectors"]
-    return (
+    told = (
         f"floor: the network's matrix products on {vectors} vectors per datum, {', '.join(times)}. "
         "gradient: operator and gradient of its mean square together."
     )
+    if any(r["sampling_error"] is not None for r in records):
+        told += " sampling error: root mean square of the estimate's distance from the exact operator, relative to it."
+    return told

@@ -19,7 +19,7 @@ from jetbench.measure.case import Case, Curve, Point, modes
 from jetbench.measure.progress import duration, size
 from jetbench.problem import Problem
 
-ITEM_BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+ITEM_BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
 COMPILE_S = {"eager": 0.0, "compiled": 12.0}
 COMPILE_JAX_S = 1.5
 START_S = 3.0
@@ -43,10 +43,14 @@ class Speed:
     launch_s: float
 
 
+RATES = {
+    "cpu": {"float64": 5e10, "float32": 1e11, "tf32": 1e11, "bfloat16": 1e11, "float16": 5e10},
+    "cuda": {"float64": 3e13, "float32": 4e13, "tf32": 2e14, "bfloat16": 4e14, "float16": 4e14},
+}
 SPEEDS = {
-    "cpu": Speed("2 CPU cores", {"float64": 5e10, "float32": 1e11, "bfloat16": 1e11, "float16": 5e10}, 1e10, 5e-6),
-    "cuda": Speed("one H200", {"float64": 3e13, "float32": 4e13, "bfloat16": 4e14, "float16": 4e14}, 2e12, 5e-6),
-}  # fmt: skip
+    "cpu": Speed("2 CPU cores", RATES["cpu"], 1e10, 5e-6),
+    "cuda": Speed("one H200", RATES["cuda"], 2e12, 5e-6),
+}
 
 
 @dataclass(frozen=True)

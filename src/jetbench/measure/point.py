@@ -59,6 +59,7 @@ def blank(point: Point) -> Record:
         "compiler_flops": None,
         "network_flops": None,
         "relative_error": None,
+        "sampling_error": None,
         "device_state": None,
         "machine": None,
         "node": machine.node(),
@@ -136,6 +137,9 @@ def _stages(session: Session, point: Point, budget: Mapping[str, Any], stage: St
                 continue  # it would take the graphs of the gradient
             stage(f"{kind} memory", record)
             _extra(f"{kind} memory", session, record, lambda: _memory(subject, memory, kind))  # noqa: B023
+    if point.case.samples is not None:
+        stage("sampling error", record)
+        _extra("sampling error", session, record, lambda: record.update(sampling_error=subject.sampling_error()))
 
 
 def _time(

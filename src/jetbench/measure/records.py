@@ -22,7 +22,8 @@ _TEXTS = (
 _NUMBERS = (
     *("dim", "samples", "method_version", "outputs", "network_seed", "batch", "axis_value", "vectors", "order"),
     *("time_s", "time_min_s", "first_call_s", "floor_vectors", "floor_s", "time_over_floor", "own_floor_s"),
-    *("time_over_own_floor", "gradient_time_s", "flops", "network_flops", "relative_error", "duration_s", "threads"),
+    *("time_over_own_floor", "gradient_time_s", "flops", "network_flops", "relative_error", "sampling_error"),
+    *("duration_s", "threads"),
 )
 _INTERVALS = ("time_interval_s", "time_over_floor_interval", "gradient_time_interval_s")
 _LISTS = ("widths", "warnings", "time_samples_s", "floor_samples_s", "gradient_time_samples_s", *_INTERVALS)

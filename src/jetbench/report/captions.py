@@ -49,6 +49,11 @@ CAPTIONS = {
         "Time of the random estimate against its number of samples S, and of the fastest exact method (horizontal)."
         " Right of the dotted line the exact operator is cheaper. Last panel: how many samples have as many vectors."
     ),
+    "accuracy": (
+        "Upper panels: how far random estimates lie from the exact operator, against their number of samples S. Lower"
+        " panels: the same against time; the line falls as S^(-1/2), the marker is the exact operator with its rounding"
+        " error."
+    ),
     "winners": (
         "The fastest method at every measured place. The number is the runner-up's time over the winner's; pale cells"
         " are no clear wins, since the 95% intervals overlap."

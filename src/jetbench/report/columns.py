@@ -140,6 +140,7 @@ RESULTS = [
         ("compiler_flops", "", "all floating-point operations of one evaluation as its compiler (XLA) counts them"),
         ("network_flops", "", "floating-point operations of one forward pass of the network on the same batch"),
         ("relative_error", "", "largest deviation from nested derivatives in float64, relative"),
+        ("sampling_error", "", "root-mean-square deviation of the random estimate from the exact operator, relative"),
     ),
 ]
 

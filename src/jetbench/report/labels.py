@@ -36,9 +36,9 @@ OPERATORS: dict[str, str] = {
     "kuramoto_sivashinsky": "Kuramoto–Sivashinsky",
     "cahn_hilliard": "Cahn–Hilliard",
 }
-STUDIES = ("batch", "samples", "rank", "width", "depth", "dimension", "operators", "precision", "networks")
-#: Studies at one size, which vary something else than their axis: they are no curves.
-SNAPSHOTS = ("operators", "precision", "networks")
+#: Studies that vary something else than their axis: their costs are no curves.
+SNAPSHOTS = ("operators", "precision", "networks", "accuracy", "peers")
+STUDIES = ("batch", "samples", "rank", "width", "depth", "dimension", *SNAPSHOTS)
 BACKENDS = {"torch": "PyTorch", "jax": "JAX"}
 MODES = ("eager", "compiled")
 ESTIMATORS = {

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from jetbench.report import labels
 from jetbench.report.collect import REFERENCE
 
 CONFIDENCE = 0.95
@@ -119,6 +120,7 @@ DESCRIPTION += ["method", "directions", "hardware"]
 def fits(records: pd.DataFrame) -> dict[tuple, dict[str, Fit]]:
     """Curve (the values of `CURVE`) → metric name → its fit, for the curves along `LINEAR_AXES` with an ok point."""
     usable = records[(records.status == "ok") & records.axis.isin(list(LINEAR_AXES))]
+    usable = usable[~usable.study.isin(labels.SNAPSHOTS)]
     usable = usable.assign(batch_vectors=usable.batch.astype("float64") * usable.vectors.astype("float64"))
     return {
         key: {

@@ -12,6 +12,7 @@ import pandas as pd
 from jetbench.errors import JetbenchError
 from jetbench.report import dense_zeros, labels
 from jetbench.report.layout import Field, Table
+from jetbench.report.pairs import paired
 from jetbench.report.predicted import COMPARED, predictions
 from jetbench.report.published import Published
 from jetbench.report.slopes import METRICS, slopes
@@ -288,6 +289,39 @@ def _cost_table(data: Data, title: str, frame: pd.DataFrame, fields: list[Field]
         f"{data.place} Medians with 95% intervals; the floor is the network's matrix products on the fewest vectors."
     ]
     return Table(title, fields, shown.reset_index(drop=True), notes, "block")
+
+
+#: Public library → the method of this suite that does the same.
+PEERS = {"jax_jet": "taylor", "jet_for_pytorch_standard": "taylor", "folx": "collapsed", "jet_for_pytorch": "collapsed"}
+
+
+@table("peers", "public libraries against this suite's method that does the same: vectors, time, gradient, memory")
+def peers(data: Data) -> Table:
+    parts = [paired(data.records, "series", library, ours).assign(ours=ours) for library, ours in PEERS.items()]
+    frame = pd.concat(parts) if any(map(len, parts)) else parts[0]
+    frame = frame[frame.groupby(["study", "case", "mode", "series"]).x.transform("max") == frame.x]
+    frame = labels.ordered(frame)
+    named = _case_names(data, frame)
+    shown = frame.assign(
+        operator=frame.case.map(named),
+        library=frame.series.map(labels.series_label),
+        partner=frame.ours.map(labels.series_label),
+        time_low=frame.low,
+        time_high=frame.high,
+        block=frame.study + " " + frame.case,
+    )
+    fields = [Field("operator", "Operator", "text"), Field("mode", "Mode", "text"), Field("batch", "Batch", "integer")]
+    fields += [Field("library", "Library", "text"), Field("partner", "here", "text")]
+    fields += [
+        Field("vectors", "library", "integer", "Vectors"),
+        Field("vectors_partner", "here", "integer", "Vectors"),
+    ]
+    fields.append(Field("time", "Time", group="Library / here", interval=True))
+    fields.append(Field("gradient_time", "with gradient", group="Library / here"))
+    fields.append(Field("memory_differentiable", "diff. memory", group="Library / here"))
+    fields.append(Field("memory_nondifferentiable", "non-diff. memory", group="Library / here"))
+    notes = [f"{data.place} At the largest size that both reached; medians, 95% intervals of the ratios of times."]
+    return Table("Public libraries over this suite", fields, shown.reset_index(drop=True), notes, "block")
 
 
 @table("status", "points that could not be measured, and why")

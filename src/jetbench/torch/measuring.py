@@ -23,9 +23,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from jetbench import operators
-from jetbench.errors import BackendUnavailable, JetbenchError
+from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
 from jetbench.estimators import Estimator
-from jetbench.measure.case import Case
+from jetbench.measure.accuracy import DRAWS, sampling_error
+from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import Clock, EventClock, WallClock
 from jetbench.measure.floor import Product, flops
 from jetbench.measure.memory import peak
@@ -35,7 +36,7 @@ from jetbench.torch import METHODS, linear_operator, network, reference
 
 CHECKED_ROWS = 3
 SEED = 0
-TOLERANCE = {"float64": 1e-8, "float32": 5e-3, "bfloat16": 0.25, "float16": 0.25}
+TOLERANCE = {"float64": 1e-8, "float32": 5e-3, "tf32": 0.05, "bfloat16": 0.25, "float16": 0.25}
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
 
@@ -106,7 +107,7 @@ class Session:
         """Build network, inputs and operator of a case.
 
         Raises:
-            Unsupported: the method cannot do it.
+            Unsupported: the method cannot do it, or the device not the type.
             JetbenchError: the case names something that there is not.
         """
         if case.method not in METHODS:
@@ -135,8 +136,9 @@ class Subject:
 
     def __init__(self, session: Session, case: Case) -> None:
         self.session, self.case = session, case
-        self.dtype = getattr(torch, case.dtype)
+        self.dtype = getattr(torch, case.stored_dtype)
         self.device = torch.device(case.device)
+        _set_products(case)
         options = tuple(sorted((k, repr(v)) for k, v in case.operator_options.items()))
         self._operator_key = (case.operator, case.dim, options)
         spec = NetworkSpec(
@@ -164,8 +166,6 @@ class Subject:
         self.order = self.operator.order
         self.has_own_floor = not case.method.startswith("nested")
         self.tolerance = TOLERANCE[case.dtype]
-        if case.dtype == "float32" and torch.get_float32_matmul_precision() != "highest":
-            self.tolerance *= 10
         self.evaluate = self.built.evaluate
         if case.mode == "compiled":
             _check_compiler(case.device)
@@ -204,18 +204,37 @@ class Subject:
 
     def _reference(self, count: int) -> dict[str, Tensor]:
         """The right values on the first rows; for random directions, on those that were drawn."""
-        net = self.session.keep(("exact network", self._network_key), lambda: copy.deepcopy(self.net).double())
 
         def evaluate(x: Tensor, draws: tuple[Tensor, ...]) -> dict[str, Tensor]:
             problem = Problem(self.operator, self.estimator)
-            outputs = reference.evaluate(net, self.operator, x, problem, draws)
+            outputs = reference.evaluate(self._exact_network, self.operator, x, problem, draws)
             combine = self.operator.combine
             return {name: y.detach() for name, y in _outputs(combine(outputs) if combine else outputs).items()}
 
         if self.estimator.is_exact:
-            x = _inputs(CHECKED_ROWS, self.case.dim).to(self.dtype).to(self.device).double()
-            return self.session.keep(("value", self._operator_key, self._network_key), lambda: evaluate(x, ()))
+            key = ("value", self._operator_key, self._network_key)
+            return self.session.keep(key, lambda: evaluate(self._checked_rows(), ()))
         return evaluate(self.x[:count].double(), tuple(draw[:, :count].double() for draw in self.draws))
+
+    @property
+    def _exact_network(self) -> torch.nn.Module:
+        """The network in float64, with the weights that it has in the case's type."""
+        return self.session.keep(("exact network", self._network_key), lambda: copy.deepcopy(self.net).double())
+
+    def _checked_rows(self) -> Tensor:
+        return _inputs(CHECKED_ROWS, self.case.dim).to(self.dtype).to(self.device).double()
+
+    def sampling_error(self) -> float:
+        """Over the draws of the seeds from 1 on; the exact values and the estimates by collapsed Taylor mode."""
+        net, x = self._exact_network, self._checked_rows()
+
+        def arrays(value: Any) -> dict[str, np.ndarray]:
+            return {name: output.cpu().numpy() for name, output in _outputs(value).items()}
+
+        with torch.no_grad():
+            exact = arrays(linear_operator(net, self.operator, "collapsed")(x))
+            estimate = linear_operator(net, self.operator, "collapsed", self.estimator)
+            return sampling_error(exact, (arrays(estimate(x, seed=seed)) for seed in range(1, DRAWS + 1)))
 
     @cached_property
     def floor_vectors(self) -> int | None:
@@ -251,6 +270,13 @@ class Subject:
         if differentiable and not self._is_differentiated:
             call()
         return _cuda_peak(call) if self.device.type == "cuda" else cpu_peak(call)
+
+
+def _set_products(case: Case) -> None:
+    """Make float32 mean float32 in products, or TensorFloat-32 where that is the type; for all that follows."""
+    if case.dtype == "tf32" and case.device != "cuda":
+        raise Unsupported(NO_TF32)
+    torch.set_float32_matmul_precision("high" if case.dtype == "tf32" else "highest")
 
 
 @cache

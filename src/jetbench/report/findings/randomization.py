@@ -23,12 +23,15 @@ DIMS = tuple(range(1, 21))
 def crossings(data: Data) -> pd.DataFrame:
     """One row a (randomized case, mode): the cheapest exact and random methods, and where their costs cross.
 
-    Columns: those of `SHARED`, case, random and exact (series), samples_by_vectors and samples_by_time (the numbers of
-    samples above which the exact evaluation is cheaper), slope and intercept (of the random method's time), exact_s.
+    Columns: those of `SHARED`, case, estimator, random and exact (series), samples_by_vectors and samples_by_time (the
+    numbers of samples above which the exact evaluation is cheaper), slope and intercept (of the random method's time),
+    exact_s, exact_vectors, exact_error.
     """
     rows = []
     ok = data.ok
-    for (case, _), own in ok[ok.axis == "samples"].groupby(["case", "mode"], sort=False):
+    for (case, _), own in ok[(ok.axis == "samples") & ~ok.study.isin(labels.SNAPSHOTS)].groupby(
+        ["case", "mode"], sort=False
+    ):
         about = own.iloc[0]
         exact = ok[(ok.estimator == "exact") & ~ok.series.str.startswith("nested")]
         for name in SHARED:
@@ -47,6 +50,7 @@ def crossings(data: Data) -> pd.DataFrame:
             {
                 **{name: about[name] for name in SHARED},
                 "case": case,
+                "estimator": about.estimator,
                 "random": series,
                 "exact": best.series,
                 "samples_by_vectors": (float(best.vectors) - count.intercept) / count.slope,
@@ -55,10 +59,11 @@ def crossings(data: Data) -> pd.DataFrame:
                 "intercept": time.intercept,
                 "exact_s": float(best.time_s),
                 "exact_vectors": int(best.vectors),
+                "exact_error": float(best.relative_error),
             }
         )
-    names = ["case", "random", "exact", "samples_by_vectors", "samples_by_time", "slope", "intercept", "exact_s"]
-    return pd.DataFrame(rows, columns=[*SHARED, *names, "exact_vectors"])
+    names = ["case", "estimator", "random", "exact", "samples_by_vectors", "samples_by_time", "slope", "intercept"]
+    return pd.DataFrame(rows, columns=[*SHARED, *names, "exact_s", "exact_vectors", "exact_error"])
 
 
 @figure("randomization", "time of random estimates against samples, beside that of the exact operator")

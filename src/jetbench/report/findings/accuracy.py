@@ -1,0 +1,134 @@
+"""What accuracy costs: the error that sampling leaves, against samples and time, and that of the exact operator."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jetbench.report import labels, style
+from jetbench.report.figures import NoData, figure
+from jetbench.report.findings.randomization import crossings
+from jetbench.report.findings.registry import finding, method_phrase, operator_phrase, where
+from jetbench.report.tables import Data
+
+#: What the sampling error depends on besides estimator and samples.
+SUBJECT = ["operator", "operator_options", "dim", "network", "widths", "activation"]
+#: Estimators whose draws are independent of each other: the error falls as S^(-1/2).
+INDEPENDENT = ("normal", "rademacher")
+MARKS = {"normal": ("0.1", "o", "-"), "rademacher": ("0.45", "s", (0, (4, 1.5))), "coordinate": ("0.65", "^", ":")}
+#: The error whose price the sentence tells.
+WANTED = 0.01
+
+
+def measured(data: Data) -> pd.DataFrame:
+    """One row an estimator and number of samples of each subject; methods and modes share the error."""
+    ok = data.ok[data.ok.sampling_error.notna() & data.ok.estimator.isin(list(labels.ESTIMATORS))]
+    return labels.ordered(ok.drop_duplicates([*SUBJECT, "estimator", "samples"], keep="last"))
+
+
+def prices(data: Data) -> pd.DataFrame:
+    """The crossings of `randomization` whose sampling error is known and falls as S^(-1/2).
+
+    Column `unit` is the error of a single direction that the measured ones extrapolate to; `wanted` the samples that
+    leave an error of `WANTED`, and `wanted_over_exact` their time over that of the exact operator.
+    """
+    found = crossings(data)
+    errors = measured(data)
+    units = []
+    for row in found.itertuples():
+        same = errors[errors.estimator == row.estimator]
+        for name in SUBJECT:
+            same = same[same[name] == getattr(row, name)]
+        logarithms = np.log(same.sampling_error.astype(float) * np.sqrt(same.samples.astype(float)))
+        known = row.estimator in INDEPENDENT and len(same) > 0
+        units.append(math.exp(logarithms.mean()) if known else math.nan)
+    found = found.assign(unit=units)
+    found = found[found.unit > 0]
+    wanted = (found.unit / WANTED) ** 2
+    return found.assign(wanted=wanted, wanted_over_exact=(found.intercept + found.slope * wanted) / found.exact_s)
+
+
+@figure("accuracy", "error of random estimates against samples and time, beside the exact operator's rounding error")
+def draw(data: Data) -> Figure:
+    """One column a subject: error against samples above, and below it against time where both kinds were timed."""
+    errors = measured(data)
+    if errors.empty:
+        raise NoData("No random estimate was compared with the exact operator here.")
+    subjects = list(errors.groupby(SUBJECT, sort=False))
+    priced = prices(data).drop_duplicates(SUBJECT)
+    rows = 2 if len(priced) else 1
+    drawn = style.new(0.9 + 1.7 * rows)
+    panels = drawn.subplots(rows, len(subjects), squeeze=False)
+    for column, (_, own) in enumerate(subjects):
+        about = own.iloc[0]
+        upper = panels[0, column]
+        for estimator, curve in own.groupby("estimator", sort=False):
+            colour, marker, line = MARKS[estimator]
+            curve = curve.sort_values("samples")
+            kind = {"color": colour, "marker": marker, "linestyle": line}
+            upper.plot(curve.samples.astype(float), curve.sampling_error, gid=f"measured-{estimator}", **kind)
+        upper.set_title(f"{labels.operator_label(about.operator)}, $D$ = {about.dim}")
+        upper.set_xlabel("Samples $S$")
+        upper.set_xscale("log")
+        upper.set_yscale("log")
+        style.plain_ticks(upper.xaxis, *upper.get_xlim())
+        style.plain_ticks(upper.yaxis, *upper.get_ylim())
+        if rows == 2:
+            same = priced.merge(about[SUBJECT].to_frame().T.astype(priced[SUBJECT].dtypes.to_dict()), on=SUBJECT)
+            _against_time(panels[1, column], same)
+    panels[0, 0].set_ylabel("Relative error")
+    if rows == 2:
+        panels[1, 0].set_ylabel("Relative error")
+    shown = [name for name in MARKS if name in set(errors.estimator)]
+    handles = [
+        Line2D([], [], color=MARKS[name][0], marker=MARKS[name][1], linestyle=MARKS[name][2], label=text)
+        for name, text in ((name, labels.ESTIMATORS[name][:1].upper() + labels.ESTIMATORS[name][1:]) for name in shown)
+    ]
+    methods = labels.ranked([*priced.random, *priced.exact], labels.SERIES)
+    style.legend(drawn, [*handles, *style.method_handles(methods)])
+    told = "Error: root mean square over draws, relative to the exact operator."
+    if rows == 2:
+        told += (
+            " Lower panels: line, the random estimate by $S^{-1/2}$ and its cost a sample; marker, the exact operator."
+        )
+    style.footnote(drawn, style.wrapped(f"{data.place} {told}"))
+    return drawn
+
+
+def _against_time(axes, priced: pd.DataFrame) -> None:
+    if priced.empty:
+        axes.remove()
+        return
+    row = next(priced.itertuples())
+    random, exact = style.look(row.random), style.look(row.exact)
+    samples = np.geomspace(1, row.wanted, 50)
+    axes.plot(
+        1e3 * (row.intercept + row.slope * samples), row.unit / np.sqrt(samples), color=random.colour, gid="random"
+    )
+    kind = {"color": exact.colour, "marker": exact.marker, "linestyle": "none", "markersize": 7}
+    axes.plot([1e3 * row.exact_s], [row.exact_error], gid="exact", **kind)
+    axes.set_title(f"{row.mode}, {row.dtype}")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("Time [ms]")
+    axes.margins(x=0.15, y=0.1)
+    style.plain_ticks(axes.xaxis, *axes.get_xlim())
+
+
+@finding("accuracy", "What does a random estimate's accuracy cost?")
+def sentence(data: Data) -> str | None:
+    parts = []
+    for row in prices(data).drop_duplicates(SUBJECT).itertuples():
+        over = row.wanted_over_exact
+        times = f"{over:.0f} times" if over >= 2 else f"{over:.2f} of"
+        parts.append(
+            f"for the {operator_phrase(row.operator)} in {row.dim} dimensions a single one of the"
+            f" {labels.ESTIMATORS[row.estimator]} leaves a relative error of {row.unit:.0%}, and {WANTED:.0%} takes"
+            f" about {row.wanted:,.0f} of them, {times} the time of the exact operator by {method_phrase(row.exact)}"
+            f" ({row.mode}), whose error is that of rounding"
+        )
+    return f"Measured {where(data)}, {'; '.join(parts)}." if parts else None
