@@ -16,7 +16,8 @@ from jetbench.collapse.build import Builder
 from jetbench.collapse.cost import Cost
 from jetbench.collapse.graph import Node, live, users
 from jetbench.collapse.rebuild import rebuilt
-from jetbench.collapse.rules import Rest, Spec, Step, candidate, direct, step
+from jetbench.collapse.rules import Rest, Step, candidate, direct, origin, step
+from jetbench.collapse.weights import Spec
 
 Key = tuple[Node, Spec]
 ROUNDS = 4
@@ -135,10 +136,7 @@ class _Plan:
 
     def _full(self, node: Node) -> Step | None:
         """A sum in full is a sum of its operand."""
-        found = candidate(node)
-        if found is None or not self._cheaper.get((node, ()), True):
-            return None
-        return Step((found,), lambda b, values: values[0], 0)
+        return origin(node) if self._cheaper.get((node, ()), True) else None
 
     def _needs(self, key: Key, chosen: Step | None) -> Sequence[Key]:
         return [(operand, ()) for operand in key[0].operands] if chosen is None else chosen.needs
