@@ -298,7 +298,8 @@ def _taken_up(
     for w in weights:
         named = {a for a in w.axes if a is not None}
         ways = []
-        for place in (0, 1):
+        # a vector may be a network's last layer, which gains little elsewhere: a whole Hessian stays as it is
+        for place in (0, 1) if len(named) > 1 else (0,):
             together = pair[place] | named
             gone = (named & meeting & pair[place]) - pair[1 - place]
             ways.append(((1 + bool(gone)) * prod(sizes[a] for a in together), place, gone, together - gone))
