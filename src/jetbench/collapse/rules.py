@@ -53,11 +53,13 @@ class Rest:
         source: the sum or diagonal in the original computation.
         node: the value that it was carried out on, or whose product took it up.
         reason: why it went no further.
+        limit: where it would have come to rest, for that reason, had that saved anything.
     """
 
     source: Node
     node: Node
     reason: str
+    limit: Node | None = None
 
 
 Rule = Callable[[Node, dict[int, Weight]], Step | None]
