@@ -27,7 +27,12 @@ RESHAPED = {
     aten.squeeze_.dims: aten.squeeze.dims,
     aten.unsqueeze_.default: aten.unsqueeze.default,
 }
-NEW_ZEROS = {aten.zeros.default, aten.zeros_like.default, aten.new_zeros.default}
+NEW_ZEROS = {
+    aten.zeros.default,
+    aten.zeros_like.default,
+    aten.new_zeros.default,
+    aten._new_zeros_with_same_feature_meta.default,
+}
 
 
 def _layer_norm(
@@ -97,8 +102,8 @@ def _one_fake_mode() -> Iterator[None]:
 def _put_right(graph: fx.Graph) -> bool:
     """Put operations that return a new tensor for those that work in place; whether none of these is left.
 
-    It is done for tensors that only get another shape, and for the diagonal of new zeros that is filled, which is how
-    `jacfwd` makes its directions, unless something else looks at them afterwards.
+    It is done for tensors that only get another shape, for new zeros that a tangent is copied to, and for a diagonal of
+    new zeros that is filled, which is how `jacfwd` makes its directions, unless something else looks at them.
     """
     position = {node: i for i, node in enumerate(graph.nodes)}
     for node in list(graph.nodes):
@@ -109,6 +114,8 @@ def _put_right(graph: fx.Graph) -> bool:
             return False
         if node.target in RESHAPED:
             node.target = RESHAPED[node.target]
+        elif node.target is aten.copy_.default and changed.target in NEW_ZEROS and len(changed.users) == 1:
+            node.target = aten.copy.default
         elif node.target is aten.fill_.Scalar and changed.target is aten.diagonal.default:
             zeros = changed.args[0]
             others = [user for user in zeros.users if user is not changed]
