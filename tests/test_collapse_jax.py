@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from jax.experimental.jet import jet
 
+from jetbench import operators
+from jetbench.jax import linear_operator
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.jax.rewriting.function import collapse
@@ -136,6 +138,22 @@ def test_trace_of_a_hessian_of_networks(kind):
     found, expected = (f.explain(network, x).result for f in (collapsed, collapse(stock)))
     assert found.after.operations == expected.after.operations
     assert found.after.products == expected.after.products < found.before.products / 3
+
+
+@pytest.mark.parametrize("kind", ["mlp", "layernorm_mlp", "attention"])
+@pytest.mark.parametrize("code", ["stock", "jet", "taylor"])
+def test_networks_have_the_count_of_the_hand_derived_scheme(kind, code):
+    options = {"tokens": 3} if kind == "attention" else {}
+    network = build(NetworkSpec(kind=kind, dim=6, widths=(24, 24, 20), activation="tanh", **options))
+    x, axes = jnp.linspace(-1, 1, ROWS * 6).reshape(ROWS, 6), jnp.eye(6)
+
+    def by_jets(x):
+        return jax.vmap(lambda v: jet(network, (x,), ((v, jnp.zeros_like(v)),))[1][1])(axes).sum(0)
+
+    by_hand, standard = (linear_operator(network, operators.laplacian(dim=6), m) for m in ("collapsed", "taylor"))
+    function = {"stock": lambda x: laplacians(network, x), "jet": jax.vmap(by_jets), "taylor": standard}[code]
+    found, expected = counted_flops(collapse(function), x), counted_flops(by_hand, x)
+    assert found <= 1.02 * expected < counted_flops(function, x)
 
 
 def test_trace_of_a_hessian_in_training_and_at_one_point():
