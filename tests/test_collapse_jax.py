@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from jax.experimental.jet import jet
 
+from jetbench import operators
+from jetbench.jax import linear_operator
+from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.jax.rewriting.function import collapse
 from jetbench.jax.rewriting.fuzz import compare
@@ -137,6 +140,22 @@ def test_trace_of_a_hessian_of_networks(kind):
     assert found.after.products == expected.after.products < found.before.products / 3
 
 
+@pytest.mark.parametrize("kind", ["mlp", "layernorm_mlp", "attention"])
+@pytest.mark.parametrize("code", ["stock", "jet", "taylor"])
+def test_networks_have_the_count_of_the_hand_derived_scheme(kind, code):
+    options = {"tokens": 3} if kind == "attention" else {}
+    network = build(NetworkSpec(kind=kind, dim=6, widths=(24, 24, 20), activation="tanh", **options))
+    x, axes = jnp.linspace(-1, 1, ROWS * 6).reshape(ROWS, 6), jnp.eye(6)
+
+    def by_jets(x):
+        return jax.vmap(lambda v: jet(network, (x,), ((v, jnp.zeros_like(v)),))[1][1])(axes).sum(0)
+
+    by_hand, standard = (linear_operator(network, operators.laplacian(dim=6), m) for m in ("collapsed", "taylor"))
+    function = {"stock": lambda x: laplacians(network, x), "jet": jax.vmap(by_jets), "taylor": standard}[code]
+    found, expected = counted_flops(collapse(function), x), counted_flops(by_hand, x)
+    assert found <= 1.02 * expected < counted_flops(function, x)
+
+
 def test_trace_of_a_hessian_in_training_and_at_one_point():
     weights, x = setup()
 
@@ -148,6 +167,47 @@ def test_trace_of_a_hessian_in_training_and_at_one_point():
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
     text = str(collapse(function).explain(weights, x[0]))
     assert "diagonal %" in text and "it is a renaming" in text
+
+
+MATRIX = np.sin(np.linspace(-1, 2, DIM * DIM)).reshape(DIM, DIM)
+MATRICES = {
+    "einsum": lambda x, h: jnp.einsum("ij,...ij->...", MATRIX, h),
+    "product": lambda x, h: (MATRIX * h).sum((-1, -2)),
+    "trace of a product": lambda x, h: jnp.trace(MATRIX @ h, axis1=-2, axis2=-1),
+    "factors": lambda x, h: jnp.einsum("nij,ik,jk->n", h, MATRIX, MATRIX),
+    "of each point": lambda x, h: jnp.einsum("nij,nij->n", x[:, :, None] * jnp.cos(x)[:, None], h),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_hessian_weighted_with_a_matrix(name):
+    """Σ_ij A_ij ∂_i ∂_j: the vectors of the forward Laplacian, and A times the derivatives before each function."""
+    weights, x = setup()
+
+    def function(x):
+        return MATRICES[name](x, hessians(lambda z: net(weights, z)[0], x))
+
+    collapsed = collapse(function)
+    np.testing.assert_allclose(jax.jit(collapsed)(x), jax.jit(function)(x), rtol=1e-11)
+    layers = sum(2 * ROWS * a * b for a, b in pairwise(WIDTHS))
+    weighting = 2 * ROWS * DIM * DIM * sum(WIDTHS[1:-1]) + 2 * DIM**3
+    result = collapsed.explain(x).result
+    assert counted_flops(collapsed, x) == result.after.products
+    assert result.after.products <= (DIM + 2) * layers + weighting < 0.4 * result.before.products
+
+
+def test_weights_of_each_point():
+    """Σ_r w_r(x) ∂_r²: each point has weights of its own; the vectors are those of the forward Laplacian."""
+    weights, x = setup()
+
+    def function(x):
+        seconds = jax.vmap(lambda v: second(weights, x, v))(eye())
+        return jnp.einsum("r,rc->c", jnp.sin(x), seconds)
+
+    collapsed = collapse(jax.vmap(function))
+    np.testing.assert_allclose(jax.jit(collapsed)(x), jax.jit(jax.vmap(function))(x), rtol=1e-11)
+    plain = collapse(jax.vmap(lambda x: CODES["jvp"](weights, x)))
+    assert collapsed.explain(x).result.after.products == plain.explain(x).result.after.products
 
 
 def test_what_lies_beside_a_diagonal_does_not_matter():
@@ -193,6 +253,19 @@ def test_a_loop_that_cannot_be_a_batch_is_left_and_explained():
     x = jnp.ones(3)
     np.testing.assert_allclose(collapsed(x), function(x))
     assert "A loop of 4 steps is left as it is" in str(collapsed.explain(x))
+
+
+def test_loops_of_unknown_length_and_choices_are_left_and_explained():
+    weights, x = setup()
+
+    def function(x, n):
+        total = jax.lax.fori_loop(0, n, lambda i, c: c + second(weights, x[0], eye()[i]), jnp.zeros(1))
+        return jax.lax.cond(n > 2, lambda c: c.sum(), lambda c: -c.sum(), total)
+
+    collapsed = collapse(function)
+    np.testing.assert_array_equal(collapsed(x, DIM), function(x, DIM))
+    text = str(collapsed.explain(x, DIM))
+    assert "A loop whose number of steps is only known as it runs" in text and "A choice between computations" in text
 
 
 @pytest.mark.parametrize("outer", ["jacfwd", "jacrev"])

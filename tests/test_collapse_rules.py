@@ -5,9 +5,10 @@ import pytest
 
 from jetbench.collapse import cost, diagonal
 from jetbench.collapse.build import Builder
-from jetbench.collapse.graph import live
+from jetbench.collapse.graph import Node, computed_apart, live
 from jetbench.collapse.pull import collapse
-from jetbench.collapse.rules import RULES, direct, step
+from jetbench.collapse.rules import RULES, candidate, direct, step
+from jetbench.collapse.weights import Weights, ordered
 
 
 def joined(value, labels):
@@ -128,31 +129,93 @@ NODES = {
 }
 
 
-@pytest.mark.parametrize("weights", ["ones", "numbers", "vector"])
+WEIGHTS = {
+    "vector": lambda axes, ndim: [(axis,) for axis in axes],
+    "joint": lambda axes, ndim: [(*axes, None)],
+    "of_each": lambda axes, ndim: [(*(a for a in range(ndim) if a not in axes), *axes[:1]), *((a,) for a in axes[1:])],
+}
+"""Of the weights: which axes of the value theirs go with. None is added up, and those that are not summed over stay."""
+
+
+@pytest.mark.parametrize("weights", ["ones", "numbers", *WEIGHTS])
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
 @pytest.mark.parametrize("name", NODES)
 def test_rule_is_an_identity(made, name, axes, weights):
     b, inputs, values = made
     node = NODES[name](b, inputs)
-    values, spec = dict(enumerate(values)), []
+    values, spec = dict(enumerate(values)), {}
     expected = evaluated(node, values)
+    if weights in WEIGHTS:
+        for key, names in enumerate(WEIGHTS[weights](axes, node.ndim), 100):
+            shape = tuple(6 if a is None else node.shape[a] for a in names)
+            values[key] = np.random.default_rng(key).standard_normal(shape)
+            together = Weights(b.graph.make("input", (), (key,), shape, "float64", key), names)
+            spec |= {a: together for a in names if a in axes}
+            factors = "".join("z" if a is None else "abcdefghij"[a] for a in names)
+            whole = "abcdefghij"[: node.ndim]
+            expected = np.einsum(f"{whole},{factors}->{whole}", expected, values[key])
     for axis in axes:
         n = node.shape[axis]
         factors = np.ones(n) if weights == "ones" else np.linspace(-1, 2 + axis, n)
-        weight = {"ones": None, "numbers": tuple(factors)}.get(weights)
-        if weights == "vector":
-            weight = b.graph.make("input", (), (100 + axis,), (n,), "float64", 100 + axis)
-            values[100 + axis] = factors
-        spec.append((axis, weight))
-        expected = expected * factors.reshape([-1 if i == axis else 1 for i in range(node.ndim)])
-    spec, expected = tuple(spec), expected.sum(axes)
+        if weights not in WEIGHTS:
+            spec[axis] = None if weights == "ones" else tuple(factors)
+            expected = expected * factors.reshape([-1 if i == axis else 1 for i in range(node.ndim)])
+    spec, expected = ordered(spec), expected.sum(axes)
     steps = [direct(node, spec), step(node, spec)]
     for found in steps:
         if found is None:
             continue
-        parts = [need if not spec_ else direct(need, spec_).build(b, [need]) for need, spec_ in found.needs]
+        taken = [direct(need, need_spec) if need_spec else need for need, need_spec in found.needs]
+        parts = [t if isinstance(t, Node) else t.build(b, [need for need, _ in t.needs]) for t in taken]
         result = found.build(b, parts)
         np.testing.assert_allclose(evaluated(result, values), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("kind", ["of_both", "of_each"])
+def test_a_sum_with_weights_is_one_of_its_operand(made, name, kind):
+    """Σ_ij A_ij x_ij and Σ_i A_ij x_ij, written as a contraction and as a sum of a product."""
+    b, inputs, values = made
+    node = NODES[name](b, inputs)
+    values = dict(enumerate(values)) | {100: np.random.default_rng(100).standard_normal(node.shape[:2])}
+    weights = b.graph.make("input", (), (100,), node.shape[:2], "float64", 100)
+    labels = tuple(range(node.ndim))
+    left = [label for label in labels if label > 1 or (kind == "of_each" and label == 1)]
+    contracted = b.contract([(node, labels), (weights, (0, 1))], left)
+    summed = b.reduce(b.contract([(node, labels), (weights, (0, 1))], labels), [a for a in labels if a not in left])
+    for whole in (contracted, summed):
+        result = collapse(b, [whole])
+        np.testing.assert_allclose(evaluated(result.outputs[0], values), evaluated(whole, values), rtol=1e-11)
+        assert result.after.operations <= result.before.operations
+
+
+def test_weights_are_passed_through_a_layer(made):
+    """Σ_ij A_ij φ(x)·(y_ij W) and the same with an A for each row: the layer sees one vector of each row, exactly."""
+    b, inputs, values = made
+    hessian, layer = b.graph.make("input", (), (20,), (4, 4, 3, 5), "float64", 20), inputs[6]
+    gain = b.map("sin", [b.contract([(inputs[2], "nk"), (layer, "kh")], "nh")], "float64")
+    after = b.contract([(b.contract([(hessian, "ijnk"), (layer, "kh")], "ijnh"), "ijnh"), (gain, "nh")], "ijnh")
+    for shape, labels in (((4, 4), "ij"), ((3, 4, 4), "nij")):
+        weights = b.graph.make("input", (), (30 + len(labels),), shape, "float64", 30 + len(labels))
+        weights = b.map("sin", [weights], "float64")
+        whole = b.contract([(weights, labels), (after, "ijnh")], "nh")
+        result = collapse(b, [whole])
+        in_layers = [n for n in live(result.outputs) if n.op == "product" and layer in n.operands]
+        assert [n.shape for n in in_layers] == [(3, 2), (3, 2)]
+        numbers = dict(enumerate(values)) | {
+            k: np.random.default_rng(k).standard_normal(n) for k, n in ((20, hessian.shape), (30 + len(labels), shape))
+        }
+        np.testing.assert_allclose(evaluated(result.outputs[0], numbers), evaluated(whole, numbers), rtol=1e-11)
+
+
+def test_products_of_a_network_are_no_weights(made):
+    """Σ_k u_nk ∂_r u_nk, as in layer norm, is not taken for a sum with weights u: they have u in common."""
+    b, inputs, _ = made
+    u = b.map("sin", [inputs[2]], "float64")
+    slope = b.contract([(inputs[0], "rnk"), (b.map("sin", [u], "float64"), "nk")], "rnk")
+    assert computed_apart(u, slope) is None and computed_apart(u, inputs[0]) == 1
+    assert candidate(b.contract([(u, "nk"), (slope, "rnk")], "nr")) is None
+    assert candidate(b.contract([(u, "nk"), (inputs[0], "rnk")], "nr")) is not None
 
 
 def test_every_rule_is_tested(made):

@@ -9,6 +9,7 @@ from pathlib import Path
 from jetbench.collapse.cost import is_matrix_product, operations
 from jetbench.collapse.graph import Node, live
 from jetbench.collapse.pull import Result
+from jetbench.collapse.rules import Rest
 
 SHOWN = 200
 
@@ -52,7 +53,7 @@ class Explanation:
     def sums(self) -> list[str]:
         """One line for each sum and each place where it came to rest, or why it stayed."""
         found = [f"sum {_named(r.source)} rests at {_named(r.node)}: {r.reason}." for r in self.result.rests]
-        return found + [f"sum {_named(r.source)} stays on {_named(r.node)}: {r.reason}." for r in self.result.stayed]
+        return found + [f"sum {_named(r.source)} stays on {_named(r.node)}: {_why(r)}." for r in self.result.stayed]
 
     def draw(self, path: str | Path) -> None:
         """Draw both computations side by side, what carries a sum in colour; the format by the name's ending."""
@@ -115,6 +116,12 @@ def _reference(node: Node) -> str:
     if node.op == "identity":
         return f"identity{list(node.shape)}"
     return f"constant{list(node.shape)}" if node.op == "constant" else f"%{node.index}"
+
+
+def _why(rest: Rest) -> str:
+    if rest.limit is None:
+        return rest.reason
+    return f"it could be pulled up to {_named(rest.limit)}, which saves no operations; there, {rest.reason}"
 
 
 def _named(node: Node) -> str:

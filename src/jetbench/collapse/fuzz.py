@@ -16,6 +16,7 @@ SUMS = (
     "vector",
     "einsum",
     "data",
+    "each point",
     "two axes",
     "difference",
     "slices",
@@ -23,7 +24,7 @@ SUMS = (
     "first order",
     "fourth order",
 )
-HESSIANS = ("trace", "weighted trace", "trace and squares")
+HESSIANS = ("trace", "weighted trace", "trace and squares", "matrix", "matrix of each point")
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,15 @@ def trial(seed: int, framework: Framework) -> Trial:
     net = _network(blocks, functions, framework)
     fixed = framework.array(directions)
     scales = framework.array(random.standard_normal(len(directions)))
+    matrix = framework.array(random.standard_normal((dim, dim)))
 
     def operator(parameters: list[Any], point: Any) -> Any:
-        return _operator(kind, lambda y: net(parameters, y), point, fixed, scales, framework)
+        def f(y: Any) -> Any:
+            return net(parameters, y)
+
+        if kind in HESSIANS:
+            return _of_hessian(kind, f, point, matrix, framework)
+        return _operator(kind, f, point, fixed, scales, framework)
 
     function = operator
     if per_point:
@@ -136,8 +143,6 @@ def _operator(kind: str, f: Callable, x: Any, directions: Any, scales: Any, fram
     def along(g: Callable, v: Any) -> Callable:
         return lambda y: jvp(g, (y,), (v + 0 * y,))[1]
 
-    if kind in HESSIANS:
-        return _of_hessian(kind, f, x, framework)
     if kind == "first order":
         return vmap(lambda v: along(f, v)(x))(directions).sum(0)
     if kind == "two axes":
@@ -156,6 +161,9 @@ def _operator(kind: str, f: Callable, x: Any, directions: Any, scales: Any, fram
             return xp.einsum("r,r...->...", scales, second)
         case "data":
             return xp.einsum("r,r...->...", xp.exp(scales * x.sum()), second)
+        case "each point":
+            of_each = scales.reshape((-1,) + (1,) * (x.ndim - 1)) * x.sum(-1)
+            return xp.einsum("r...,r...c->...c", xp.exp(of_each), second)
         case "difference":
             return second.sum(0) - 2 * f(x) + vmap(lambda v: along(f, v)(x))(directions).sum(0)
         case "slices":
@@ -165,11 +173,16 @@ def _operator(kind: str, f: Callable, x: Any, directions: Any, scales: Any, fram
     return second.sum(0)
 
 
-def _of_hessian(kind: str, f: Callable, x: Any, framework: Framework) -> Any:
+def _of_hessian(kind: str, f: Callable, x: Any, matrix: Any, framework: Framework) -> Any:
     """Of the Hessian of each output by forward mode over forward mode, at one point or several."""
     xp, hessian = framework.xp, framework.jacfwd(framework.jacfwd(f))
     h = hessian(x) if x.ndim == 1 else framework.vmap(hessian)(x)
     if kind == "weighted trace":
         return (xp.einsum("...ii->...i", h) * xp.exp(x)[..., None, :]).sum(-1)
+    if kind == "matrix":
+        return xp.einsum("ij,...ij->...", matrix, h)
+    if kind == "matrix of each point":
+        of_each = matrix + xp.sin(x)[..., None] * xp.exp(x)[..., None, :]
+        return xp.einsum("...ij,...cij->...c", of_each, h)
     trace = xp.einsum("...ii->...", h)
     return trace if kind == "trace" else trace + (h * h).sum((-1, -2))

@@ -107,6 +107,37 @@ def live(outputs: Iterable[Node]) -> list[Node]:
     return [found[index] for index in sorted(found)]
 
 
+def computed_apart(x: Node, y: Node, most: int = 100) -> int | None:
+    """In how many steps x is computed, where these are at most so many and none is one of those of y; None if not."""
+    own: set[Node] = set()
+    waiting = [x]
+    while waiting:
+        node = waiting.pop()
+        if node not in own and not _is_given(node):
+            own.add(node)
+            waiting.extend(node.operands)
+        if len(own) > most:
+            return None
+    first = min((node.index for node in own), default=0)
+    seen: set[Node] = set()
+    waiting = [y] if own else []
+    while waiting:
+        node = waiting.pop()
+        if node in own:
+            return None
+        if node not in seen and node.index > first:
+            seen.add(node)
+            waiting.extend(node.operands)
+    return len(own)
+
+
+def _is_given(node: Node) -> bool:
+    """Whether a value comes from outside, or only arranges what does."""
+    while node.op in ("view", "split", "merge", "reshape"):
+        node = node.operands[0]
+    return not node.operands
+
+
 def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
     """For each node, those among `nodes` that it is an operand of; once for each time."""
     found: dict[Node, list[Node]] = {}

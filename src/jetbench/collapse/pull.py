@@ -16,7 +16,8 @@ from jetbench.collapse.build import Builder
 from jetbench.collapse.cost import Cost
 from jetbench.collapse.graph import Node, live, users
 from jetbench.collapse.rebuild import rebuilt
-from jetbench.collapse.rules import Rest, Spec, Step, candidate, direct, step
+from jetbench.collapse.rules import Rest, Step, candidate, direct, origin, step
+from jetbench.collapse.weights import Spec
 
 Key = tuple[Node, Spec]
 ROUNDS = 4
@@ -135,10 +136,7 @@ class _Plan:
 
     def _full(self, node: Node) -> Step | None:
         """A sum in full is a sum of its operand."""
-        found = candidate(node)
-        if found is None or not self._cheaper.get((node, ()), True):
-            return None
-        return Step((found,), lambda b, values: values[0], 0)
+        return origin(node) if self._cheaper.get((node, ()), True) else None
 
     def _needs(self, key: Key, chosen: Step | None) -> Sequence[Key]:
         return [(operand, ()) for operand in key[0].operands] if chosen is None else chosen.needs
@@ -200,19 +198,22 @@ class _Plan:
 
     def rests(self) -> list[Rest]:
         """For every sum that was passed on, where it came to rest."""
-        found: list[Rest] = []
-        for source in self._moved():
-            seen: set[Key] = set()
-            waiting = [candidate(source)]
-            while waiting:
-                key = waiting.pop()
-                if key in seen or not key[1]:
-                    continue
-                seen.add(key)
-                chosen = self._chosen[key]
-                if chosen.rests:
-                    found.append(Rest(source, key[0], self._reason(key)))
-                waiting.extend(need for need in chosen.needs if need[0] is not key[0])
+        return [Rest(source, *place) for source in self._moved() for place in self._places(source)]
+
+    def _places(self, source: Node) -> list[tuple[Node, str]]:
+        """Where a sum that is passed on comes to rest, each with the reason."""
+        found: list[tuple[Node, str]] = []
+        seen: set[Key] = set()
+        waiting = [candidate(source)]
+        while waiting:
+            key = waiting.pop()
+            if key in seen or not key[1]:
+                continue
+            seen.add(key)
+            chosen = self._chosen[key]
+            if chosen.rests:
+                found.append((key[0], self._reason(key)))
+            waiting.extend(need for need in chosen.needs if need[0] is not key[0])
         return found
 
     def _moved(self) -> list[Node]:
@@ -229,8 +230,13 @@ class _Plan:
             key = candidate(node)
             if key is None or key not in self._chosen or (gained and not self._is_direct(key)):
                 continue
-            reason = self._reason(key) if self._is_direct(key) else "pulling it up would save no operations"
-            found.append(Rest(node, key[0], reason))
+            places = [] if self._is_direct(key) or self._chosen.get((node, ())) is None else self._places(node)
+            if self._is_direct(key):
+                found.append(Rest(node, key[0], self._reason(key)))
+            elif places:
+                found.append(Rest(node, key[0], places[0][1], limit=places[0][0]))
+            else:
+                found.append(Rest(node, key[0], "pulling it up would save no operations"))
         return found
 
     def _reason(self, key: Key) -> str:

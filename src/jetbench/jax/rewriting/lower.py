@@ -26,6 +26,13 @@ INLINED = {
     "core_call": "call_jaxpr",
     "checkpoint": "jaxpr",
 }
+LEFT = {
+    "while": "A loop whose number of steps is only known as it runs (while_loop, fori_loop with such bounds)",
+    "cond": "A choice between computations (cond, switch)",
+    "custom_jvp_call": "A function with a derivative rule of its own (custom_jvp)",
+    "custom_vjp_call": "A function with a derivative rule of its own (custom_vjp)",
+}
+"""Primitives that hold computations, in words for the explanation."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,9 @@ class Lowering:
         return self.opaque(eqn, operands)
 
     def opaque(self, eqn: JaxprEqn, operands: Sequence[Node]) -> list[Node]:
-        """A node for a primitive that nothing is known of."""
+        """A node for a primitive that nothing is known of; what it computes inside is out of reach."""
+        if eqn.primitive.name in LEFT:
+            self.notes.append(f"{LEFT[eqn.primitive.name]} is left as it is, with all sums in it.")
         params = tuple((k, _key(v)) for k, v in sorted(eqn.params.items()))
         key = (eqn.primitive.name, params)
         make = self.builder.graph.make

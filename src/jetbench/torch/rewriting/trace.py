@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, fx
 from torch._decomp import core_aten_decompositions, decomposition_table
+from torch._guards import TracingContext, tracing
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError, FakeTensorMode
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -17,6 +19,20 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from jetbench.torch.capture import undisturbed
 from jetbench.torch.rewriting import arrange, compute  # noqa: F401  their rules are registered by importing them
 from jetbench.torch.rewriting.lower import LOWERINGS
+
+aten = torch.ops.aten
+RESHAPED = {
+    aten.squeeze_.default: aten.squeeze.default,
+    aten.squeeze_.dim: aten.squeeze.dim,
+    aten.squeeze_.dims: aten.squeeze.dims,
+    aten.unsqueeze_.default: aten.unsqueeze.default,
+}
+NEW_ZEROS = {
+    aten.zeros.default,
+    aten.zeros_like.default,
+    aten.new_zeros.default,
+    aten._new_zeros_with_same_feature_meta.default,
+}
 
 
 def _layer_norm(
@@ -62,11 +78,55 @@ def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor])
                 found = make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
             except FakeTensorDeviceMismatchError:
                 # adding forward mode's zeros to a number goes through the device "meta", which only real tensors can do
-                found = make_fx(function, table, tracing_mode="real")(*examples)
+                with _one_fake_mode():
+                    found = make_fx(function, table, tracing_mode="real")(*examples)
             found.graph.eliminate_dead_code()
             return found
 
         module = run(function)
-        if any(isinstance(n.target, OpOverload) and n.target._schema.is_mutable for n in module.graph.nodes):
+        if not _put_right(module.graph):
             module = run(functionalize(module, remove="mutations"))
     return module
+
+
+@contextlib.contextmanager
+def _one_fake_mode() -> Iterator[None]:
+    """What is noted of each value of a trace of real tensors is noted in one mode, in place of a new one for each."""
+    if TracingContext.try_get() is not None:
+        yield
+        return
+    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
+        yield
+
+
+def _put_right(graph: fx.Graph) -> bool:
+    """Put operations that return a new tensor for those that work in place; whether none of these is left.
+
+    It is done for tensors that only get another shape, for new zeros that a tangent is copied to, and for a diagonal of
+    new zeros that is filled, which is how `jacfwd` makes its directions, unless something else looks at them.
+    """
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    for node in list(graph.nodes):
+        if not isinstance(node.target, OpOverload) or not node.target._schema.is_mutable:
+            continue
+        changed = node.args[0]
+        if changed.op != "call_function" or any(position.get(user, 0) > position[node] for user in changed.users):
+            return False
+        if node.target in RESHAPED:
+            node.target = RESHAPED[node.target]
+        elif node.target is aten.copy_.default and changed.target in NEW_ZEROS and len(changed.users) == 1:
+            node.target = aten.copy.default
+        elif node.target is aten.fill_.Scalar and changed.target is aten.diagonal.default:
+            zeros = changed.args[0]
+            others = [user for user in zeros.users if user is not changed]
+            if zeros.target not in NEW_ZEROS or any(position.get(user, 0) < position[node] for user in others):
+                return False
+            node.target = aten.full_like.default
+            with graph.inserting_after(node):
+                filled = graph.call_function(aten.diagonal_scatter.default, (zeros, node, *changed.args[1:]))
+            filled.meta["val"] = zeros.meta["val"]
+            for user in others:
+                user.replace_input_with(zeros, filled)
+        else:
+            return False
+    return True
