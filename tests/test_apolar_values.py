@@ -368,6 +368,7 @@ def test_the_biharmonic_rule_in_terms_of_gradient_and_hessian(elementwise: str) 
     blocks = [g, np.array([hessian[pair] for pair in pairs]), t, top]
     towers = [np.array([d]) for d in (first, second, third, fourth)]
     found = algebra.compose(towers, [block[:, None] for block in blocks])
+    trace, square = np.trace(hessian), g @ g
     expected = [
         first * g,
         [first * hessian[i, j] + second * g[i] * g[j] for i, j in pairs],
