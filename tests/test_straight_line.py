@@ -155,3 +155,14 @@ def test_a_program_takes_few_calls_and_little_room(symbol: Symbol) -> None:
     peak = np.cumsum(sizes).max()
     result = algebra.vectors * u.numel() * u.element_size()
     assert result <= peak <= 1.5 * result
+
+
+@pytest.mark.parametrize(("rows", "is_program"), [(1, False), (4, False), (8, True), (64, True)])
+def test_few_rows_are_composed_by_whole_blocks(rows: int, is_program: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program has a call for each of its instructions, which is too many for what would be few pieces anyway."""
+    algebra = apolar(laplacian(3) ** 3)
+    used = []
+    monkeypatch.setattr("jetbench.torch.composition.run", lambda *arguments: used.append(run(*arguments)))
+    blocks = [torch.ones(size, rows, 8, dtype=torch.float64) for size in algebra.sizes]
+    Composition(algebra, tanh, tuple(range(algebra.order))).in_pieces(blocks[0][0], blocks)
+    assert bool(used) == is_program

@@ -27,7 +27,7 @@ Tower = Callable[[Tensor, int], list[Tensor | None]]
 PIECE_BYTES = {"cpu": 1 << 21, "cuda": 1 << 28}  # what a cache holds, or what keeps a device busy
 PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory
 
-PROGRAM_ENTRIES = 3 << 14  # of each component: makes up for the calls, and enough for two threads
+PROGRAM_ENTRIES = 3 << 14  # of each component at a time: makes up for the calls, and enough for two threads
 
 
 def is_plain(*tensors: Tensor) -> bool:
@@ -69,9 +69,8 @@ class Composition:
     def in_pieces(self, u: Tensor, given: Sequence[Tensor]) -> Tensor | None:
         """All parts in one tensor (1 + Σ sizes, *S), one piece of the first axis of S after the other; None where a
         block vanishes. Not differentiable."""
-        program = self._program(u, given)
-        result = None
-        for piece in self.pieces(u, u.shape[0] // PIECE_SHARE) if program is None else self._for_program(u, program):
+        result, program = None, self._program(u, given)
+        for piece in self._for_blocks(u) if program is None else self._for_program(u, program):
             value, *derivatives = self.tower(u[piece], self.algebra.order)
             blocks = [block[:, piece] for block in given]
             parts = self._blocks(derivatives, blocks) if program is None else []
@@ -91,14 +90,19 @@ class Composition:
 
     def _program(self, u: Tensor, given: Sequence[Tensor]) -> StraightLine | None:
         """The algebra's program, on processors: their caches keep what one instruction writes for the next one. None
-        elsewhere and where there is none."""
-        if u.device.type != "cpu" or not self.algebra.has_programs:
+        elsewhere, where there is none, and for so few rows that whole blocks take fewer calls."""
+        pieces = len(self._for_blocks(u))
+        if u.device.type != "cpu" or not self.algebra.has_programs or pieces < 2:
             return None
         tower = self.tower(u[:1], self.algebra.order)
         if any(t is not None and t.dtype != u.dtype for t in (*tower, *given)):
             return None
         present = [k in self.present for k in range(self.algebra.order)]
-        return self.algebra.straight_line([derivative is not None for derivative in tower[1:]], present)
+        program = self.algebra.straight_line([derivative is not None for derivative in tower[1:]], present)
+        return None if program is None or 2 * len(self._for_program(u, program)) > pieces else program
+
+    def _for_blocks(self, u: Tensor) -> list[slice]:
+        return self.pieces(u, len(u) // PIECE_SHARE)
 
     def pieces(self, u: Tensor, most: int) -> list[slice]:
         """Parts of the first axis of S, small enough for the cache of the device and of at most `most` rows."""
