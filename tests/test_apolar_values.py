@@ -337,3 +337,46 @@ def test_every_monomial_up_to_degree_four_in_two_variables() -> None:
             symbol = Symbol(2, {(chosen.count(0), chosen.count(1)): 1})
             found = network_value(apolar(symbol, "blockwise"), x, layers, "tanh")[""]
             np.testing.assert_allclose(found, [reference.derivative(symbol)], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("elementwise", ELEMENTWISE)
+def test_the_worked_example_of_the_documentation(elementwise: str) -> None:
+    """∂_x²∂_y e^{xy} = e^{xy} (2y + xy²) by one product and one exponential, with the jets of docs/apolar.md."""
+    x, y = np.array([0.3, -1.2]), np.array([0.7, 2.0])
+    algebra = apolar(variables(2)[0] ** 2 * variables(2)[1], elementwise)
+    assert algebra.system.pivots == (((0,), (1,)), ((0, 0), (0, 1)), ((0, 0, 1),))
+    one, zero = np.ones(2), np.zeros(2)
+    x_blocks = [np.stack([one, zero]), np.zeros((2, 2)), np.zeros((1, 2))]
+    y_blocks = [np.stack([zero, one]), np.zeros((2, 2)), np.zeros((1, 2))]
+    blocks = algebra.multiply(x, x_blocks, y, y_blocks, np.multiply)
+    np.testing.assert_array_equal(np.concatenate(blocks), [y, x, zero, one, zero])
+    value = np.exp(x * y)
+    found = algebra.read(value, algebra.compose([value] * 3, blocks))[""]
+    np.testing.assert_allclose(found, value * (2 * y + x * y**2), rtol=1e-14)
+
+
+@pytest.mark.parametrize("elementwise", ELEMENTWISE)
+def test_the_biharmonic_rule_in_terms_of_gradient_and_hessian(elementwise: str) -> None:
+    """The formulas of docs/apolar.md for ∂_i∂_j, ∇Δ and Δ² of φ(u)."""
+    dim = 4
+    rng = np.random.default_rng(11)
+    algebra = apolar((variables(dim) @ variables(dim)) ** 2, elementwise)
+    g, t, top = rng.standard_normal(dim), rng.standard_normal(dim), rng.standard_normal(1)
+    matrix = rng.standard_normal((dim, dim))
+    hessian, (first, second, third, fourth) = matrix + matrix.T, rng.standard_normal(4)
+    pairs = algebra.system.pivots[1]
+    blocks = [g, np.array([hessian[pair] for pair in pairs]), t, top]
+    towers = [np.array([d]) for d in (first, second, third, fourth)]
+    found = algebra.compose(towers, [block[:, None] for block in blocks])
+    trace, square = np.trace(hessian), g @ g
+    expected = [
+        first * g,
+        [first * hessian[i, j] + second * g[i] * g[j] for i, j in pairs],
+        first * t + second * (trace * g + 2 * hessian @ g) + third * square * g,
+        first * top
+        + second * (4 * g @ t + trace**2 + 2 * (hessian**2).sum())
+        + third * (2 * trace * square + 4 * g @ hessian @ g)
+        + fourth * square**2,
+    ]
+    for block, formula in zip(found, expected, strict=True):
+        np.testing.assert_allclose(block[:, 0], formula, rtol=1e-12)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
 
 from jetbench.algebra.apolar_arithmetic import Bilinear, Blockwise, Unrolled
 from jetbench.algebra.apolar_powers import Powers
@@ -10,6 +13,7 @@ from jetbench.algebra.apolar_tables import product_tables
 from jetbench.algebra.base import Algebra, Array, Blocks, add, concatenate, scale, stack
 from jetbench.algebra.constants import is_traced
 from jetbench.algebra.inverse_system import InverseSystem, inverse_system
+from jetbench.algebra.straight_line import Expression, StraightLine, record
 from jetbench.problem import Problem
 
 # Larger algebras take a compiler too long component by component, and those of order 2 gain nothing by it.
@@ -27,7 +31,8 @@ class Apolar(Algebra):
     Args:
         problem: with the exact estimator.
         elementwise: "unrolled" multiplies component by component, for compilers to fuse; "blockwise" in few operations
-            on whole blocks; "auto" unrolls algebras of moderate size under a compiler.
+            on whole blocks; "auto" unrolls algebras of moderate size under a compiler, and where a backend carries out
+            their `straight_line`.
 
     Raises:
         ValueError: the estimator is random, or `elementwise` is unknown.
@@ -47,8 +52,10 @@ class Apolar(Algebra):
         self.system: InverseSystem = inverse_system(tuple(problem.operator.symbols.values()))
         self.sizes = self.system.sizes
         self._elementwise = elementwise
+        self._programs: dict[tuple, StraightLine | None] = {}
         tables = product_tables(self.system)
         self.powers = Powers(self.system, tables)
+        self.has_programs = elementwise != "blockwise" and self._is_small
         self._bilinear = {key: Bilinear(table) for key, table in tables.items()}
 
     def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
@@ -69,8 +76,7 @@ class Apolar(Algebra):
         if not self._is_unrolled(blocks):
             return self.powers.compose(Blockwise(), derivatives, blocks)
         lists = self.powers.compose(Unrolled(), derivatives, blocks)
-        empty = [components is None or all(c is None for c in components) for components in lists]
-        return [None if nothing else stack(_filled(c)) for nothing, c in zip(empty, lists, strict=True)]
+        return [None if _is_zero(components) else stack(_filled(components)) for components in lists]
 
     def compose_whole(
         self,
@@ -83,17 +89,39 @@ class Apolar(Algebra):
         if not self._is_unrolled(blocks):
             return super().compose_whole(value, derivatives, blocks, join)
         lists = self.powers.compose(Unrolled(), derivatives, blocks)
-        if any(components is None or all(c is None for c in components) for components in lists):
+        if any(_is_zero(components) for components in lists):
             return None
         components = [component for components in lists for component in components]
         return (join or concatenate)([value[None], *(array[None] for array in _filled(components))])
+
+    def straight_line(self, derivatives: Sequence[bool], blocks: Sequence[bool]) -> StraightLine | None:
+        if not self.has_programs:
+            return None
+        key = (tuple(derivatives), tuple(blocks))
+        if key not in self._programs:
+            self._programs[key] = self._recorded(*key)
+        return self._programs[key]
+
+    def _recorded(self, derivatives: Sequence[bool], blocks: Sequence[bool]) -> StraightLine | None:
+        sizes = [size if is_there else 0 for size, is_there in zip(self.sizes, blocks, strict=True)]
+        inputs = [Expression("input") for _ in range(sum(derivatives) + sum(sizes))]
+        given = iter(inputs)
+        towers = [next(given) if is_there else None for is_there in derivatives]
+        loaded = [np.array([next(given) for _ in range(size)], dtype=object) if size else None for size in sizes]
+        lists = self.powers.compose(Unrolled(), towers, loaded)
+        if any(_is_zero(components) for components in lists):
+            return None
+        return record(inputs, [component for components in lists for component in components])
 
     def _is_unrolled(self, blocks: Blocks) -> bool:
         known = next((block for block in blocks if block is not None), None)
         if self._elementwise != "auto" or known is None:
             return self._elementwise == "unrolled"
-        is_small = self.powers.products <= UNROLLED_PRODUCTS and self.vectors <= UNROLLED_VECTORS
-        return is_small and self.order > 2 and is_traced(known)
+        return self._is_small and is_traced(known)
+
+    @cached_property
+    def _is_small(self) -> bool:
+        return self.order > 2 and self.powers.products <= UNROLLED_PRODUCTS and self.vectors <= UNROLLED_VECTORS
 
     def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:
         result: Blocks = []
@@ -108,6 +136,10 @@ class Apolar(Algebra):
                         total = add(total, bilinear(a_blocks[i - 1], b_blocks[j - 1], product))
             result.append(total)
         return result
+
+
+def _is_zero(components: list[Array | None] | None) -> bool:
+    return components is None or all(component is None for component in components)
 
 
 def _filled(components: list[Array | None]) -> list[Array]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from jetbench.algebra.straight_line import StraightLine
+
 Array = Any
 Blocks = list[Array | None]
 
@@ -27,11 +29,13 @@ class Algebra(ABC):
         sizes: components of each block.
         outputs: names of what `read` returns.
         composes_whole: whether `compose_whole` is more than `compose` and a concatenation.
+        has_programs: whether `straight_line` has any.
     """
 
     sizes: tuple[int, ...]
     outputs: tuple[str, ...]
     composes_whole: bool = False
+    has_programs: bool = False
 
     @cached_property
     def order(self) -> int:
@@ -75,6 +79,12 @@ class Algebra(ABC):
         if any(block is None or block.shape[1:] != value.shape for block in composed):
             return None
         return (join or concatenate)([value[None], *composed])
+
+    def straight_line(self, derivatives: Sequence[bool], blocks: Sequence[bool]) -> StraightLine | None:
+        """`compose` as a program on components: from the derivatives and blocks that are not zero, as told, to all
+        components. None where a block would vanish, or whole blocks are the better unit."""
+        del derivatives, blocks
+        return None
 
     @abstractmethod
     def multiply(self, a: Array, a_blocks: Blocks, b: Array, b_blocks: Blocks, product: Callable) -> Blocks:

@@ -18,12 +18,16 @@ from torch.autograd import forward_ad
 from torch.autograd.graph import saved_tensors_hooks
 
 from jetbench.algebra.base import Algebra
+from jetbench.algebra.straight_line import StraightLine
 from jetbench.torch import layout
+from jetbench.torch.straight_line import run
 
 Tower = Callable[[Tensor, int], list[Tensor | None]]
 
 PIECE_BYTES = {"cpu": 1 << 21, "cuda": 1 << 28}  # what a cache holds, or what keeps a device busy
 PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory
+
+PROGRAM_ENTRIES = 3 << 14  # of each component at a time: makes up for the calls, and enough for two threads
 
 
 def is_plain(*tensors: Tensor) -> bool:
@@ -54,30 +58,67 @@ class Composition:
     def parts(self, u: Tensor, given: Sequence[Tensor]) -> list[Tensor | None]:
         """φ(u), (1, *S), and the blocks of its jet, (sizes[k], *S) each; None where a block vanishes."""
         value, *derivatives = self.tower(u, self.algebra.order)
+        return [value[None], *self._blocks(derivatives, given)]
+
+    def _blocks(self, derivatives: Sequence[Tensor | None], given: Sequence[Tensor]) -> list[Tensor | None]:
         blocks: list[Tensor | None] = [None] * self.algebra.order
         for index, block in zip(self.present, given, strict=True):
             blocks[index] = block
-        return [value[None], *self.algebra.compose(derivatives, blocks)]
+        return self.algebra.compose(derivatives, blocks)
 
     def in_pieces(self, u: Tensor, given: Sequence[Tensor]) -> Tensor | None:
         """All parts in one tensor (1 + Σ sizes, *S), one piece of the first axis of S after the other; None where a
-        block vanishes."""
-        result = None
-        for piece in self.pieces(u, u.shape[0] // PIECE_SHARE):
-            parts = self.parts(u[piece], [block[:, piece] for block in given])
+        block vanishes. Not differentiable."""
+        result, program = None, self._program(u, given)
+        for piece in self._for_blocks(u) if program is None else self._for_program(u, program):
+            value, *derivatives = self.tower(u[piece], self.algebra.order)
+            blocks = [block[:, piece] for block in given]
+            parts = self._blocks(derivatives, blocks) if program is None else []
             if any(part is None for part in parts):
                 return None
             if result is None:
-                result = layout.empty(self.algebra.vectors, u.shape, parts[0])
-            for target, part in zip(result[:, piece].split([len(p) for p in parts]), parts, strict=True):
-                target.copy_(part)
+                result = layout.empty(self.algebra.vectors, u.shape, value)
+            target = result[:, piece]
+            target[0].copy_(value)
+            if program is not None:
+                inputs = [*(d for d in derivatives if d is not None), *(c for block in blocks for c in block)]
+                run(program, inputs, target[1:])
+                continue
+            for room, part in zip(target[1:].split(self.algebra.sizes), parts, strict=True):
+                room.copy_(part)
         return result
+
+    def _program(self, u: Tensor, given: Sequence[Tensor]) -> StraightLine | None:
+        """The algebra's program, on processors: their caches keep what one instruction writes for the next one. None
+        elsewhere, where there is none, and for so few rows that whole blocks take fewer calls."""
+        pieces = len(self._for_blocks(u))
+        if u.device.type != "cpu" or not self.algebra.has_programs or pieces < 2:
+            return None
+        tower = self.tower(u[:1], self.algebra.order)
+        if any(t is not None and t.dtype != u.dtype for t in (*tower, *given)):
+            return None
+        present = [k in self.present for k in range(self.algebra.order)]
+        program = self.algebra.straight_line([derivative is not None for derivative in tower[1:]], present)
+        return None if program is None or 2 * len(self._for_program(u, program)) > pieces else program
+
+    def _for_blocks(self, u: Tensor) -> list[slice]:
+        return self.pieces(u, len(u) // PIECE_SHARE)
 
     def pieces(self, u: Tensor, most: int) -> list[slice]:
         """Parts of the first axis of S, small enough for the cache of the device and of at most `most` rows."""
         row = self.algebra.vectors * u.element_size() * u[:1].numel()
-        rows = max(1, min(PIECE_BYTES.get(u.device.type, 1 << 21) // row, most))
-        return [slice(start, start + rows) for start in range(0, u.shape[0], rows)]
+        return _slices(len(u), min(PIECE_BYTES.get(u.device.type, 1 << 21) // row, most))
+
+    def _for_program(self, u: Tensor, program: StraightLine) -> list[slice]:
+        """Longer parts, of which registers and derivatives of φ take at most half as much room as the whole result."""
+        temporary = program.registers + 2 * self.algebra.order
+        most = len(u) * self.algebra.vectors // (2 * temporary)
+        return _slices(len(u), min(PROGRAM_ENTRIES // u[:1].numel(), most))
+
+
+def _slices(count: int, rows: int) -> list[slice]:
+    rows = max(1, rows)
+    return [slice(start, start + rows) for start in range(0, count, rows)]
 
 
 class Recomputed(torch.autograd.Function):

@@ -14,7 +14,7 @@ class ApolarMethod(Method):
     """Apolar Taylor mode: jets over the smallest algebra of the symbol, R[ε]/Ann(p)."""
 
     name = "apolar"
-    version = 2
+    version = 3
 
     def unsupported(self, problem: Problem) -> str | None:
         if not problem.estimator.is_exact:
