@@ -294,6 +294,46 @@ def test_gradients_of_the_biharmonic(method):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11), found, wanted)
 
 
+def of_matrix(function):
+    """A network that applies a function to a matrix which depends on its parameter and on x."""
+
+    def net(scale, x):
+        matrix = jnp.sin(scale * x[..., :, None] * x[..., None, :] + jnp.array([[0.1, 0.5], [-0.3, 0.2]]))
+        return function(matrix + 2 * jnp.eye(2), scale * x)
+
+    return net
+
+
+OF_MATRICES = {
+    "solve": lambda a, b: jnp.linalg.solve(a, b[..., None])[..., 0],
+    "inverse": lambda a, b: jnp.linalg.inv(a).sum((-2, -1)),
+    "logdet": lambda a, b: jnp.linalg.slogdet(a)[1],
+    "complex_logdet": lambda a, b: jnp.linalg.slogdet(a + 1j * b[..., None])[1],
+    "exponential": lambda a, b: jax.vmap(jax.scipy.linalg.expm)(a).sum((-2, -1)),
+    "cholesky": lambda a, b: jnp.linalg.cholesky(a @ a.mT).sum((-2, -1)),
+    "qr": lambda a, b: jnp.linalg.qr(a)[1].sum((-2, -1)) ** 2,
+    "any_solver": lambda a, b: lax.custom_linear_solve(
+        lambda t: (a @ t[..., None])[..., 0],
+        b,
+        lambda _, t: jnp.linalg.solve(lax.stop_gradient(a), t[..., None])[..., 0],
+        lambda _, t: jnp.linalg.solve(lax.stop_gradient(a).mT, t[..., None])[..., 0],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_MATRICES)
+def test_gradients_of_linear_algebra_in_parameters(name):
+    """JAX's solvers hide their matrix from AD, so that right values alone say nothing about gradients."""
+    net = of_matrix(OF_MATRICES[name])
+
+    def loss(scale, operator):
+        return jnp.mean(operator(partial(net, scale)) ** 2)
+
+    found = compiled(jax.grad(lambda s: loss(s, lambda f: linear_operator(f, LAPLACIAN)(X))))(1.1)
+    wanted = compiled(jax.grad(lambda s: loss(s, lambda f: expected(f, LAPLACIAN, X))))(1.1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
 def test_a_closure_is_read_anew_in_every_call():
     parameters = {"factor": 2.0}
     op = linear_operator(lambda x: parameters["factor"] * x**3, LAPLACIAN)

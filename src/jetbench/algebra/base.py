@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -136,24 +137,33 @@ def like(values: np.ndarray, array: Array) -> Array:
     return torch.tensor(values, dtype=array.dtype, device=array.device)
 
 
-def summed(array: Array) -> Array:
-    """The sum over the first axis.
+def summed(array: Array, other: Array | None = None) -> Array:
+    """The sum over the first axis of an array, or of the product of two.
 
-    On CPU, JAX gets a loop for large arrays: XLA hands a sum together with what it is a sum of to a library that takes
-    longer for it than the matrix products around it.
+    On CPU, JAX gets a loop for large arrays; see `jetbench.jax.sums`.
     """
-    if not takes_loop(array):
-        return array.sum(0)
-    import jax
-    import jax.numpy as jnp
+    if not takes_loop(array, other):
+        return (array if other is None else array * other).sum(0)
+    from jetbench.jax import sums
 
-    start = varying_like(jnp.zeros(array.shape[1:], array.dtype), array)
-    return jax.lax.scan(lambda sum_so_far, entry: (sum_so_far + entry, None), start, array)[0]
+    return sums.sum_over_directions(array) if other is None else sums.product_over_directions(array, other)
 
 
-def takes_loop(array: Array) -> bool:
-    """Whether a sum over an axis of an array of this size is better a loop."""
-    if not _is_jax(array) or array.size < LOOP_SIZE:
+def scaled(factor: Array, block: Array) -> Array:
+    """factor · block_r for all r, (*S) and (n, *T); in JAX on CPU the factor's derivative is summed in a loop."""
+    if len(block) == 1 or not takes_loop(block, factor):
+        return factor * block
+    from jetbench.jax import sums
+
+    return sums.scaled_directions(factor, block)
+
+
+def takes_loop(array: Array, other: Array | None = None) -> bool:
+    """Whether a sum over an axis of an array of this size, or of the product of two, is better a loop."""
+    if not _is_jax(array):
+        return False
+    size = array.size if other is None else prod(np.broadcast_shapes(array.shape, other.shape))
+    if size < LOOP_SIZE:
         return False
     import jax
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import comb
 
-from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, stack, take
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, scaled, stack, take
 from jetbench.algebra.directional import Monomials, contract, plan
 from jetbench.problem import Problem
 
@@ -50,16 +50,17 @@ class Collapsed(Algebra):
             result[-1] = stack([0 * known if top is None else top for top in tops])
         return result
 
-    def _tops(self, terms: Callable[[int, int, int], Array | None]) -> list[Array | None]:
-        """For each summed output Σ over groups of directions of its weights times terms(order, start, stop)."""
+    def _tops(self, terms: Callable[[int, int, int], tuple[Array | None, ...]]) -> list[Array | None]:
+        """For each summed output Σ over groups of directions of its weights times terms(order, start, stop), which are
+        given as an array or as two to be multiplied."""
         found = [(start, stop, terms(order, start, stop)) for order, start, stop in self._groups if order > 1]
         tops: list[Array | None] = []
         for name in self._summed:
             total = None
-            for start, stop, array in found:
+            for start, stop, arrays in found:
                 weights = self._weights(name, start, stop)
-                if array is not None and any(weights):
-                    total = add(total, contract(weights, array))
+                if arrays[0] is not None and any(weights):
+                    total = add(total, contract(weights, *arrays))
             tops.append(total)
         return tops
 
@@ -72,14 +73,20 @@ class Collapsed(Algebra):
             for m in range(1, k + 1):
                 bell = everything.bell(k, m, size) if derivatives[m - 1] is not None else None
                 if bell is not None:
-                    total = add(total, derivatives[m - 1] * bell)
+                    total = add(total, scaled(derivatives[m - 1], bell))
             result.append(total)
         of_group = {start: found for start, _, found in monomials}
         tops: list[Array | None] = [None] * len(self._summed)
         for m in range(2, self._plan.order + 1):
             if derivatives[m - 1] is None:
                 continue
-            sums = self._tops(lambda order, start, stop, m=m: of_group[start].bell(order, m, stop - start))
+
+            def terms(order: int, start: int, stop: int, m: int = m) -> tuple[Array | None, ...]:
+                if order == m == 2 and len(self._summed) == 1:
+                    return (of_group[start]((1,)),) * 2  # squares are summed without being written down
+                return (of_group[start].bell(order, m, stop - start),)
+
+            sums = self._tops(terms)
             tops = [
                 top if term is None else add(top, derivatives[m - 1] * term)
                 for top, term in zip(tops, sums, strict=True)
@@ -107,7 +114,7 @@ class Collapsed(Algebra):
                 if contracted is not None and len(self._summed) == 1:
                     tops = [self._contracted_top(a_blocks, b_blocks, contracted)]
                 else:
-                    tops = self._tops(leibniz)
+                    tops = self._tops(lambda order, start, stop: (leibniz(order, start, stop),))
                 result.append(self._join(tops, total))
             else:
                 result.append(add(total, leibniz(k, 0, size)))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
 from math import factorial, prod
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -135,8 +136,11 @@ def _absorb_weight(row: Row) -> None:
     row.reads = {name: {row.order: sign}}
 
 
-def contract(weights: Sequence[float], array: Array) -> Array:
-    """Σ_r weights_r array_r over the first axis, (rows, *S) → (*S); runs of equal weights are summed unweighted."""
+def contract(weights: Sequence[float], array: Array, *others: Array) -> Array:
+    """Σ_r weights_r array_r over the first axis, (rows, *S) → (*S); runs of equal weights are summed unweighted.
+
+    With another array, the sum of the products with its entries.
+    """
     runs: list[tuple[float, int, int]] = []
     for index, weight in enumerate(weights):
         if runs and runs[-1][0] == weight:
@@ -145,12 +149,15 @@ def contract(weights: Sequence[float], array: Array) -> Array:
             runs.append((weight, index, index + 1))
     if len(runs) > 3:
         column = like(np.asarray(weights), array).reshape((-1, *(1,) * (array.ndim - 1)))
-        return summed(column * array)
+        return summed(column * array, *others)
     total = None
     for weight, start, stop in runs:
         if weight == 0:
             continue
-        term = array[start] if stop == start + 1 else summed(take(array, start, stop))
+        if stop == start + 1:
+            term = reduce(mul, (each[start] for each in (array, *others)))
+        else:
+            term = summed(*(take(each, start, stop) for each in (array, *others)))
         if total is None:
             total = scale(weight, term)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import comb
 
-from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, take
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, scaled, take
 from jetbench.algebra.directional import Monomials, contract, plan
 from jetbench.problem import Problem
 
@@ -35,7 +35,7 @@ class Taylor(Algebra):
             for m in range(1, k + 1):
                 bell = monomials.bell(k, m, size) if derivatives[m - 1] is not None else None
                 if bell is not None:
-                    total = add(total, derivatives[m - 1] * bell)
+                    total = add(total, scaled(derivatives[m - 1], bell))
             result.append(total)
         return result
 

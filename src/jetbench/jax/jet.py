@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jetbench.algebra.base import Algebra, Blocks, scale
+from jetbench.algebra.base import Algebra, Blocks, scale, scaled, summed
 from jetbench.towers import Tower
 
 
@@ -291,8 +291,22 @@ def times(a: Value, b: Value) -> Value:
         return times(broadcast(a, shape), b)
     shape = jnp.broadcast_shapes(a.shape, b.shape)
     a, b = aligned(broadcast(a, shape), broadcast(b, shape))
-    blocks = a.algebra.multiply(a.primal, a.shared_blocks, b.primal, b.shared_blocks, jnp.multiply)
+    blocks = a.algebra.multiply(a.primal, a.shared_blocks, b.primal, b.shared_blocks, _Elementwise())
     return Jet(a.algebra, a.primal * b.primal, blocks)
+
+
+class _Elementwise:
+    """The product entry by entry, as `Algebra.multiply` takes it."""
+
+    def __call__(self, left: Array, right: Array) -> Array:
+        if right.shape[0] == 1:
+            left, right = right, left
+        return scaled(left[0], right) if left.shape[0] == 1 else left * right
+
+    def contracted(self, weights: Sequence[float], left: Array, right: Array) -> Array:
+        if len(set(weights)) == 1:
+            return scale(weights[0], summed(left, right))
+        return summed(weighted(weights, left), right)
 
 
 def broadcast(value: Value, shape: tuple[int, ...]) -> Value:

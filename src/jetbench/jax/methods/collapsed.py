@@ -14,7 +14,7 @@ class CollapsedMethod(Method):
     """Collapsed Taylor mode: the highest coefficients are propagated as their weighted sum."""
 
     name = "collapsed"
-    version = 2
+    version = 3
 
     def unsupported(self, problem: Problem) -> str | None:
         return random_unsupported(problem)

@@ -21,7 +21,7 @@ class ForwardLaplacian(Method):
     """
 
     name = "forward_laplacian"
-    version = 2
+    version = 3
 
     def unsupported(self, problem: Problem) -> str | None:
         operator = problem.operator

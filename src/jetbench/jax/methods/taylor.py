@@ -14,7 +14,7 @@ class TaylorMethod(Method):
     """Standard Taylor mode: a full K-jet along every direction, then the weighted sum."""
 
     name = "taylor"
-    version = 2
+    version = 3
 
     def unsupported(self, problem: Problem) -> str | None:
         return random_unsupported(problem)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import ClosedJaxpr, primitives
@@ -143,16 +142,18 @@ def tridiagonal_solve(below: Value, diagonal: Value, above: Value, b: Value, **p
 def linear_solve(
     *values: Value, const_lengths: Sequence[int], jaxprs: Sequence[ClosedJaxpr | None], **params: object
 ) -> list[Value]:
-    """A linear system by any solver: x ← x₀ − A⁻¹((A + E)x − A x), with A⁻¹ as the solver gives it."""
-    del params
-    of_matvec, _, of_solver, _, right = _groups(values, const_lengths)
-    matvec, _, solver, _ = jaxprs
-    fixed, known = ([primal(value) for value in group] for group in (of_matvec, of_solver))
+    """A linear system by any solver: x ← x₀ − A⁻¹((A + E)x − A x). A⁻¹ is the primitive itself: a solver alone, such as
+    that of `jnp.linalg.solve`, may hide from AD that it depends on A, and parameter gradients would lack that part."""
+    *of_solvers, right = _groups(values, const_lengths)
+    of_matvec, matvec = of_solvers[0], jaxprs[0]
+    fixed, *_ = known = [[primal(value) for value in group] for group in of_solvers]
     algebra = algebra_of(*values)
 
     def solve(jets: Sequence[Jet]) -> list[Jet]:
         def component(index: int) -> Callable[[Sequence[Array]], Array]:
-            return lambda b: jax.core.eval_jaxpr(solver.jaxpr, solver.consts, *known, *b)[index]
+            return lambda b: primitives.linear_solve_p.bind(
+                *chain(*known), *b, const_lengths=const_lengths, jaxprs=jaxprs, **params
+            )[index]
 
         return [jointly_linear(component(index), jets) for index in range(len(jets))]
 

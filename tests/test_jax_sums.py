@@ -1,0 +1,47 @@
+"""Large sums over directions are loops on CPU: the same numbers under every transformation, and no residuals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jax_settings  # noqa: F401  (64 bits)
+from jetbench import operators
+from jetbench.algebra import base
+from jetbench.jax import linear_operator
+from jetbench.jax.network import build
+from jetbench.networks import NetworkSpec
+
+LAPLACIAN = operators.laplacian(dim=4)
+X = np.random.default_rng(0).random((2, 4))
+
+
+def loss(net, x):
+    return jnp.mean(linear_operator(net, LAPLACIAN)(x) ** 2)
+
+
+TRANSFORMATIONS = {
+    "gradient": lambda net: jax.grad(loss)(net, jnp.asarray(X)).parameters,
+    "ensemble_of_gradients": lambda net: jax.vmap(lambda s: jax.grad(lambda t: loss(net, t * X))(s))(jnp.ones(2)),
+    "forward": lambda net: jax.jvp(linear_operator(net, LAPLACIAN), (jnp.asarray(X),), (jnp.ones_like(X),))[1],
+    "operator_of_an_operator": lambda net: linear_operator(linear_operator(net, LAPLACIAN), LAPLACIAN)(X),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_loops_and_plain_sums_agree(monkeypatch, name):
+    net = build(NetworkSpec(kind="layernorm_mlp", dim=4, widths=(3, 3)))
+    monkeypatch.setattr(base, "LOOP_SIZE", 1 << 30)
+    wanted = TRANSFORMATIONS[name](net)
+    monkeypatch.setattr(base, "LOOP_SIZE", 0)
+    found = TRANSFORMATIONS[name](net)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), found, wanted)
+
+
+def test_the_backward_pass_writes_nothing_down_in_loops(monkeypatch):
+    """Loops carry one sum; a loop with results would store an entry for each direction."""
+    monkeypatch.setattr(base, "LOOP_SIZE", 0)
+    net = build(NetworkSpec(dim=4, widths=(3, 3)))
+    scans = [e for e in jax.make_jaxpr(jax.grad(loss))(net, X).jaxpr.eqns if e.primitive.name == "scan"]
+    assert scans
+    assert all(len(e.outvars) == e.params["num_carry"] for e in scans)
