@@ -196,16 +196,19 @@ def recommend_command(
 
     Example: jetbench recommend --operator biharmonic --dim 5 --widths 256 256 --batch 64
     """
+    from jetbench.measure.case import DTYPES
     from jetbench.measure.progress import paper
     from jetbench.report import collect, recommend
     from jetbench.report.paper.values import best_machine
 
+    if dtype not in DTYPES:
+        raise ConfigError(f"--dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
+    order, outputs, vectors = recommend.counting(operator, {"dim": dim, **dict(_option(text) for text in option or ())})
     frame = collect.read(results)
     machine = machine or best_machine(frame)
     if machine is None:
         raise ConfigError(f"There are no records in {results}. Measure some with `make` or `jetbench sweep`.")
     frame = collect.one_machine(frame, machine)
-    order, outputs, vectors = recommend.counting(operator, {"dim": dim, **dict(_option(text) for text in option or ())})
     size = recommend.Size(operator, order, dim, tuple(widths), outputs, batch)
     found = recommend.ranking(frame, size, dtype, vectors)
     console = paper()

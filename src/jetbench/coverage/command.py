@@ -29,7 +29,6 @@ def run(
     Raises:
         JetbenchError: an unknown backend, method or function, or no backend at all.
     """
-    logging.disable(logging.ERROR)  # folx logs a traceback for every function that it refuses
     plan = []
     for backend in installed(backends):
         held, known = functions(backend)
@@ -46,6 +45,7 @@ def run(
         raise JetbenchError(f"No backend has a method called {', '.join(methods or ())}; see `jetbench list methods`.")
     if out is not None:
         table.write([], out)  # a folder that cannot be written to shows now
+    logging.disable(logging.ERROR)  # folx logs a traceback for every function that it refuses
     found: list[Outcome] = []
     for number, (held, backend, (kind, name, function), mine) in enumerate(plan, 1):
         new = list(judged(held, backend, kind, name, function, mine))
