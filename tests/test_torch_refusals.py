@@ -120,7 +120,9 @@ def test_a_missing_rule_names_the_operation_and_can_be_added(method):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
-    "net", [lambda x: x.add_(1).sin(), lambda x: x.unsqueeze(0).mul_(2)[0], nn.ReLU(inplace=True)], ids=["x", "view", "relu"]
+    "net",
+    [lambda x: x.add_(1).sin(), lambda x: x.unsqueeze(0).mul_(2)[0], nn.ReLU(inplace=True)],
+    ids=["x", "view", "relu"],
 )
 def test_changing_the_input_in_place_is_refused(method, net):
     x = X.clone()

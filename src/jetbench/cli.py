@@ -227,7 +227,9 @@ def compare_runs_command(
             help="time, time over floor or nested (floor, nested), or peak memory (memory, memory_differentiable).",
         ),
     ] = "time",
-    within: Annotated[float, typer.Option("--within", min=0, max=1e6, help="Ratios so close to 1 are the same.")] = 0.02,
+    within: Annotated[
+        float, typer.Option("--within", min=0, max=1e6, help="Ratios so close to 1 are the same.")
+    ] = 0.02,
     results: Annotated[Path, typer.Option("--results", help="Folder of results.")] = Path("results"),
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the points to this file, too.")] = None,
 ) -> None:

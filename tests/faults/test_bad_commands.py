@@ -257,7 +257,12 @@ number = 3
     ],
 )
 def test_functions_that_cannot_be_explained(backend, words, said):
-    for name, text in {"own.py": OWN_FUNCTIONS, "own.txt": OWN_FUNCTIONS, "wrong.py": "def f(", "ends.py": "exit()"}.items():
+    for name, text in {
+        "own.py": OWN_FUNCTIONS,
+        "own.txt": OWN_FUNCTIONS,
+        "wrong.py": "def f(",
+        "ends.py": "exit()",
+    }.items():
         Path(name).write_text(text)
     before = sorted(Path().iterdir())
     assert said in refusal("explain", *words.split(), "--backend", backend)
