@@ -144,7 +144,7 @@ def test_a_loop_until_all_rows_are_small_ends(method):
     if method in ("nested", "nested_reverse"):
         assert op(X).isfinite().all()
     else:
-        with pytest.raises(JetbenchError, match="value|data-dependent"):
+        with pytest.raises(JetbenchError, match=r"value|data-dependent"):
             op(X)
 
 

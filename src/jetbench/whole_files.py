@@ -52,5 +52,5 @@ def check_writable(path: Path) -> None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether a path is a device or a pipe: opening one in passing can wait for ever, and replacing it would remove it."""
+    """Whether a path is a device or a pipe: opening one in passing can wait for ever, replacing it would remove it."""
     return path.exists() and not path.is_file() and not path.is_dir()
