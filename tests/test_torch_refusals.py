@@ -116,3 +116,41 @@ def test_a_missing_rule_names_the_operation_and_can_be_added(method):
         RULES.pop(operation, None)
     with pytest.raises(TypeError, match="overload"):
         rule(torch.tanh)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "net",
+    [lambda x: x.add_(1).sin(), lambda x: x.unsqueeze(0).mul_(2)[0], nn.ReLU(inplace=True)],
+    ids=["x", "view", "relu"],
+)
+def test_changing_the_input_in_place_is_refused(method, net):
+    x = X.clone()
+    with pytest.raises(Unsupported, match="changes its input in place"):
+        linear_operator(net, LAPLACIAN, method)(x)
+    assert torch.equal(x, X)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loop_until_all_rows_are_small_ends(method):
+    """Rows that are NaN would never be small."""
+
+    def halved(x):
+        while not bool((x.abs() < 0.1).all()):
+            x = x / 2
+        return x.sin()
+
+    op = linear_operator(halved, LAPLACIAN, method)
+    if method in ("nested", "nested_reverse"):
+        assert op(X).isfinite().all()
+    else:
+        with pytest.raises(JetbenchError, match=r"value|data-dependent"):
+            op(X)
+
+
+@pytest.mark.parametrize(
+    "x", [torch.zeros(2, 2).to_sparse(), torch.nested.nested_tensor([torch.zeros(2)])], ids=["sparse", "nested"]
+)
+def test_points_that_are_no_dense_tensor_are_refused(x):
+    with pytest.raises(TypeError, match="dense"):
+        linear_operator(torch.sin, LAPLACIAN, "collapsed")(x)

@@ -180,9 +180,11 @@ def compare_command(
 @_command("recommend")
 def recommend_command(
     operator: Annotated[str, typer.Option("--operator", help="Name of an operator; `jetbench list operators`.")],
-    dim: Annotated[int, typer.Option("--dim", min=1, help="Number of coordinates of x.")],
-    widths: Annotated[list[int], typer.Option("--widths", help="Widths of the hidden layers.")] = [768, 768, 512, 512],  # noqa: B006
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Number of points x evaluated together.")] = 32,
+    dim: Annotated[int, typer.Option("--dim", min=1, max=4000, help="Number of coordinates of x.")],
+    widths: Widths = [768, 768, 512, 512],  # noqa: B006
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, max=2**31 - 1, help="Number of points x evaluated together.")
+    ] = 32,
     dtype: Annotated[str, typer.Option("--dtype", help="Floating-point type.")] = "float64",
     option: Annotated[
         list[str] | None, typer.Option("--option", help="An argument of the operator: name=value, the value in JSON.")
@@ -196,16 +198,19 @@ def recommend_command(
 
     Example: jetbench recommend --operator biharmonic --dim 5 --widths 256 256 --batch 64
     """
+    from jetbench.measure.case import DTYPES
     from jetbench.measure.progress import paper
     from jetbench.report import collect, recommend
     from jetbench.report.paper.values import best_machine
 
+    if dtype not in DTYPES:
+        raise ConfigError(f"--dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
+    order, outputs, vectors = recommend.counting(operator, {"dim": dim, **dict(_option(text) for text in option or ())})
     frame = collect.read(results)
     machine = machine or best_machine(frame)
     if machine is None:
         raise ConfigError(f"There are no records in {results}. Measure some with `make` or `jetbench sweep`.")
     frame = collect.one_machine(frame, machine)
-    order, outputs, vectors = recommend.counting(operator, {"dim": dim, **dict(_option(text) for text in option or ())})
     size = recommend.Size(operator, order, dim, tuple(widths), outputs, batch)
     found = recommend.ranking(frame, size, dtype, vectors)
     console = paper()
@@ -224,7 +229,9 @@ def compare_runs_command(
             help="time, time over floor or nested (floor, nested), or peak memory (memory, memory_differentiable).",
         ),
     ] = "time",
-    within: Annotated[float, typer.Option("--within", min=0, help="Ratios so close to 1 are the same.")] = 0.02,
+    within: Annotated[
+        float, typer.Option("--within", min=0, max=1e6, help="Ratios so close to 1 are the same.")
+    ] = 0.02,
     results: Annotated[Path, typer.Option("--results", help="Folder of results.")] = Path("results"),
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the points to this file, too.")] = None,
 ) -> None:
@@ -233,10 +240,13 @@ def compare_runs_command(
     from jetbench.report import runs
 
     names = (Path(first).name, Path(second).name)
+    if csv is not None:
+        check_writable(csv)
     found = runs.compared(runs.run(first, results), runs.run(second, results), of, within)
     console = paper()
     if csv is not None:
-        found.points.to_csv(csv, index=False)
+        with replacing(csv) as stream:
+            found.points.to_csv(stream, index=False)
     console.print(runs.table(found, names, of))
     console.print(runs.summary(found, names), markup=False, highlight=False)
 

@@ -102,6 +102,8 @@ def refused(error: OSError) -> str:
         errno.ENOSPC: " Make room, or choose another folder.",
         errno.EDQUOT: " Make room, or choose another folder.",
         errno.EFBIG: " Choose a file system that takes larger files.",
+        errno.EEXIST: " It is no folder; choose another one.",
+        errno.ENOTDIR: " A part of it is no folder; choose another one.",
         errno.EROFS: " Choose a folder that can be written to.",
         errno.EACCES: " Choose a folder that can be written to.",
         errno.EPERM: " Choose a folder that can be written to.",

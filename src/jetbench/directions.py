@@ -81,6 +81,8 @@ def _eigenvectors(form: np.ndarray) -> Directions:
     An eigenvalue of an n×n block counts as zero below 8·n·ε times the largest one: computing the block as a product
     σσᵀ of rank below n, and its eigenvalues, perturbs each of them by at most a small multiple of n·ε·‖A‖₂.
     """
+    dim, used = len(form), np.flatnonzero(form.any(axis=0))  # a second derivative among thousands has two variables
+    form = form[np.ix_(used, used)]
     _, labels = connected_components(csr_array(form != 0), directed=False)
     order = np.argsort(labels, kind="stable")
     blocks = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
@@ -91,8 +93,8 @@ def _eigenvectors(form: np.ndarray) -> Directions:
             values, columns = np.linalg.eigh(form[np.ix_(block, block)])
         kept = np.abs(values) > (8 * len(block) * EPSILON * np.abs(values).max() if len(block) > 1 else 0)
         for value, column in zip(values[kept], columns.T[kept], strict=True):
-            vector = np.zeros(len(form))
-            vector[block] = column if column[np.argmax(np.abs(column))] > 0 else -column
+            vector = np.zeros(dim)
+            vector[used[block]] = column if column[np.argmax(np.abs(column))] > 0 else -column
             vectors.append(vector)
             weights.append(value)
     return Directions(np.array(vectors), np.array(weights))

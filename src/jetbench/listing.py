@@ -16,6 +16,7 @@ from rich.text import Text
 from jetbench import estimators, networks, operators
 from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure import adapter
+from jetbench.measure import config as configs
 from jetbench.measure.case import BACKENDS
 from jetbench.problem import Method, Operator, Problem
 
@@ -23,7 +24,13 @@ CONFIGS = Path("workflows/config")
 
 
 def tables(config: Path | None = None) -> dict[str, Callable[[], Table | Group]]:
-    """Topic → a function that makes its table."""
+    """Topic → a function that makes its table.
+
+    Raises:
+        ConfigError: a config is named and cannot be used.
+    """
+    if config is not None:
+        configs.load(config)
     return {
         "operators": _operators,
         "methods": _methods,
@@ -80,8 +87,6 @@ def _networks() -> Table:
 
 
 def _studies(config: Path | None) -> Table:
-    from jetbench.measure import config as configs
-
     made = _table("Studies", "config", "study", "axis", "backends", "methods", "cases")
     for path in [config] if config else sorted(CONFIGS.glob("*.yaml")):
         for name, study in configs.load(path)["studies"].items():

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
-from junk import TEXTS, WORDS, each, jetbench, refusal
+from junk import COMMAND, TEXTS, WORDS, each, jetbench, refusal
 from test_bad_configs import BASE
 
 from jetbench import estimators, networks, operators
 from jetbench.errors import ConfigError
 from jetbench.measure import case, compare, sweep
 from jetbench.torch import METHODS
+from jetbench.torch.coverage import FUNCTIONS
 
 HOSTILE = ("--", "-", "-x", "--nope", "0x10", "1e3", "1,2", "None", "true", "∞", "１", "9" * 30, "\udcff\udcfe", *TEXTS)
 
@@ -93,6 +96,31 @@ OPTIONS: dict[tuple[str, ...], dict[str, Callable[[str], bool]]] = {
     ("curves", *CONFIG): {"--config": among("own.json"), "--study": among("batch"), "--device": among(*case.DEVICES)},
     ("list",): {"--config": among("own.json"), "--operators-file": among("")},
     ("machine", "--name"): {"--device": among(*case.DEVICES)},
+    ("recommend", "--operator", "laplacian", "--dim", "3"): {
+        "--operator": among(*operators.REGISTRY),
+        "--dim": number(int, 1, 4000),
+        "--widths": number(int, 1, 2**20),
+        "--batch": whole,
+        "--dtype": among(*case.DTYPES),
+        "--option": never,
+        "--results": never,
+    },
+    ("compare-runs", ".", "."): {"--of": never, "--within": never, "--results": never},
+    ("train", *CONFIG, "--out", "o"): {"--config": among("own.json"), "--device": among(*case.DEVICES)},
+    ("coverage", "--backend", "torch", "--out", "o"): {
+        "--backend": among(*case.BACKENDS),
+        "--methods": among(*METHODS),
+        "--functions": among(*FUNCTIONS, *chain.from_iterable(FUNCTIONS.values())),
+    },
+    ("explain", "own.json:f"): {"--shapes": never, "--backend": never, "--dtype": never, "--picture": never},
+    ("fuzz",): {
+        "--backend": among(*case.BACKENDS),
+        "--cases": number(int, 1, math.inf),
+        "--first": number(int, 0, math.inf),
+    },
+    ("report", "page", "--out", "o"): {"--records": never, "--published": never},
+    ("report", "html", "--out", "o"): {"--records": never, "--config": never},
+    ("report", "paper", "--out", "o"): {"--records": never},
     ("report", "table", "batch", "--out", "o"): {"--records": never},
     ("report", "figure", "batch", "--out", "o"): {"--records": never, "--published": never},
     ("report", "summary"): {"--records": never},
@@ -101,8 +129,10 @@ ARGUMENTS = {
     ("list",): among("operators", "methods", "estimators", "networks", "studies", "support"),
     ("report", "collect"): exists,
     ("report", "all"): exists,
-    (): among("list", "compare", "measure", "sweep", "plan", "curves", "machine", "report"),
-    ("report",): among("collect", "table", "figure", "summary", "all", "list"),
+    ("explain",): never,
+    ("compare-runs", "none"): never,
+    (): among(*COMMAND.commands),
+    ("report",): among(*COMMAND.commands["report"].commands),
 }
 
 
@@ -162,7 +192,12 @@ def test_wrong_words(tried):
         ("compare --operator laplacian --dim 3 --methods quick", ["'quick'", "collapsed"]),
         ("compare --operator laplacian --dim 3 --budget 1e300", ["--budget", "at most", "1e+300"]),
         ("compare --operator laplacian --dim 3 --json .", [".", "Is a directory"]),
-        ("compare --operator laplacian --dim 3 --json own.json/out.json", ["own.json"]),
+        ("compare --operator laplacian --dim 3 --json own.json/out.json", ["own.json", "is no folder"]),
+        ("compare-runs . . --within inf", ["--within", "'inf'"]),
+        ("compare-runs . . --csv .", [".", "Is a directory"]),
+        ("recommend --operator laplacian --dim 3 --dtype half", ["--dtype", "'half'", "float64"]),
+        ("list operators --config none.yaml", ["none.yaml", "No such file"]),
+        ("coverage --backend torch --methods collapsed --functions nope --out o", ["'nope'", "activations"]),
         ("sweep --config own.json --machine-name published", ["--machine-name", "'published'"]),
         ("curves --config own.json --study nope", ["'nope'", "batch"]),
     ],
@@ -195,6 +230,43 @@ def test_file_names_of_curves_are_plain_and_short():
     assert len(stem) <= 200 and stem.isascii() and "/" not in stem
     other = case._stem([point], "batch", {"options": {**options, "weight_a": "z"}})
     assert stem != other
+
+
+OWN_FUNCTIONS = """
+import torch
+def raises(x): raise KeyError("own")
+def ends(x): raise SystemExit
+def decides(x): return x if x.sum() > 0 else -x
+number = 3
+"""
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("own.py:raises --shapes 2x3", "own"),
+        ("own.py:raises", "raises"),
+        ("own.py:decides --shapes 2x3", "decides"),
+        ("own.py:number --shapes 2x3", "'number'"),
+        ("own.py:raises --shapes -2x3", "'-2x3'"),
+        ("own.py:raises --shapes 9999999999x9999999999", "at most"),
+        ("own.txt:raises --shapes 2", "own.txt"),
+        ("wrong.py:raises --shapes 2", "SyntaxError"),
+        ("ends.py:raises --shapes 2", "SystemExit"),
+    ],
+)
+def test_functions_that_cannot_be_explained(backend, words, said):
+    for name, text in {
+        "own.py": OWN_FUNCTIONS,
+        "own.txt": OWN_FUNCTIONS,
+        "wrong.py": "def f(",
+        "ends.py": "exit()",
+    }.items():
+        Path(name).write_text(text)
+    before = sorted(Path().iterdir())
+    assert said in refusal("explain", *words.split(), "--backend", backend)
+    assert [path for path in sorted(Path().iterdir()) if path.name != "__pycache__"] == before
 
 
 def test_output_that_nobody_reads_is_no_error():

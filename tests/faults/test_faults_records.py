@@ -17,7 +17,7 @@ from jetbench.complaints import refused
 from jetbench.errors import JetbenchError
 from jetbench.measure import records
 from jetbench.report import collect
-from jetbench.whole_files import replacing
+from jetbench.whole_files import check_writable, replacing
 from test_measure_supervisor import curve, lines, measure
 
 WELL = Path("machine", "batch", "fake-well.jsonl")
@@ -89,6 +89,23 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with replacing(path) as stream:
         stream.write(b"new")
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_one_and_what_is_no_file_is_never_replaced(tmp_path):
+    path, link, pipe = tmp_path / "file", tmp_path / "link", tmp_path / "pipe"
+    path.write_text("old")
+    link.symlink_to(path)
+    with replacing(link) as stream:
+        stream.write(b"new")
+    assert link.is_symlink() and path.read_text() == "new"
+    os.mkfifo(pipe)
+    check_writable(pipe)  # it would wait for a reader if it opened the pipe
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with replacing(pipe) as stream:
+        stream.write(b"through")
+    assert os.read(reader, 100) == b"through" and pipe.is_fifo()
+    os.close(reader)
+    assert sorted(tmp_path.iterdir()) == [path, link, pipe]
 
 
 DAMAGES = {

@@ -3,6 +3,7 @@
 # Snakemake deletes the outputs of a failed job. Its output is therefore a mark elsewhere, whose name changes with the points.
 import hashlib
 import json
+from functools import cache
 
 SCOPED = f".jetbench/collected/{MACHINE}/{{scope}}/records.parquet"
 DIGEST = hashlib.sha256(json.dumps(STUDIES.get("training"), sort_keys=True).encode()).hexdigest()[:8]
@@ -10,8 +11,10 @@ TRAINED = f".jetbench/trained/{MACHINE}/{DIGEST}"
 AXES = sorted({study["axis"] for study in STUDIES["studies"].values()})
 
 
-def mark(curve):
+@cache
+def mark(study, name):
     """The mark of a finished curve; one whose records have been removed is void."""
+    curve = CURVES[study, name]
     points = json.dumps([[point.case.key, point.axis_value] for point in curve.points])
     digest = hashlib.sha256(points.encode()).hexdigest()[:8]
     path = Path(".jetbench", "measured", MACHINE, curve.study, f"{curve.name}.{digest}")
@@ -48,7 +51,7 @@ def records(wildcards):
     if not MEASURE:
         return sorted(str(path) for kind in ("*/*/*.jsonl", "*/training.jsonl") for path in Path(RESULTS).glob(kind))
     axes = AXES if wildcards.get("scope", "all") == "all" else [wildcards.scope]
-    marks = [mark(curve) for curve in CURVES.values() if curve.points[0].axis in axes]
+    marks = [mark(*names) for names, curve in CURVES.items() if curve.points[0].axis in axes]
     return marks + (trained() if axes == AXES else [])
 
 

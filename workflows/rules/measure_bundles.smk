@@ -13,7 +13,7 @@ for number, bundle in enumerate(bundles(CURVES.values(), STUDIES, SHARE_OF_TIME 
         input:
             sources(bundle),
         output:
-            [mark(curve) for curve in bundle],
+            [mark(curve.study, curve.name) for curve in bundle],
         log:
             f"logs/{MACHINE}/{bundle[0].study}/bundle_{number}.log",
         threads: 1

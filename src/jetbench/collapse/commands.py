@@ -30,10 +30,11 @@ def explain_command(
 
     if picture is not None and picture.suffix not in (".svg", ".pdf", ".png"):
         raise ConfigError(f"--picture must end in .svg, .pdf or .png; got {picture}.")
+    if picture is not None:
+        check_writable(picture)
     explanation = from_file.explain(function, shapes or (), backend, dtype)
     typer.echo(str(explanation))
     if picture is not None:
-        check_writable(picture)
         explanation.draw(picture)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from jetbench.collapse.explain import Explanation
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, JetbenchError
 
 BACKENDS = ("torch", "jax")
+LARGEST = 2**28  # entries of an argument: one of more is a slip of the pen, and may not fit into the memory
 
 
 def explain(function: str, shapes: Sequence[str], backend: str, dtype: str) -> Explanation:
@@ -21,6 +24,7 @@ def explain(function: str, shapes: Sequence[str], backend: str, dtype: str) -> E
 
     Raises:
         ConfigError: the file, the function, a shape, the type or the backend is not what it should be.
+        JetbenchError: the function cannot be traced.
     """
     path, separator, name = function.rpartition(":")
     if not separator or not Path(path).is_file():
@@ -31,13 +35,19 @@ def explain(function: str, shapes: Sequence[str], backend: str, dtype: str) -> E
     framework = _backend(backend)
     if backend == "jax" and dtype == "float64":
         importlib.import_module("jax").config.update("jax_enable_x64", True)
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = getattr(module, name, None)
+    found = getattr(_module(path), name, None)
     if not callable(found):
         raise ConfigError(f"There is no function {name!r} in {path}.")
-    return framework.collapse(found).explain(*[_argument(backend, shape, dtype) for shape in sizes])
+    arguments = [_argument(backend, shape, dtype) for shape in sizes]
+    try:
+        return framework.collapse(found).explain(*arguments)
+    except JetbenchError:
+        raise
+    except Exception as error:  # whatever the user's function raises
+        given = ", ".join(shapes) or "no arguments"
+        raise JetbenchError(
+            f"{function} could not be traced for {given} ({backend}, {dtype}): {type(error).__name__}: {error}"
+        ) from error
 
 
 def comparison(backend: str) -> Callable[[int], str | None]:
@@ -57,11 +67,28 @@ def _backend(name: str) -> Any:
         raise ConfigError(f"The backend {name} needs {error.name}, which is not installed.") from None
 
 
+def _module(path: str) -> ModuleType:
+    """A user's file, run."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"A function is taken from a Python file, ending in .py; got {path}.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"The file {path} cannot be run: {why}") from error
+    return module
+
+
 def _shape(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(n) for n in text.split("x"))
+        shape = tuple(int(n) for n in text.split("x"))
     except ValueError:
         raise ConfigError(f"A shape is written as 32x50; got {text!r}.") from None
+    if any(n < 0 for n in shape) or math.prod(shape) > LARGEST:
+        raise ConfigError(f"A shape has no negative length and at most {LARGEST} entries; got {text!r}.")
+    return shape
 
 
 def _argument(backend: str, shape: tuple[int, ...], dtype: str) -> Any:

@@ -29,10 +29,10 @@ def run(
     Raises:
         JetbenchError: an unknown backend, method or function, or no backend at all.
     """
-    logging.disable(logging.ERROR)  # folx logs a traceback for every function that it refuses
     plan = []
     for backend in installed(backends):
         held, known = functions(backend)
+        entries = chosen(held, names)
         if backends is None or len(backends) > 1:
             mine = [method for method in methods or known if method in known]
         else:
@@ -40,11 +40,12 @@ def run(
         for method in [m for m in mine if refusal(known[m])]:
             mine.remove(method)
             progress.say(f"{backend} {method} is left out: {refusal(known[method])}")
-        plan += [(held, backend, entry, {m: known[m] for m in mine}) for entry in chosen(held, names) if mine]
+        plan += [(held, backend, entry, {m: known[m] for m in mine}) for entry in entries if mine]
     if not plan:
         raise JetbenchError(f"No backend has a method called {', '.join(methods or ())}; see `jetbench list methods`.")
     if out is not None:
         table.write([], out)  # a folder that cannot be written to shows now
+    logging.disable(logging.ERROR)  # folx logs a traceback for every function that it refuses
     found: list[Outcome] = []
     for number, (held, backend, (kind, name, function), mine) in enumerate(plan, 1):
         new = list(judged(held, backend, kind, name, function, mine))

@@ -84,6 +84,8 @@ def find(backend: str) -> ModuleType:
         BackendUnavailable: its framework is not installed.
         JetbenchError: there is no such backend.
     """
+    if not all(part.isidentifier() for part in backend.split(".")):
+        raise JetbenchError(f"There is no backend {backend!r}; there are {', '.join(BACKENDS)}.")
     module = backend if "." in backend else f"jetbench.{backend}.measuring"
     try:
         return importlib.import_module(module)

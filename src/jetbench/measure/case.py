@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cache
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
 from typing import Any
 
 from jetbench.errors import ConfigError
@@ -70,14 +70,15 @@ class Case:
     @property
     def identity(self) -> dict[str, Any]:
         """The fields that define the case, as they stand in a record."""
-        return {**asdict(self), "operator_options": dict(self.operator_options), "widths": list(self.widths)}
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**given, "operator_options": dict(self.operator_options), "widths": list(self.widths)}
 
     @property
     def stored_dtype(self) -> str:
         """The type of the numbers in memory."""
         return STORED_AS.get(self.dtype, self.dtype)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """16 hexadecimal digits of the SHA-256 of the identity; the same on every machine and in every version."""
         canonical = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

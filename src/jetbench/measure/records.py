@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("operator_options", "peak_memory_bytes"), (dict,)),
     "stable": (bool,),
 }
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character, which no file can hold if the other is missing
 # NaN and Infinity, which JSON does not have, stand in no record that this project wrote.
 _DECODER = json.JSONDecoder(parse_constant=lambda name: None)
 
@@ -96,7 +98,7 @@ def parse(line: str) -> dict[str, Any] | None:
     """
     try:
         found = _DECODER.decode(line)
-        if "\\u" in line:
+        if _SURROGATE.search(line):
             json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
@@ -104,9 +106,9 @@ def parse(line: str) -> dict[str, Any] | None:
 
 
 def _is_record(found: Mapping[str, Any]) -> bool:
-    for name, kinds in _TYPES.items():
-        value = found.get(name)
-        if value is None:
+    for name, value in found.items():
+        kinds = _TYPES.get(name)
+        if value is None or kinds is None:
             continue
         kind = type(value)
         if kind not in kinds or (kind is int and not -(2**63) <= value < 2**63):

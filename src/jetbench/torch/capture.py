@@ -165,21 +165,31 @@ def _mutates(node: fx.Node) -> bool:
 
 
 def _refuse_changes_outside(module: fx.GraphModule) -> None:
-    """Raise where an operation writes into a constant, or into a view of one."""
+    """Raise where an operation writes into a constant or into x, or into a view of one."""
     outside: set[fx.Node] = set()
+    of_x: set[fx.Node] = set()
     for node in module.graph.nodes:
-        if node.op == "get_attr":
+        if node.op in ("get_attr", "placeholder"):
             outside.add(node)
+            if node.op == "placeholder":
+                of_x.add(node)
         elif isinstance(node.target, OpOverload):
             for argument, value in zip(node.target._schema.arguments, node.args, strict=False):
                 if argument.alias_info is None or not isinstance(value, fx.Node) or value not in outside:
                     continue
+                if argument.alias_info.is_write and value in of_x:
+                    raise Unsupported(
+                        f"The network changes its input in place ({node.target}). Let it make a new tensor, such as "
+                        "x = x + 1 for x += 1, or activations without inplace=True."
+                    )
                 if argument.alias_info.is_write:
                     raise Unsupported(
                         f"The network changes a tensor that lives outside of it ({node.target}), such as the running "
                         "statistics of a batch norm in training mode. Call `net.eval()`."
                     )
                 outside.add(node)
+                if value in of_x:
+                    of_x.add(node)
 
 
 def _refuse_draws(module: fx.GraphModule) -> None:

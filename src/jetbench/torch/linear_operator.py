@@ -75,6 +75,8 @@ class LinearOperator:
             raise TypeError(f"x must be a torch.Tensor; got {type(x).__name__}.")
         if not x.dtype.is_floating_point:
             raise TypeError(f"x must be of a real floating-point type; got {x.dtype}.")
+        if x.is_nested or x.layout != torch.strided:
+            raise TypeError(f"x must be a dense tensor; got one of layout {'nested' if x.is_nested else x.layout}.")
         operator = self.problem.operator
         if x.ndim == 0 or x.shape[-1] != operator.dim:
             raise ValueError(
@@ -101,7 +103,8 @@ def linear_operator(
     """Make x ↦ p(∂) net(x), differentiable in the parameters and in x; `torch.compile` and `torch.vmap` apply.
 
     Args:
-        net: (..., D) → (..., C…), a module or any function; it must not mix rows of x.
+        net: (..., D) → (..., C…), a module or any function; it must not mix rows of x, nor switch gradients off (of
+            what it computes under `torch.no_grad`, only the nested methods take the derivatives for zero).
         operator: from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs in one pass.
         method: a name in `jetbench.torch.METHODS`.
         estimator: from `jetbench.estimators`; exact by default.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from jetbench.errors import JetbenchError, MixedRows, NetworkFailed
 
@@ -18,7 +19,8 @@ def check(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.
     Some rows are made NaN, and no other row of the output may become NaN. Each pair of rows is told apart by a bit of
     its index or by that bit's complement, so about 2·log₂(rows) forward passes see every mixture of two rows. Only
     arithmetic passes NaN on: rows that meet in comparisons alone have no derivatives in common. A network that refuses
-    NaN is given other numbers in these rows instead.
+    NaN, or decides by values what to compute (a loop until something converges would not end), is given other numbers
+    in these rows instead.
 
     Raises:
         MixedRows: rows are mixed.
@@ -74,7 +76,18 @@ def _others_change(
     expected = clean[~poisoned]
     shape = (int(poisoned.sum()), x.shape[-1])
     try:
-        return bool((others(torch.full(shape, torch.nan)).isnan() & ~expected.isnan()).any())
+        with _Unread():
+            found = others(torch.full(shape, torch.nan))
+        return bool((found.isnan() & ~expected.isnan()).any())
     except RuntimeError:  # a matrix factorization, for example
         found = others(torch.rand(shape, generator=generator))
         return not torch.allclose(found, expected, rtol=torch.finfo(x.dtype).eps ** 0.5, equal_nan=True)
+
+
+class _Unread(TorchDispatchMode):
+    """Raises where a value is read, as by `if`, `while` and `.item()`."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if torch.Tag.data_dependent_output in function.tags:
+            raise RuntimeError(f"{function} reads a value.")
+        return function(*args, **(kwargs or {}))
