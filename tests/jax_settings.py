@@ -4,7 +4,11 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-QUICK = {"xla_backend_optimization_level": 0}
+QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
 
 
 def compiled(function):
