@@ -6,8 +6,8 @@ import gc
 
 import pytest
 
-# Compilers and tracers make millions of objects that stay. Looking through them as often as Python does by itself took a
-# third of the run; garbage is still collected, only after more of it.
+# Compilers and tracers make millions of objects that stay. To look through them as often as Python does by itself took
+# a third of the run; garbage is still collected, only after more of it.
 gc.set_threshold(100_000, 20, 20)
 
 
