@@ -67,6 +67,22 @@ def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor])
             return found
 
         module = run(function)
-        if any(isinstance(n.target, OpOverload) and n.target._schema.is_mutable for n in module.graph.nodes):
+        changes = [n for n in module.graph.nodes if isinstance(n.target, OpOverload) and n.target._schema.is_mutable]
+        if all(map(_fills_new_memory, changes)):
+            for node in changes:
+                node.replace_all_uses_with(node.args[1])
+                module.graph.erase_node(node)
+            module.graph.eliminate_dead_code()
+        else:
             module = run(functionalize(module, remove="mutations"))
     return module
+
+
+def _fills_new_memory(node: fx.Node) -> bool:
+    """Whether a change in place only copies a tensor to memory of its own, as forward mode does with tangents."""
+    if node.target is not torch.ops.aten.copy_.default:
+        return False
+    memory, source = node.args
+    new = memory.target is torch.ops.aten._new_zeros_with_same_feature_meta.default and len(memory.users) == 1
+    found, given = node.meta["val"], source.meta["val"]
+    return new and (found.shape, found.dtype, found.device) == (given.shape, given.dtype, given.device)
