@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jetbench.collapse.fuzz import Framework, trial
+from jetbench.jax.compiling import compiled_quickly
 from jetbench.jax.rewriting.function import collapse
 
 FRAMEWORK = Framework(jnp, jax.jvp, jax.vmap, jax.jacfwd, jnp.asarray)
@@ -22,7 +23,7 @@ def compare(seed: int) -> str | None:
             y = function(parameters, case.x)
             return (y * y).sum(), y
 
-        (_, y), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(case.parameters)
+        (_, y), gradient = compiled_quickly(jax.value_and_grad(loss, has_aux=True))(case.parameters)
         return y, gradient
 
     (y, gradient), (new_y, new_gradient) = both(case.function), both(collapsed)
