@@ -79,10 +79,14 @@ def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor])
 
 
 def _fills_new_memory(node: fx.Node) -> bool:
-    """Whether a change in place only copies a tensor to memory of its own, as forward mode does with tangents."""
+    """Whether a change in place only copies a tensor to memory of its own, as forward mode does with tangents.
+
+    Copying complex numbers may also carry out a conjugation, so they are left to be copied.
+    """
     if node.target is not torch.ops.aten.copy_.default:
         return False
     memory, source = node.args
     new = memory.target is torch.ops.aten._new_zeros_with_same_feature_meta.default and len(memory.users) == 1
     found, given = node.meta["val"], source.meta["val"]
-    return new and (found.shape, found.dtype, found.device) == (given.shape, given.dtype, given.device)
+    same = (found.shape, found.dtype, found.device) == (given.shape, given.dtype, given.device)
+    return new and same and not found.is_complex()
