@@ -2,11 +2,17 @@
 
 import jax
 
+from jetbench.jax.compiling import compiled_quickly
+
 jax.config.update("jax_enable_x64", True)
 
-QUICK = {"xla_backend_optimization_level": 0}
 
+def compiled(function, fuses=False):
+    """The function under `jax.jit`, with little optimization.
 
-def compiled(function):
-    """The function under `jax.jit`, with little optimization."""
-    return jax.jit(function, compiler_options=QUICK)
+    Args:
+        fuses: let XLA put operations into one kernel as it does by default, which rounds differently at kinks.
+    """
+    if fuses:
+        return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+    return compiled_quickly(function)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.experimental.jet import jet
 
+from jax_settings import compiled
 from jetbench import operators
 from jetbench.jax import linear_operator
 from jetbench.jax.counting import counted_flops
@@ -68,7 +69,7 @@ def test_laplacian_has_the_count_of_the_forward_laplacian(name):
         return jax.vmap(lambda x: CODES[name](weights, x))(points)
 
     collapsed = collapse(function)
-    np.testing.assert_allclose(jax.jit(collapsed)(weights, x), jax.jit(function)(weights, x), rtol=1e-11)
+    np.testing.assert_allclose(compiled(collapsed)(weights, x), compiled(function)(weights, x), rtol=1e-11)
     hidden = sum(2 * ROWS * a * b for a, b in pairwise(WIDTHS))
     result = collapsed.explain(weights, x).result
     assert result.after.products <= 1.02 * (DIM + 2) * hidden < result.before.products
@@ -112,7 +113,7 @@ def test_trace_of_a_hessian_has_the_count_of_the_forward_laplacian(name):
         return (HESSIANS | WEIGHTED_HESSIANS)[name](hessians(lambda z: net(weights, z)[0], x))
 
     collapsed = collapse(function)
-    np.testing.assert_allclose(jax.jit(collapsed)(x), jax.jit(function)(x), rtol=1e-11)
+    np.testing.assert_allclose(compiled(collapsed)(x), compiled(function)(x), rtol=1e-11)
     result = collapsed.explain(x).result
     hidden = sum(2 * ROWS * a * b for a, b in pairwise(WIDTHS))
     assert result.after.products <= (DIM + 2) * hidden < result.before.products / 3
@@ -134,7 +135,7 @@ def test_trace_of_a_hessian_of_networks(kind):
         return laplacians(lambda z: network(z)[0], x)
 
     collapsed = collapse(function)
-    np.testing.assert_allclose(jax.jit(collapsed)(network, x), jax.jit(stock)(network, x), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(compiled(collapsed)(network, x), compiled(stock)(network, x), rtol=1e-9, atol=1e-12)
     found, expected = (f.explain(network, x).result for f in (collapsed, collapse(stock)))
     assert found.after.operations == expected.after.operations
     assert found.after.products == expected.after.products < found.before.products / 3
@@ -162,7 +163,7 @@ def test_trace_of_a_hessian_in_training_and_at_one_point():
     def function(weights, x):
         return jnp.trace(jax.jacfwd(jax.jacfwd(lambda z: net(weights, z)[0]))(x))
 
-    expected, found = (jax.jit(jax.grad(f))(weights, x[0]) for f in (function, collapse(function)))
+    expected, found = (compiled(jax.grad(f))(weights, x[0]) for f in (function, collapse(function)))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
     text = str(collapse(function).explain(weights, x[0]))
@@ -239,8 +240,8 @@ def test_transformations_compose():
     def loss(function):
         return lambda w: (jax.vmap(lambda x: function(w, x))(x) ** 2).sum()
 
-    expected = jax.jit(jax.grad(loss(CODES["jvp"])))(weights)
-    found = jax.jit(jax.grad(loss(collapse(CODES["jvp"]))))(weights)
+    expected = compiled(jax.grad(loss(CODES["jvp"])))(weights)
+    found = compiled(jax.grad(loss(collapse(CODES["jvp"]))))(weights)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
 

@@ -36,8 +36,8 @@ def expected(net, operator, x):
     return reference.evaluate(net, operator, jnp.asarray(x))[""]
 
 
-def evaluated(net, operator, x, method="collapsed", **options):
-    return compiled(linear_operator(net, operator, method, **options).evaluate)(x)
+def evaluated(net, operator, x, method="collapsed", fuses=False, **options):
+    return compiled(linear_operator(net, operator, method, **options).evaluate, fuses)(x)
 
 
 def close(found, wanted, tolerance=1e-11):
@@ -450,7 +450,7 @@ def test_functions_of_every_kind(name):
     system = {"second": xi @ xi + xi[0], "third": xi[0] * xi[1] ** 2, "fourth": (xi @ xi) ** 2}
     wanted = {key: compiled(partial(expected, FUNCTIONS[name], as_operator(p)))(X) for key, p in system.items()}
     for method in ("collapsed", "apolar"):
-        found = evaluated(FUNCTIONS[name], system, X, method)
+        found = evaluated(FUNCTIONS[name], system, X, method, fuses=True)
         for output, value in wanted.items():
             np.testing.assert_allclose(found[output], value, rtol=1e-9, atol=1e-9 * max(1, abs(value).max()))
 
@@ -483,9 +483,9 @@ KINKS = {
 @pytest.mark.parametrize("name", KINKS)
 def test_kinks_follow_the_conventions_of_nested_ad(name):
     x = jnp.zeros((2, 2))
-    wanted = compiled(partial(expected, KINKS[name], LAPLACIAN))(x)
+    wanted = compiled(partial(expected, KINKS[name], LAPLACIAN), fuses=True)(x)
     for method in ("taylor", "collapsed", "apolar"):
-        close(evaluated(KINKS[name], LAPLACIAN, x, method), wanted)
+        close(evaluated(KINKS[name], LAPLACIAN, x, method, fuses=True), wanted)
 
 
 def test_singular_points_give_no_finite_number():

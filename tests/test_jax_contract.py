@@ -84,11 +84,12 @@ def is_quick(method, name, kind):
     return method in (*JETS, "collapsed_rewrite") or order <= 2 or name in ("biharmonic", "mixed_partial")
 
 
+# All methods in turn, so that one process has the values that they share.
 CASES = [
     (method, name, kind)
-    for method in METHODS
     for name in operators.REGISTRY
     for kind in ESTIMATORS
+    for method in METHODS
     if is_quick(method, name, kind) or METHODS[method].unsupported(Problem(made(name), ESTIMATORS[kind]))
 ]
 

@@ -61,9 +61,9 @@ def expected(operator_name, kind):
     return draws, outputs(operator.combine(values) if operator.combine else values)
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS)
-@pytest.mark.parametrize("name", operators.REGISTRY)
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize("name", operators.REGISTRY)  # all methods in turn, so that one process has what they share
 def test_values_agree_with_nested_forward_mode(method, name, kind):
     operator, x = made(name), point(name)
     try:

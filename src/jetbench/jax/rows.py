@@ -15,6 +15,7 @@ from jax import Array
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params, primitives
 
 from jetbench.errors import JetbenchError, MixedRows
+from jetbench.jax.compiling import compiled_quickly
 from jetbench.jax.independence import are_independent
 
 SEED = 0
@@ -54,7 +55,7 @@ def check(captured: ClosedJaxpr, x: Array) -> None:
 def _are_mixed(captured: ClosedJaxpr, shape: tuple[int, ...], dtype: np.dtype, count: int) -> bool:
     generator = np.random.default_rng(SEED)
     constants = [_concrete(constant, generator) for constant in captured.consts]
-    run = jax.jit(lambda x: jax.core.eval_jaxpr(captured.jaxpr, constants, x)[0])
+    run = compiled_quickly(lambda x: jax.core.eval_jaxpr(captured.jaxpr, constants, x)[0])
     has_nan = not _has_loop(captured.jaxpr)
 
     def values(points: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from jax import Array
 from jetbench.coverage.parameters import POINTS
 from jetbench.jax import linear_operator
 from jetbench.jax import reference as nested
+from jetbench.jax.compiling import compiled_quickly
 from jetbench.jax.coverage import elementwise, reductions
 from jetbench.problem import Operator
 
@@ -23,14 +24,6 @@ ORDERS = {"nested": ("second",), "nested_reverse": ("second",)}
 # In these XLA on CPU computes an entry twice with different rounding, after which no entry equals their maximum and
 # JAX's own derivative is wrong: they are run operation by operation.
 _UNCOMPILED = (reductions.FUNCTIONS["amax"], reductions.FUNCTIONS["max"], elementwise.FUNCTIONS["hypot"])
-
-# Compiling takes most of the time here, and running next to none.
-_COMPILE_FAST = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
 
 
 def reference(function: Callable[[Array], Array], operator: Operator) -> dict[str, np.ndarray]:
@@ -70,9 +63,5 @@ def of_points(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
 def _run(run: Callable[[Array], Mapping[str, Array]], function: Callable) -> dict[str, np.ndarray]:
     with jax.enable_x64(True):
         x = jnp.asarray(POINTS)
-        if function in _UNCOMPILED:
-            values = run(x)
-        else:
-            fast = _COMPILE_FAST if jax.default_backend() == "cpu" else None
-            values = jax.jit(run).lower(x).compile(fast)(x)
+        values = (run if function in _UNCOMPILED else compiled_quickly(run))(x)
         return {name: np.asarray(value) for name, value in values.items()}

@@ -6,16 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from jetbench.collapse.fuzz import Framework, trial
+from jetbench.jax.compiling import compiled_quickly
 from jetbench.jax.rewriting.function import collapse
 
 FRAMEWORK = Framework(jnp, jax.jvp, jax.vmap, jax.jacfwd, jnp.asarray)
 TOLERANCE = 1e-10
-UNOPTIMIZED = {
-    "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_llvm_disable_expensive_passes": True,
-}
-"""Each function runs once: XLA is told to compile quickly, which takes a fifth of the time."""
 
 
 def compare(seed: int) -> str | None:
@@ -28,9 +23,7 @@ def compare(seed: int) -> str | None:
             y = function(parameters, case.x)
             return (y * y).sum(), y
 
-        (_, y), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=UNOPTIMIZED)(
-            case.parameters
-        )
+        (_, y), gradient = compiled_quickly(jax.value_and_grad(loss, has_aux=True))(case.parameters)
         return y, gradient
 
     (y, gradient), (new_y, new_gradient) = both(case.function), both(collapsed)
