@@ -167,6 +167,12 @@ def plain_ticks(axis: Axis, low: float, high: float) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
+def readable_on(colour: str, alpha: float = 1.0) -> str:
+    """White or nearly black, whichever is easier to read on a colour over white."""
+    red, green, blue = (1 - alpha * (1 - channel) for channel in mpl.colors.to_rgb(colour))
+    return "white" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 0.3 else "0.1"
+
+
 def wrapped(text: str, width: int = 175) -> str:
     """Small print broken into lines that fit the full width."""
     return "\n".join(textwrap.wrap(text, width))

@@ -65,7 +65,7 @@ def generate(data: Data, text: str, folder: Path, results: Path | None = None) -
     for name in _named(text, "resulttable"):
         made = tables.make(name, data)
         if len(made.frame):
-            made = made.only(COLUMNS[name].split()) if name in COLUMNS else made
+            made = made.only(_columns(name, "machine/is-gpu" in found)) if name in COLUMNS else made
             made.write(folder / "tables" / f"{name}.tex")
             found[f"table/{name}"] = Value("", "generated")
     with style.settings():
@@ -82,6 +82,11 @@ def generate(data: Data, text: str, folder: Path, results: Path | None = None) -
     used = [name for name in check.used_values(text) if name in found]
     (folder / "origins.tex").write_text(_origins({name: found[name] for name in used}), encoding="utf-8")
     return found
+
+
+def _columns(name: str, gpu: bool) -> list[str]:
+    """The columns that are shown of a wide table; absolute times only of a GPU."""
+    return [column for column in COLUMNS[name].split() if gpu or column != "time"]
 
 
 def _named(text: str, command: str) -> list[str]:
@@ -106,7 +111,7 @@ def _origins(used: Mapping[str, Value]) -> str:
     ]
     head = r"\toprule name & value & origin \\ \midrule\endhead"
     ragged = r">{{\raggedright\arraybackslash}}p{{{}\textwidth}}"
-    columns = "{@{}" + "".join(ragged.format(width) for width in (0.33, 0.19, 0.42)) + "@{}}"
+    columns = "{@{}" + "".join(ragged.format(width) for width in (0.35, 0.15, 0.42)) + "@{}}"
     return "\n".join([rf"\begin{{longtable}}{columns}", head, *rows, r"\bottomrule\end{longtable}"]) + "\n"
 
 
