@@ -55,7 +55,7 @@ def overview(data: Data) -> Figure:
         f"{labels.backend_label(points.backend.iloc[0])}, {points.dtype.iloc[0]}, network {points.widths.iloc[0]}; "
         "the better of eager and compiled (c)."
     )
-    about += f" Nested of the {' and the '.join(mixed)} was measured only eagerly." if mixed else ""
+    about += f" {' and '.join(mixed)}: nested was measured only eagerly." if mixed else ""
     style.footnote(drawn, style.wrapped(f"{data.place} {about}"))
     return drawn
 

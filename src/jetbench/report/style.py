@@ -116,7 +116,8 @@ def new(height: float, width: float = WIDTH) -> Figure:
 def legend(figure: Figure, handles: list[Line2D]) -> None:
     """One legend for all panels above them, in as few and as even rows as fit the width."""
     inches = sum(0.6 + 0.062 * len(str(handle.get_label())) for handle in handles)
-    rows = 1 if inches < WIDTH else math.ceil(len(handles) / 4)
+    width = figure.get_figwidth()
+    rows = 1 if inches < width else math.ceil(len(handles) / (4 if width > 6 else 3))
     figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / rows), columnspacing=1.3)
 
 

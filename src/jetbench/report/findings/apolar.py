@@ -56,7 +56,7 @@ def draw(data: Data) -> Figure:
     left.set_xlabel("Dimension $D$")
     left.set_ylabel("Vectors, apolar / collapsed")
     left.set_title(r"Counted: $(\xi\cdot\xi)^{K/2}$")
-    left.legend(loc="lower left", frameon=False)
+    left.legend(loc="upper right", bbox_to_anchor=(1, 0.93), frameon=False)
     found = measured(data)
     for axes, column, label in zip(measurements, ("time", MEMORY), ("Time", "Memory"), strict=True):
         _against_vectors(axes, found[found[column].notna()], column)

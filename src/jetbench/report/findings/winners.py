@@ -41,17 +41,18 @@ def winners(data: Data) -> pd.DataFrame:
 def draw(data: Data) -> Figure:
     """One row a case and mode, one cell a position: coloured by the winner, pale where the runner-up may be as fast.
 
-    The zoo has a figure of its own, and a curve more positions than there is room for: some are left out.
+    Snapshots, which have one position, are left out where there are curves, and positions for which there is no room.
     """
     found = winners(data)
-    found = found[found.study != "operators"] if (found.study != "operators").any() else found
+    curves = found[~found.study.isin(labels.SNAPSHOTS)]
+    found = curves if len(curves) else found
     if found.empty:
         raise NoData("No place was measured with two methods.")
     named = {c: n for _, s in data.records.groupby("study") for c, n in labels.case_labels(s).items()}
     rows = list(dict.fromkeys(zip(found.study, found.case, found["mode"], strict=True)))
     drawn = style.new((0.24 if len(rows) <= 20 else 0.2) * len(rows) + 0.9)
     axes = drawn.subplots()
-    longest, left_out = 0, 0
+    longest, left_out, size = 0, 0, 7 if len(rows) <= 20 else 6
     shown = labels.ranked(found.winner, labels.SERIES)
     for height, (study, case, mode) in enumerate(rows):
         own = found[(found.study == study) & (found.case == case) & (found["mode"] == mode)].sort_values("axis_value")
@@ -66,7 +67,7 @@ def draw(data: Data) -> Figure:
             )
             text = f"{AXES.get(cell.axis, cell.axis)} {cell.axis_value:g}: {labels.ratio_text(cell.ratio)}"
             colour = style.readable_on(look.colour, alpha)
-            axes.text(place + 0.47, height, text, ha="center", va="center", fontsize=6, color=colour)
+            axes.text(place + 0.47, height, text, ha="center", va="center", fontsize=size, color=colour)
         longest = max(longest, len(own))
     axes.set_xlim(0, longest)
     axes.set_ylim(len(rows) - 0.5, -0.5)
