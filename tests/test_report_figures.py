@@ -140,9 +140,20 @@ def test_published_points_are_hollow_in_the_colour_of_their_method(drawn):
     line = hollow["published-collapsed"]
     assert line.get_markerfacecolor() == "none"
     assert to_hex(line.get_markeredgecolor()) == to_hex(style.LOOKS["collapsed"].colour)
+    assert list(line.get_xdata()) == [1], "ours reach to 64, and the next published size is 228"
+    (edge,) = tagged(drawn("batch"), "beyond-collapsed")["beyond-collapsed"][:1]
+    assert list(edge.get_xdata()) == [1] and edge.get_ydata() == pytest.approx([0.48], abs=0.01)
+    assert axes.get_xlim()[1] < 200
+    assert "on the right edge" in " ".join(drawn("batch")._supxlabel.get_text().split())
+    assert any("published" in text.get_text() for text in drawn("batch").legends[0].get_texts())
+
+
+def test_published_points_are_shown_whole_where_ours_reach_as_far(tmp_path):
+    figure = gallery.make("batch", data_of([record(method=m, value=v) for m in METHODS for v in (1, 1500)], tmp_path))
+    line = tagged(figure, "published-collapsed")["published-collapsed"][0]
     assert len(line.get_xdata()) == 10 and max(line.get_xdata()) == 2048
     assert line.get_ydata()[-1] == pytest.approx(0.48, abs=0.01)
-    assert any("published" in text.get_text() for text in drawn("batch").legends[0].get_texts())
+    assert not tagged(figure, "beyond")
 
 
 def test_without_the_same_network_nothing_published_is_shown(tmp_path):

@@ -24,6 +24,8 @@ from jetbench.report.gallery import FIGURES
 from jetbench.report.pairs import paired
 from report_records import OVERHEAD, SAMPLING, SECONDS, record, sweep, vectors, write
 
+BOTH = ("torch", "jax")
+
 
 def data_of(records, folder, runs=()):
     return tables.Data(collect.read(write(records, folder)), published.load(), pd.DataFrame(runs))
@@ -82,6 +84,7 @@ def test_the_crossing_with_randomized_methods_is_where_both_cost_the_same(data):
     row = found[(found.operator == "laplacian") & (found["mode"] == "eager")].iloc[0]
     assert row.samples_by_vectors == pytest.approx(50) and row.samples_by_time == pytest.approx(50)
     assert "more than 50 samples" in randomization.sentence(data)
+    assert "50 by counting vectors, beyond those measured" in randomization.sentence(data)
 
 
 def test_the_price_of_an_error_follows_from_the_error_of_one_direction(data):
@@ -156,6 +159,29 @@ def test_the_winner_is_the_fastest_and_clear_where_intervals_part(data, tmp_path
     assert row.winner == "collapsed" and not row.clear
 
 
+def test_sentences_and_figures_stay_short_however_much_was_measured(tmp_path):
+    records = sweep(("nested", "taylor", "collapsed", "apolar"))
+    kinds = [{"dtype": dtype, "backend": backend} for dtype in ("float64", "float32") for backend in BOTH]
+    several = [each | kind for each in records for kind in kinds]
+    kept = [each for number, each in enumerate(several) if number % 7]
+    own = data_of(kept, tmp_path)
+    assert all(len(sentence) < 1200 for sentence in told(own).values())
+    found = randomization.chosen(own)
+    assert len(found) == found.operator.nunique() and set(found["mode"]) == {"eager"}
+    with style.settings():
+        for name in ("winners", "randomization", "apolar", "floor"):
+            assert FIGURES[name].draw(own).get_size_inches()[1] < 14
+
+
+def test_a_winner_that_changes_is_told_with_the_size(tmp_path):
+    slow = {"time_s": 1.0, "time_interval_s": [0.99, 1.01]}
+    records = [record(method=m, value=v) for m in ("nested", "collapsed") for v in (1, 8, 64)]
+    records[3] |= slow  # collapsed at 1
+    sentence = winners.sentence(data_of(records, tmp_path))
+    assert "nested wins at batch 1 and collapsed Taylor from batch 8 on (Laplacian, PyTorch eager)" in sentence
+    assert "nested once" in sentence
+
+
 def test_stock_implementations_are_compared_where_there_are_some(data, tmp_path):
     assert stock.sentence(data) is None
     ours = [record(method="taylor", mode="compiled", backend="jax", value=v) for v in (1, 8)]
@@ -221,6 +247,9 @@ def test_the_ranking_is_that_of_the_costs_behind_the_records(data):
     assert seconds["nested"] == max(seconds[name] for name in ("nested", "taylor", "collapsed", "apolar"))
     assert all(line.records >= recommend.LEAST for line in found)
     assert recommend.advice(found).startswith("Take Apolar Taylor, eager.")
+    both = pd.concat([records, records.assign(backend="jax", time_s=1.1 * records.time_s)])
+    found = recommend.ranking(both, size(), "float64", count("biharmonic", 5))
+    assert recommend.advice(found).startswith("Take Apolar Taylor, torch, eager. The next method, Apolar Taylor, jax,")
 
 
 def test_the_ranking_says_when_it_extrapolates(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -143,6 +144,36 @@ def test_the_paper_is_about_a_gpu_before_a_cpu_and_never_about_a_smoke_run(tmp_p
     assert best_machine(collect.read(tmp_path)) == "cpu-a"
     write([record(value=8, device="cuda", started_at="2025-01-01T00:00:00+00:00")], tmp_path, "h200")
     assert best_machine(collect.read(tmp_path)) == "h200"
+    h100 = [record(method=m, value=8, device="cuda", started_at="2024-01-01") for m in ("nested", "taylor")]
+    write(h100, tmp_path, "h100")
+    assert best_machine(collect.read(tmp_path)) == "h100", "of two GPUs that of more points"
+
+
+def test_other_types_and_networks_beside_the_published_ones_change_no_value(tmp_path):
+    records = [record(method=m, value=v) for m in ("nested", "collapsed") for v in (1, 8)]
+    other = [record(method=m, value=64, dtype="float32") for m in ("nested", "taylor", "collapsed", "apolar")]
+    other += [record(method=m, value=64, widths=[64, 64]) for m in ("nested", "taylor", "collapsed", "apolar")]
+    alone, beside = (values(data_of(r, tmp_path / n)) for r, n in ((records, "alone"), (records + other, "beside")))
+    chosen = [name for name in alone if name.startswith("laplacian/")]
+    assert len(chosen) > 5 and {name: alone[name] for name in chosen} == {name: beside[name] for name in chosen}
+    assert beside["laplacian/dtype"].tex == "float64" and "laplacian/taylor/eager/over-nested" not in beside
+
+
+def test_all_commits_are_told_the_main_one_first(tmp_path):
+    records = [record(value=1, machine="a"), record(value=8, machine="b"), record(value=16, machine="b")]
+    write(records, tmp_path)
+    described = {name: {"code": {"commit": name * 40}} for name in ("a", "b", "c")}
+    (tmp_path / "cpu-test" / "machine.json").write_text(json.dumps(described))
+    found = values(tables.Data(collect.read(tmp_path), published.load()), tmp_path)
+    assert found["machine/commits"].tex == rf"\texttt{{{'b' * 10}}} and \texttt{{{'a' * 10}}}"
+    assert "machine/several-commits" in found
+
+
+def test_absolute_times_are_shown_of_a_gpu_only(tmp_path):
+    for device, wanted in (("cpu", False), ("cuda", True)):
+        records = [record(method=m, value=v, device=device) for m in ("nested", "collapsed") for v in (1, 8, 64)]
+        build.generate(data_of(records, tmp_path / device), "\\resulttable{main}{A}", tmp_path / f"made-{device}")
+        assert ("[ms]" in (tmp_path / f"made-{device}" / "tables" / "main.tex").read_text()) == wanted
 
 
 def test_what_is_generated_is_what_the_text_names_and_the_records_show(data, nothing, tmp_path):

@@ -194,6 +194,14 @@ def check_latex(made: Table):
             assert kind == "l" or cell.strip() == "{--}" or numbers.fullmatch(cell.strip()), cell
 
 
+def test_latex_does_not_repeat_leading_words_within_a_block():
+    frame = pd.DataFrame({"operator": list("AAA"), "method": list("xyx"), "cost": [1, 1, 2], "block": [1, 1, 2]})
+    fields = [Field(name, name, "text") for name in ("operator", "method")] + [Field("cost", "cost", "integer")]
+    lines = Table("T", fields, frame, block="block").latex().splitlines()
+    found = [line for line in lines if line.startswith(("A", " &"))]
+    assert found == [r"A & x & 1 \\", r" & y & 1 \\", r"A & x & 2 \\"]
+
+
 def test_csv_markdown_and_latex_say_the_same_number():
     frame = pd.DataFrame({"name": ["a|b & c"], "cost": [0.58341], "cost_low": [0.5521], "cost_high": [0.6142]})
     made = Table("T", [Field("name", "Name", "text"), Field("cost", "Cost", interval=True)], frame)

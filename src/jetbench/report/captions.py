@@ -7,12 +7,13 @@ from jetbench.report.figures import FIGURES
 FLOOR = "The floor is the time of the network's matrix products alone on the fewest vectors that are known to suffice."
 CURVE = (
     f"Left panels: time over the floor; dotted lines are what counting vectors predicts. {FLOOR} Right panels: time"
-    " over that of nested differentiation at the same place; hollow markers are the paper's. Bars: 95% intervals."
+    " over that of nested differentiation at the same place; hollow markers are the paper's, those on the right edge"
+    " at its largest size, where that is far beyond ours. Bars: 95% intervals."
     " Crosses at the upper edge: points that failed. One row a case; eager beside compiled."
 )
 MEMORY = (
     "Peak memory over that of nested, with the graph for parameter gradients (differentiable) and without it. Hollow:"
-    " the paper's."
+    " the paper's, those on the right edge at its largest size, where that is far beyond ours."
 )
 REDRAWN = (
     "The paper's figure, redrawn from its published points (hollow, dotted), with ours over it (filled). Two machines"
@@ -37,8 +38,9 @@ CAPTIONS = {
         " vectors per datum."
     ),
     "apolar": (
-        "Left, counted: vectors of apolar over those of collapsed Taylor mode for powers of the Laplacian. Right,"
-        " measured: the ratio of times against the ratio of vectors. On the line time follows the count."
+        "Left, counted: vectors of apolar over those of collapsed Taylor mode for powers of the Laplacian. Then,"
+        " measured: the ratios of time and of memory against the ratio of vectors. On the line the cost follows the"
+        " count; below one apolar is cheaper."
     ),
     "floor": f"Every method, network and precision on one axis. {FLOOR} Filled: eager, hollow: compiled.",
     "compiling": (
@@ -46,8 +48,8 @@ CAPTIONS = {
         " after compilation; below the line compilation helps."
     ),
     "randomization": (
-        "Time of the random estimate against its number of samples S, and of the fastest exact method (horizontal)."
-        " Right of the dotted line the exact operator is cheaper. Last panel: how many samples have as many vectors."
+        "Time of the random estimate against its number of samples S, in units of the fastest exact method (the line at"
+        " 1). Right of the dotted line the exact operator is cheaper. Last panel: the samples with as many vectors."
     ),
     "accuracy": (
         "Upper panels: how far random estimates lie from the exact operator, against their number of samples S. Lower"
@@ -56,9 +58,12 @@ CAPTIONS = {
     ),
     "winners": (
         "The fastest method at every measured place. The number is the runner-up's time over the winner's; pale cells"
-        " are no clear wins, since the 95% intervals overlap."
+        " are no clear wins, since the 95% intervals overlap. Of long curves a few positions are shown."
     ),
-    "stock": "Implementations that multiply zeros over the zero-aware ones of this suite.",
+    "stock": (
+        "What multiplying zeros costs. Left: time of stock Taylor mode in JAX, which holds derivatives of constants as"
+        f" arrays of zeros, over the same scheme without them; dotted: the ratio of vectors. Right: both. {FLOOR}"
+    ),
     "training": (
         "The same network trained by the same steps with each method. Only the time of the steps differs. Last panel:"
         " peak memory of a step over that of nested."

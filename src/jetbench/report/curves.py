@@ -28,6 +28,8 @@ AXIS_LABELS = {
     "dimension": "Dimension $D$ (coordinates)",
 }
 LOGARITHMIC = ("batch", "width", "dimension")
+#: Published points at larger multiples of the largest size measured here would leave ours little room.
+REACH = 2
 FAILED = ("oom", "timeout", "error", "mismatch")
 
 
@@ -97,7 +99,7 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
             first = first or group[0]
         _row_title(first, named[case], row)
     _legend(figure, shown, ok, quantities, published_seen)
-    style.footnote(figure, _small_print(data, records))
+    style.footnote(figure, _small_print(data, records, figure))
     return figure
 
 
@@ -128,19 +130,13 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
             if series in shown:
                 published = True
                 look = style.look(series, shown)
-                axes.plot(
-                    curve.x,
-                    curve[quantity.published],
-                    linestyle="none",
-                    marker=look.marker,
-                    markersize=3.4,
-                    markerfacecolor="none",
-                    markeredgecolor=look.colour,
-                    markeredgewidth=0.7,
-                    alpha=0.8,
-                    zorder=2,
-                    gid=f"published-{series}",
-                )
+                kind = {"linestyle": "none", "marker": look.marker, "markersize": 3.4, "markerfacecolor": "none"}
+                kind |= {"markeredgecolor": look.colour, "markeredgewidth": 0.7, "alpha": 0.8, "zorder": 2}
+                near = curve[curve.x <= REACH * points.x.max()] if axis in LOGARITHMIC else curve
+                axes.plot(near.x, near[quantity.published], gid=f"published-{series}", **kind)
+                if len(near) < len(curve):
+                    at_edge = {"transform": axes.get_yaxis_transform(), "clip_on": False, "gid": f"beyond-{series}"}
+                    axes.plot([1], curve[quantity.published].iloc[-1:], **at_edge, **kind)
     for series in labels.ranked(ok.series, labels.SERIES):
         curve = ok[ok.series == series].sort_values("x")
         look = style.look(series, shown)
@@ -247,7 +243,7 @@ def _legend(
     style.legend(figure, handles)
 
 
-def _small_print(data: Data, records: pd.DataFrame) -> str:
+def _small_print(data: Data, records: pd.DataFrame, figure: Figure) -> str:
     """Where it was measured, and which points are missing and why."""
     dtypes = ", ".join(sorted(set(records.dtype.dropna())))
     text = f"{data.place} {dtypes}. Medians with 95% intervals."
@@ -259,6 +255,8 @@ def _small_print(data: Data, records: pd.DataFrame) -> str:
         for (series, mode, status), group in failed.groupby(["series", "mode", "status"], sort=False):
             parts.append(f"{labels.series_label(series)} {mode} ({len(group)} {status})")
         text += " Crosses: failed, " + ", ".join(parts) + "."
+    if any(axes.findobj(lambda artist: str(artist.get_gid()).startswith("beyond-")) for axes in figure.axes):
+        text += " Hollow on the right edge: published, at the largest size of the paper."
     unsupported = records[records.status == "unsupported"].drop_duplicates(["series", "case"])
     if len(unsupported):
         names = labels.ranked(unsupported.series, labels.SERIES)

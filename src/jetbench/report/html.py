@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from jetbench.errors import JetbenchError
 from jetbench.report import gallery, labels, style, tables
 from jetbench.report.captions import caption
-from jetbench.report.curves import AXIS_LABELS
+from jetbench.report.curves import AXIS_LABELS, LOGARITHMIC
 from jetbench.report.figures import NoData
 from jetbench.report.findings import FINDINGS, told
 from jetbench.report.tables import Data
@@ -143,11 +143,17 @@ def _findings(data: Data, described: dict, config: Path | None) -> Iterator[str]
 
 def _figure(name: str, data: Data, described: dict, config: Path | None, titled: bool = True) -> Iterator[str]:
     if titled:
-        yield f"<h3>{html.escape(name.replace('_', ' ').capitalize())}</h3>"
+        yield f"<h3>{html.escape(_title(name))}</h3>"
     yield f"<figure id='figure-{name}'>{_picture(name, data)}"
     yield f"<figcaption>{html.escape(caption(name))}</figcaption>"
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in provenance(name, data, described, config))
     yield f"<details><summary>Where it comes from</summary><ul>{lines}</ul></details></figure>"
+
+
+def _title(name: str) -> str:
+    """A figure's name as a heading."""
+    words = name.replace("_", " ")
+    return (words[:1].upper() + words[1:]).replace("jax", "JAX")
 
 
 def _picture(name: str, data: Data) -> str:
@@ -222,8 +228,12 @@ def interactive(data: Data) -> Iterator[tuple[str, object]]:
                 line={"color": look.colour, "dash": "dot" if mode == "compiled" else "solid"},
                 text=texts,
             )
-        plot.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 10, "t": 10, "b": 40})
+        # The margin at the top is where the buttons are.
+        plot.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 10, "t": 32, "b": 40})
         plot.update_xaxes(title=_plain(AXIS_LABELS[axis]))
+        if axis in LOGARITHMIC:
+            positions = sorted(own.x.unique().tolist())
+            plot.update_xaxes(type="log", tickvals=positions, ticktext=[f"{value:g}" for value in positions])
         plot.update_yaxes(title="Time / floor", type="log")
         yield axis, plot
 

@@ -11,12 +11,13 @@ SERIES: dict[str, str] = {
     "nested": "Nested",
     "nested_reverse": "Nested (reverse)",
     "jax_jet": "Standard Taylor (stock jet)",
+    "jax_jet_nested": "Nested stock jets",
     "jet_for_pytorch_standard": "Standard Taylor (jet-for-pytorch)",
     "taylor_griewank": "Standard Taylor (Griewank)",
     "taylor": "Standard Taylor",
     "folx": "Forward Laplacian (folx)",
-    "stock_rewrite": "Forward over forward, rewritten",
-    "collapsed_rewrite": "Standard Taylor, rewritten",
+    "stock_rewrite": "Forward over forward (rewritten)",
+    "collapsed_rewrite": "Standard Taylor (rewritten)",
     "forward_laplacian": "Forward Laplacian",
     "jet_for_pytorch": "Collapsed Taylor (jet-for-pytorch)",
     "collapsed_griewank": "Collapsed Taylor (Griewank)",
@@ -39,6 +40,12 @@ OPERATORS: dict[str, str] = {
 #: Studies that vary something else than their axis: their costs are no curves.
 SNAPSHOTS = ("operators", "precision", "networks", "accuracy", "peers")
 STUDIES = ("batch", "samples", "rank", "width", "depth", "dimension", *SNAPSHOTS)
+NETWORKS = {
+    "mlp": "MLP",
+    "residual_mlp": "residual MLP",
+    "layernorm_mlp": "MLP with LayerNorm",
+    "attention": "attention",
+}
 BACKENDS = {"torch": "PyTorch", "jax": "JAX"}
 MODES = ("eager", "compiled")
 ESTIMATORS = {
@@ -111,9 +118,13 @@ def case_labels(frame: pd.DataFrame, *, dim: bool = True) -> dict[str, str]:
             continue
         varying = [name for name in DISTINGUISHING if same.groupby("case")[name].first().nunique(dropna=False) > 1]
         for row in same.itertuples():
-            extra = ", ".join(f"{name} {getattr(row, name)}" for name in varying if name != row.axis)
+            extra = ", ".join(_distinction(name, getattr(row, name)) for name in varying if name != row.axis)
             labels[row.case] = f"{label} ({extra})" if extra else label
     return labels
+
+
+def _distinction(name: str, value: object) -> str:
+    return NETWORKS.get(value, str(value)) if name == "network" else f"{name} {value}"
 
 
 def _base_label(row: object, dim: bool, backend: bool) -> str:

@@ -114,6 +114,8 @@ class Table:
         for number, row in enumerate(cells):
             if number and blocks[number] != blocks[number - 1]:
                 lines.append(r"\addlinespace")
+            elif number and not self.long:
+                row = _without_repetition(self.fields, row, cells[number - 1])
             lines.append(" & ".join(row) + r" \\")
         return (
             "\n".join([*lines, r"\bottomrule", rf"\end{{{environment}}}", *(f"% {note}" for note in self.notes)]) + "\n"
@@ -131,6 +133,14 @@ class Table:
             rules += [rf"\cmidrule(lr){{{start + 1}-{end}}}"] if group else []
             start = end
         return [" & ".join(cells) + r" \\", " ".join(rules)]
+
+
+def _without_repetition(fields: list[Field], row: list[str], above: list[str]) -> list[str]:
+    """The cells of a row without the leading words that stand above them already."""
+    same = 0
+    while same < len(row) - 1 and fields[same].kind == "text" and row[same] == above[same]:
+        same += 1
+    return [""] * same + row[same:]
 
 
 def escape(text: str) -> str:

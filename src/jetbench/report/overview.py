@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jetbench.report import labels, style
 from jetbench.report.figures import NoData, figure
-from jetbench.report.tables import Data, reference_points
+from jetbench.report.tables import Data, as_published, reference_points
 
 CHAIN = ("nested", "taylor", "collapsed", "apolar")
 SUBJECTS = ("laplacian", "biharmonic")
@@ -19,7 +19,7 @@ SUBJECTS = ("laplacian", "biharmonic")
 @figure("overview", "vectors and time of nested, standard, collapsed and apolar, for the Laplacian and the biharmonic")
 def overview(data: Data) -> Figure:
     """Bars: vectors per datum (a count) and time over nested (a measurement), the better mode of each method."""
-    points = reference_points(data.records, ("study", "case"))
+    points = reference_points(as_published(data.records), ("study", "case"))
     points = points[points.operator.isin(SUBJECTS) & (points.estimator == "exact") & points.series.isin(CHAIN)]
     points = points[points.backend == next(iter(labels.ranked(points.backend, labels.BACKENDS)), None)]
     points = points[points.study == ("operators" if (points.study == "operators").any() else "batch")]
@@ -27,6 +27,7 @@ def overview(data: Data) -> Figure:
         raise NoData("No measured Laplacian or biharmonic.")
     subjects = labels.ranked(points.operator, SUBJECTS)
     shown = labels.ranked(points.series, labels.SERIES)
+    mixed = []
     drawn = style.new(0.36 * len(shown) + 0.95)
     panels = drawn.subplots(1, 2 * len(subjects), squeeze=False)[0]
     for operator, left, right in zip(subjects, panels[::2], panels[1::2], strict=True):
@@ -35,6 +36,8 @@ def overview(data: Data) -> Figure:
         best = own.sort_values("time_s").drop_duplicates("series").set_index("series").reindex(shown)
         relative = pd.notna(best.time_s.get("nested", np.nan))
         base = best.time_s["nested"] if relative else best.floor_s.min()
+        eager_only = relative and set(own[own.series == "nested"]["mode"]) == {"eager"}
+        mixed += [labels.operator_label(operator)] if eager_only and (best["mode"] == "compiled").any() else []
         modes = {"compiled": " c"} if set(own["mode"]) > {"compiled"} else {}
         ratios = best.time_s / base
         timed = [f"{labels.ratio_text(r)}{modes.get(m, '')}" for r, m in zip(ratios, best["mode"], strict=True)]
@@ -52,6 +55,7 @@ def overview(data: Data) -> Figure:
         f"{labels.backend_label(points.backend.iloc[0])}, {points.dtype.iloc[0]}, network {points.widths.iloc[0]}; "
         "the better of eager and compiled (c)."
     )
+    about += f" {' and '.join(mixed)}: nested was measured only eagerly." if mixed else ""
     style.footnote(drawn, style.wrapped(f"{data.place} {about}"))
     return drawn
 

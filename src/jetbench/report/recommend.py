@@ -153,14 +153,17 @@ def table(found: list[Prediction], size: Size, machine: str) -> Table:
 def advice(found: list[Prediction]) -> str:
     """One sentence: what to take, and how far the next one is."""
     best = found[0]
-    name = f"{labels.series_label(best.series)}, {best.mode}"
     others = [line for line in found[1:] if line.series != best.series or line.backend != best.backend]
-    text = f"Take {name}."
+    several = len({line.backend for line in found}) > 1
+
+    def named(line: Prediction) -> str:
+        return ", ".join([labels.series_label(line.series), *([line.backend] if several else []), line.mode])
+
+    text = f"Take {named(best)}."
     if others:
         ratio, error = others[0].seconds / best.seconds, max(best.error, others[0].error)
-        next_name = f"{labels.series_label(others[0].series)}, {others[0].mode}"
         close = " The rule is not sharp enough to tell them apart: measure both." if ratio - 1 < error else ""
-        text += f" The next method, {next_name}, is predicted at {labels.ratio_text(ratio)} of its time.{close}"
+        text += f" The next method, {named(others[0])}, is predicted at {labels.ratio_text(ratio)} of its time.{close}"
     if any(line.beyond for line in found[:2]):
         text += " This extrapolates beyond the records (last column): check it with `jetbench compare`."
     return text

@@ -31,7 +31,7 @@ def draw(data: Data) -> Figure:
     if frame.empty:
         raise NoData("No slope was both published and measured (the same network, dtype and directions are needed).")
     groups = list(dict.fromkeys(zip(frame.backend, frame["mode"], strict=True)))
-    drawn = style.new(2.3 * len(groups) + 0.8)
+    drawn = style.new(1.72 * len(groups) + 0.85, width=5.8)
     panels = drawn.subplots(len(groups), len(MAIN_METRICS), squeeze=False)
     letters = _letters(frame)
     shown = labels.ranked(frame.series, labels.SERIES)
@@ -48,7 +48,7 @@ def draw(data: Data) -> Figure:
     handles = style.method_handles(shown, lines=False)
     style.legend(drawn, [*handles, Line2D([], [], color="0.6", linewidth=0.8, label="equal")])
     told = "; ".join(f"{letter} {name}" for name, letter in letters.items())
-    style.footnote(drawn, style.wrapped(f"{told}. {data.place} 95% intervals of the fits; published: RTX 6000."))
+    style.footnote(drawn, style.wrapped(f"{told}. {data.place} 95% intervals of the fits; published: RTX 6000.", 140))
     return drawn
 
 

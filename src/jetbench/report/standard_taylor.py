@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from jetbench.report import dense_zeros, labels, style
 from jetbench.report.figures import NoData, figure
 from jetbench.report.overview import bars
-from jetbench.report.tables import Data, reference_points
+from jetbench.report.tables import Data, as_published, reference_points
 
 SUBJECTS = ("laplacian", "biharmonic")
 
@@ -21,6 +21,7 @@ SUBJECTS = ("laplacian", "biharmonic")
 def draw(data: Data) -> Figure:
     """Bars: vectors per datum (a count) and time over nested (a measurement), with the published ratios."""
     records = data.records[(data.records.backend == "jax") & (data.records.study != "operators")]
+    records = as_published(records)
     points = reference_points(records[(records.axis == "batch") & (records.estimator == "exact")])
     points = points[points.operator.isin(SUBJECTS)]
     if points.empty:

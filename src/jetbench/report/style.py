@@ -116,7 +116,8 @@ def new(height: float, width: float = WIDTH) -> Figure:
 def legend(figure: Figure, handles: list[Line2D]) -> None:
     """One legend for all panels above them, in as few and as even rows as fit the width."""
     inches = sum(0.6 + 0.062 * len(str(handle.get_label())) for handle in handles)
-    rows = 1 if inches < WIDTH else math.ceil(len(handles) / 4)
+    width = figure.get_figwidth()
+    rows = 1 if inches < width else math.ceil(len(handles) / (4 if width > 6 else 3))
     figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / rows), columnspacing=1.3)
 
 
@@ -165,6 +166,12 @@ def plain_ticks(axis: Axis, low: float, high: float) -> None:
     axis.set_major_locator(FixedLocator(log_ticks(low, high)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def readable_on(colour: str, alpha: float = 1.0) -> str:
+    """White or nearly black, whichever is easier to read on a colour over white."""
+    red, green, blue = (1 - alpha * (1 - channel) for channel in mpl.colors.to_rgb(colour))
+    return "white" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 0.3 else "0.1"
 
 
 def wrapped(text: str, width: int = 175) -> str:

@@ -14,7 +14,7 @@ from jetbench.report import dense_zeros, labels
 from jetbench.report.layout import Field, Table
 from jetbench.report.pairs import paired
 from jetbench.report.predicted import COMPARED, predictions
-from jetbench.report.published import Published
+from jetbench.report.published import ACTIVATION, DTYPE, WIDTHS, Published
 from jetbench.report.slopes import METRICS, slopes
 
 MAIN_METRICS = ("time", "memory_differentiable", "memory_nondifferentiable")
@@ -265,6 +265,14 @@ def reference_points(records: pd.DataFrame, within: tuple[str, ...] = ("study", 
         reached = group.groupby("x").series.nunique()
         parts.append(group[group.x == reached[reached == reached.max()].index.max()])
     return pd.concat(parts) if parts else chosen
+
+
+def as_published(records: pd.DataFrame) -> pd.DataFrame:
+    """The records of the published network and type, where there are some of it among the measured ones."""
+    for name, value in (("network", "mlp"), ("widths", WIDTHS), ("activation", ACTIVATION), ("dtype", DTYPE)):
+        same = records[name] == value
+        records = records[same] if (same & (records.status == "ok")).any() else records
+    return records
 
 
 def _cost_table(data: Data, title: str, frame: pd.DataFrame, fields: list[Field]) -> Table:

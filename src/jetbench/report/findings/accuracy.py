@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from jetbench.report import labels, style
 from jetbench.report.figures import NoData, figure
-from jetbench.report.findings.randomization import crossings
+from jetbench.report.findings.randomization import chosen
 from jetbench.report.findings.registry import finding, method_phrase, operator_phrase, where
 from jetbench.report.tables import Data
 
@@ -31,12 +31,12 @@ def measured(data: Data) -> pd.DataFrame:
 
 
 def prices(data: Data) -> pd.DataFrame:
-    """The crossings of `randomization` whose sampling error is known and falls as S^(-1/2).
+    """The chosen crossings of `randomization` whose sampling error is known and falls as S^(-1/2).
 
     Column `unit` is the error of a single direction that the measured ones extrapolate to; `wanted` the samples that
     leave an error of `WANTED`, and `wanted_over_exact` their time over that of the exact operator.
     """
-    found = crossings(data)
+    found = chosen(data)
     errors = measured(data)
     units = []
     for row in found.itertuples():
@@ -59,7 +59,7 @@ def draw(data: Data) -> Figure:
     if errors.empty:
         raise NoData("No random estimate was compared with the exact operator here.")
     subjects = list(errors.groupby(SUBJECT, sort=False))
-    priced = prices(data).drop_duplicates(SUBJECT)
+    priced = prices(data)
     rows = 2 if len(priced) else 1
     drawn = style.new(0.9 + 1.7 * rows)
     panels = drawn.subplots(rows, len(subjects), squeeze=False)
@@ -106,15 +106,14 @@ def _against_time(axes, priced: pd.DataFrame) -> None:
     row = next(priced.itertuples())
     random, exact = style.look(row.random), style.look(row.exact)
     samples = np.geomspace(1, row.wanted, 50)
-    axes.plot(
-        1e3 * (row.intercept + row.slope * samples), row.unit / np.sqrt(samples), color=random.colour, gid="random"
-    )
+    times = (row.intercept + row.slope * samples) / row.exact_s
+    axes.plot(times, row.unit / np.sqrt(samples), color=random.colour, gid="random")
     kind = {"color": exact.colour, "marker": exact.marker, "linestyle": "none", "markersize": 7}
-    axes.plot([1e3 * row.exact_s], [row.exact_error], gid="exact", **kind)
+    axes.plot([1], [row.exact_error], gid="exact", **kind)
     axes.set_title(f"{row.mode}, {row.dtype}")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("Time [ms]")
+    axes.set_xlabel("Time / exact")
     axes.margins(x=0.15, y=0.1)
     style.plain_ticks(axes.xaxis, *axes.get_xlim())
 
@@ -122,7 +121,7 @@ def _against_time(axes, priced: pd.DataFrame) -> None:
 @finding("accuracy", "What does a random estimate's accuracy cost?")
 def sentence(data: Data) -> str | None:
     parts = []
-    for row in prices(data).drop_duplicates(SUBJECT).itertuples():
+    for row in prices(data).itertuples():
         over = row.wanted_over_exact
         times = f"{over:.0f} times" if over >= 2 else f"{over:.2f} of"
         parts.append(

@@ -8,25 +8,22 @@ from matplotlib.figure import Figure
 
 from jetbench.report import labels, style
 from jetbench.report.figures import NoData, figure
-from jetbench.report.findings.registry import finding, interval, method_phrase, where
+from jetbench.report.findings.registry import finding, interval, listed, method_phrase, where
 from jetbench.report.tables import Data
 
+#: Of whose distances the sentence tells.
+CHAIN = ("nested", "taylor", "collapsed", "apolar")
 WHAT = ["backend", "operator", "dim", "rank_ratio", "estimator", "network", "dtype"]
-#: Studies that vary the size of the network, whose floor is that of another network.
-RESIZED = ("width", "depth")
-NETWORKS = {
-    "mlp": "MLP",
-    "residual_mlp": "residual MLP",
-    "layernorm_mlp": "MLP with LayerNorm",
-    "attention": "attention",
-}
+#: Studies that vary the size of the network, whose floor is that of another network, or the operator.
+RESIZED = ("width", "depth", "rank")
 
 
 def largest(data: Data) -> pd.DataFrame:
     """For each of `WHAT`, mode and series the point with most operations, where all series of the group have one."""
     ok = data.ok
     ok = ok[ok.time_over_floor.notna() & (ok.estimator == "exact") & ~ok.axis.isin(RESIZED)]
-    ok = ok.assign(work=ok.batch.astype("float64") * ok.network_flops / ok.batch.astype("float64"))
+    # The zoo has a figure of its own.
+    ok = ok[ok.study != "operators"] if (ok.study != "operators").any() else ok
     parts = []
     for _, group in ok.groupby([*WHAT, "mode"], dropna=False, sort=False):
         reached = group.groupby(["study", "batch", "widths"]).series.nunique()
@@ -43,9 +40,9 @@ def subjects(frame: pd.DataFrame) -> pd.Series:
     def name(row: pd.Series) -> str:
         parts = [f"{labels.operator_label(row.operator)} D = {row.dim}"]
         parts += [f"rank {row.rank_ratio:g} D"] if row.rank_ratio == row.rank_ratio and row.rank_ratio != 1 else []
-        parts += [NETWORKS.get(row.network, row.network)] if several["network"] else []
+        parts += [labels.NETWORKS.get(row.network, row.network)] if several["network"] else []
         parts += [row["dtype"]] if several["dtype"] else []
-        parts += [row.backend] if several["backend"] else []
+        parts += [labels.backend_label(row.backend)] if several["backend"] else []
         return ", ".join(parts)
 
     return frame.apply(name, axis=1)
@@ -96,11 +93,14 @@ def sentence(data: Data) -> str | None:
     for mode, own in points.groupby("mode", sort=False):
         best = own.loc[own.time_over_floor.idxmin()]
         value = interval(best.time_over_floor, best.time_over_floor_low, best.time_over_floor_high)
-        parts.append(f"{mode}, {method_phrase(best.series)} comes nearest with {value} ({best.line})")
+        parts.append(f"{method_phrase(best.series)} with {value} floors among {mode} evaluations ({best.line})")
     ranges = []
-    for series in labels.ranked(points.series, labels.SERIES):
+    for series in labels.ranked(set(points.series) & set(CHAIN), CHAIN):
         own = points[points.series == series].time_over_floor
         ends = labels.ratio_text(own.min()), labels.ratio_text(own.max())
-        span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-        ranges.append(f"{method_phrase(series)} {span}")
-    return f"In floors, measured {where(data)}: {'; '.join(parts)}. Over all cases and modes: {', '.join(ranges)}."
+        span = (
+            f"{ends[0]} floors" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} floors (median {own.median():.1f})"
+        )
+        ranges.append(f"{method_phrase(series)} takes {span}")
+    text = f"Measured {where(data)}, the nearest to the floor are {listed(parts)}."
+    return f"{text} Over all cases and modes, {listed(ranges)}." if ranges else text

@@ -25,7 +25,7 @@ def crossings(data: Data) -> pd.DataFrame:
 
     Columns: those of `SHARED`, case, estimator, random and exact (series), samples_by_vectors and samples_by_time (the
     numbers of samples above which the exact evaluation is cheaper), slope and intercept (of the random method's time),
-    exact_s, exact_vectors, exact_error.
+    exact_s, exact_vectors, exact_error, most_samples (the largest number that was measured).
     """
     rows = []
     ok = data.ok
@@ -60,16 +60,26 @@ def crossings(data: Data) -> pd.DataFrame:
                 "exact_s": float(best.time_s),
                 "exact_vectors": int(best.vectors),
                 "exact_error": float(best.relative_error),
+                "most_samples": float(own[own.series == series].x.max()),
             }
         )
     names = ["case", "estimator", "random", "exact", "samples_by_vectors", "samples_by_time", "slope", "intercept"]
-    return pd.DataFrame(rows, columns=[*SHARED, *names, "exact_s", "exact_vectors", "exact_error"])
+    return pd.DataFrame(rows, columns=[*SHARED, *names, "exact_s", "exact_vectors", "exact_error", "most_samples"])
+
+
+def chosen(data: Data) -> pd.DataFrame:
+    """Of `crossings` one row an operator: that of the first backend and mode in reading order."""
+    found = crossings(data)
+    order = {name: list(known) for name, known in (("backend", labels.BACKENDS), ("mode", labels.MODES))}
+    keys = found.assign(**{name: found[name].map(known.index) for name, known in order.items()})
+    first = keys.sort_values(["backend", "mode"], kind="stable").drop_duplicates(["operator", "dim"]).index
+    return found.loc[sorted(first)]
 
 
 @figure("randomization", "time of random estimates against samples, beside that of the exact operator")
 def draw(data: Data) -> Figure:
-    """One panel a measured case, and one that counts vectors for the biharmonic over D."""
-    found = crossings(data)
+    """One panel a measured operator, in units of the exact one, and one that counts vectors over D."""
+    found = chosen(data)
     if found.empty:
         raise NoData("No operator was measured both exactly and at random at the same size.")
     drawn = style.new(2.6)
@@ -79,26 +89,27 @@ def draw(data: Data) -> Figure:
         curve = data.ok[(data.ok.case == row.case) & (data.ok["mode"] == row.mode) & (data.ok.series == row.random)]
         curve = curve.sort_values("x")
         look, exact = style.look(row.random), style.look(row.exact)
-        bars = [1e3 * (curve.time_s - curve.time_low_s), 1e3 * (curve.time_high_s - curve.time_s)]
+        bars = np.array([curve.time_s - curve.time_low_s, curve.time_high_s - curve.time_s]) / row.exact_s
         kind = {"color": look.colour, "marker": look.marker, "linestyle": "none", "elinewidth": 0.8}
-        axes.errorbar(curve.x, 1e3 * curve.time_s, yerr=np.nan_to_num(bars).clip(min=0), gid="random", **kind)
+        axes.errorbar(curve.x, curve.time_s / row.exact_s, yerr=np.nan_to_num(bars).clip(min=0), gid="random", **kind)
         ends = np.array([0, max(curve.x.max(), 1.1 * row.samples_by_time)])
-        axes.plot(ends, 1e3 * (row.intercept + row.slope * ends), color=look.colour, linewidth=0.8)
-        axes.axhline(1e3 * row.exact_s, color=exact.colour, linestyle=exact.line, gid="exact")
+        axes.plot(ends, (row.intercept + row.slope * ends) / row.exact_s, color=look.colour, linewidth=0.8)
+        axes.axhline(1, color=exact.colour, linestyle=exact.line, gid="exact")
         if row.samples_by_time > 0:
             axes.axvline(row.samples_by_time, color="0.5", linestyle=":", linewidth=0.8)
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
-        axes.set_title(f"{labels.operator_label(row.operator)}, $D$ = {row.dim}, {row.mode}")
+        title = f"{labels.operator_label(row.operator)}, $D$ = {row.dim},"
+        axes.set_title(f"{title}\n{labels.backend_label(row.backend)} {row.mode}")
         axes.set_xlabel("Samples $S$")
         shown += [row.random, row.exact]
-    panels[0].set_ylabel("Time [ms]")
+    panels[0].set_ylabel("Time / fastest exact method")
     counted = panels[-1]
     for series, look in (("apolar", style.look("apolar")), ("collapsed", style.look("collapsed"))):
         place = 0 if series == "apolar" else 1
         samples = [(vectors(4, dim)[place] - 2) / 3 for dim in DIMS]
         counted.plot(DIMS, samples, color=look.colour, marker=look.marker, markersize=2.5, linestyle=look.line)
-    counted.set_title("Biharmonic, counted")
+    counted.set_title("Biharmonic,\ncounted")
     counted.set_xlabel("Dimension $D$")
     counted.set_ylabel("Samples with as many vectors")
     counted.set_yscale("log")
@@ -111,16 +122,18 @@ def draw(data: Data) -> Figure:
 
 @finding("randomization", "Where does randomization pay?")
 def sentence(data: Data) -> str | None:
-    found = crossings(data)
+    found = chosen(data)
     if found.empty:
         return None
     parts = []
     for row in found.itertuples():
         exact, random = method_phrase(row.exact), method_phrase(row.random)
         by_time = "any number of" if row.samples_by_time <= 1 else f"more than {row.samples_by_time:.0f}"
+        beyond = ", beyond those measured" if row.samples_by_time > row.most_samples else ""
+        place = f"{labels.backend_label(row.backend)} {row.mode}"
         parts.append(
-            f"for the {operator_phrase(row.operator)} in {row.dim} dimensions ({row.mode}) exact {exact} is"
-            f" cheaper than {by_time} samples by {random} ({row.samples_by_vectors:.0f} by counting vectors)"
+            f"for the {operator_phrase(row.operator)} in {row.dim} dimensions ({place}) exact {exact} is cheaper than"
+            f" an estimate from {by_time} samples by {random} ({row.samples_by_vectors:.0f} by counting"
+            f" vectors{beyond})"
         )
-    text = listed(parts)
-    return f"Measured {where(data)}, {text}."
+    return f"Measured {where(data)}, {listed(parts)}."

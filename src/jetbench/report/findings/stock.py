@@ -1,10 +1,11 @@
-"""Zero-aware against stock Taylor mode: what multiplying zeros costs. It needs records of the stock implementations."""
+"""Zero-aware against stock Taylor mode: what multiplying zeros costs. It needs records of the stock implementation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jetbench.report import labels, style
 from jetbench.report.figures import NoData, figure
@@ -12,39 +13,52 @@ from jetbench.report.findings.registry import finding, interval, method_phrase, 
 from jetbench.report.pairs import paired
 from jetbench.report.tables import Data
 
-#: Stock implementation → the zero-aware one of this suite that does the same.
-STOCK = {"jax_jet": "taylor", "stock_rewrite": "collapsed_rewrite", "folx": "forward_laplacian"}
+#: Stock Taylor mode, which takes the derivatives of constants for arrays of zeros, and the same scheme without them.
+STOCK, AWARE = "jax_jet", "taylor"
+MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
 def measured(data: Data) -> pd.DataFrame:
-    """Each stock implementation over its zero-aware counterpart at the same place, with the column `ours`."""
-    parts = [paired(data.records, "series", stock, ours).assign(ours=ours) for stock, ours in STOCK.items()]
-    parts = [part for part in parts if len(part)]
-    return pd.concat(parts) if parts else pd.DataFrame()
+    """The exact operators by stock Taylor mode over zero-aware Taylor mode, along curves over the batch."""
+    found = paired(data.records, "series", STOCK, AWARE)
+    found = found[(found.axis == "batch") & (found.estimator == "exact") & ~found.study.isin(labels.SNAPSHOTS)]
+    return labels.ordered(found) if len(found) else found
 
 
-@figure("stock", "stock implementations over the zero-aware ones of this suite: time against operations")
+@figure("stock", "stock Taylor mode, which multiplies zeros, over zero-aware Taylor mode: time and counted vectors")
 def draw(data: Data) -> Figure:
-    """Left: time ratios; right: distances to the floor of the stock implementations."""
+    """Left: ratios of time, with those of vectors dotted. Right: distances of both to the floor."""
     found = measured(data)
     if found.empty:
-        raise NoData("No stock implementation was measured here beside its zero-aware counterpart.")
-    shown = labels.ranked(found.series, labels.SERIES)
-    drawn = style.new(2.6)
+        raise NoData("Stock Taylor mode was not measured here beside zero-aware Taylor mode.")
+    drawn = style.new(2.5)
     left, right = drawn.subplots(1, 2)
-    for series in shown:
-        own, look = found[found.series == series], style.look(series, shown)
-        kind = {"color": look.colour, "marker": look.marker, "linestyle": "none", "elinewidth": 0.8}
+    for number, (case, own) in enumerate(found.groupby("case", sort=False)):
+        colour, marker = style.look(STOCK).colour, MARKERS[number % len(MARKERS)]
         bars = np.nan_to_num([own.time - own.low, own.high - own.time]).clip(min=0)
-        left.errorbar(own.batch.astype(float), own.time, yerr=bars, gid=f"measured-{series}", **kind)
-        right.errorbar(own.batch.astype(float), own.time_over_floor, gid=f"floors-{series}", **kind)
+        name = f"{labels.operator_label(own.operator.iloc[0])}, $D$ = {own.dim.iloc[0]}"
+        kind = {"color": colour, "marker": marker, "linewidth": 0.8, "elinewidth": 0.8}
+        kind |= {"markerfacecolor": "none"} if number % 2 else {}
+        left.errorbar(own.x, own.time, yerr=bars, gid=f"measured-{case}", label=name, **kind)
+        left.plot(own.x, own.vectors_ratio, color="0.4", linestyle=":", linewidth=1, zorder=1)
+        for series in (STOCK, AWARE):
+            curve = data.ok[(data.ok.series == series) & (data.ok.case == case) & data.ok.time_over_floor.notna()]
+            curve = curve.sort_values("x")
+            about = kind | {"color": style.look(series).colour}
+            label = f"{name}: {labels.series_label(series)}"
+            right.errorbar(curve.x, curve.time_over_floor, gid=f"floors-{series}", label=label, **about)
     for axes, label in ((left, "Time, stock / zero-aware"), (right, "Time / floor")):
         axes.axhline(1, color="0.6", linewidth=0.8, zorder=1)
+        axes.set_xscale("log", base=2)
+        positions = sorted(found.x.unique())
+        axes.xaxis.set_major_locator(FixedLocator(positions[:: max(1, len(positions) // 5)]))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel("Batch size (points)")
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
-    style.legend(drawn, style.method_handles(shown, lines=False))
-    style.footnote(drawn, style.wrapped(f"{data.place} Medians with 95% intervals."))
+        axes.set_ylim(0, 1.45 * axes.get_ylim()[1])
+        axes.legend(loc="upper right", frameon=False, fontsize=6.5)
+    style.footnote(drawn, style.wrapped(f"{data.place} JAX. Medians with 95% intervals; dotted: counted vectors."))
     return drawn
 
 
@@ -54,11 +68,11 @@ def sentence(data: Data) -> str | None:
     if found.empty:
         return None
     parts = []
-    for series in labels.ranked(found.series, labels.SERIES):
-        own = found[found.series == series].sort_values("batch")
-        last = own.iloc[-1]
+    for _, own in found.groupby("case", sort=False):
+        last = own.loc[own.x.idxmax()]
         parts.append(
-            f"{labels.series_label(series)} takes {interval(last.time, last.low, last.high)} of the time of"
-            f" {method_phrase(last.ours)} ({operator_phrase(last.operator)}, batch {int(last.batch)})"
+            f"{interval(last.time, last.low, last.high)} of the time of {method_phrase(AWARE)} for the"
+            f" {operator_phrase(last.operator)} at batch {int(last.batch)}, with"
+            f" {labels.ratio_text(last.vectors_ratio)} of its vectors"
         )
-    return f"Measured {where(data)}, {'; '.join(parts)}."
+    return f"Measured {where(data)}, {method_phrase(STOCK)} takes {'; and '.join(parts)}."

@@ -16,6 +16,8 @@ from jetbench.report.tables import Data
 
 FILE = "training.json"
 TITLES = {"poisson": "Poisson equation", "plate": "simply supported plate"}
+#: The same in a word, below a bar.
+SHORT = {"poisson": "Poisson", "plate": "Plate"}
 
 
 def write(runs: pd.DataFrame, folder: Path) -> Path | None:
@@ -73,7 +75,8 @@ def draw(data: Data) -> Figure:
         axes.axhline(own.target.iloc[0], color="0.6", linewidth=0.8)
         axes.set_yscale("log")
         axes.set_xlabel("Wall time [s]")
-        axes.set_title(f"{TITLES.get(problem, problem)}, $D$ = {own.dim.iloc[0]}")
+        title = TITLES.get(problem, problem)
+        axes.set_title(f"{title[:1].upper()}{title[1:]}, $D$ = {own.dim.iloc[0]}")
     panels[0].set_ylabel("Loss / first loss")
     width = 0.8 / len(shown)
     for place, method in enumerate(shown):
@@ -81,7 +84,7 @@ def draw(data: Data) -> Figure:
         heights = [own[own.problem == problem].memory.max() for problem in problems]
         at = np.arange(len(problems)) + width * (place - (len(shown) - 1) / 2)
         panels[-1].bar(at, heights, width=0.9 * width, color=style.look(method, shown).colour)
-    panels[-1].set_xticks(range(len(problems)), [TITLES.get(p, p).split()[-1].capitalize() for p in problems])
+    panels[-1].set_xticks(range(len(problems)), [SHORT.get(p, p) for p in problems])
     panels[-1].set_ylabel("Peak memory / nested")
     panels[-1].set_xlabel("Problem")
     style.legend(drawn, style.method_handles(shown))

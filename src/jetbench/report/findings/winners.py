@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -11,7 +12,9 @@ from jetbench.report.figures import NoData, figure
 from jetbench.report.findings.registry import counted, finding, listed, method_phrase, operator_phrase, where
 from jetbench.report.tables import Data
 
-AXES = {"batch": "batch", "samples": "samples", "rank": "rank", "width": "width", "depth": "depth", "dimension": "D"}
+#: How many positions of a curve the map has room for, and of how many curves a sentence tells.
+POSITIONS, TOLD = 4, 3
+AXES = {"batch": "batch", "samples": "S =", "rank": "rank", "width": "width", "depth": "depth", "dimension": "D ="}
 
 
 def winners(data: Data) -> pd.DataFrame:
@@ -29,46 +32,55 @@ def winners(data: Data) -> pd.DataFrame:
         parted = bool(first.time_high_s < second.time_low_s)
         row = dict(zip(["study", "case", "mode", "axis", "axis_value"], place, strict=True))
         row |= {"winner": first.series, "second": second.series, "ratio": second.time_s / first.time_s, "clear": parted}
-        rows.append(row | {"operator": first.operator, "dim": first.dim, "methods": len(group)})
-    names = ["study", "case", "mode", "axis", "axis_value", "winner", "second", "ratio", "clear", "operator", "dim"]
-    return pd.DataFrame(rows, columns=[*names, "methods"])
+        rows.append(row | {"operator": first.operator, "backend": first.backend, "dim": first.dim})
+    names = ["study", "case", "mode", "axis", "axis_value", "winner", "second", "ratio", "clear", "operator", "backend"]
+    return pd.DataFrame(rows, columns=[*names, "dim"])
 
 
 @figure("winners", "which method wins where: the fastest at every measured place, and by how much")
 def draw(data: Data) -> Figure:
-    """One row a case and mode, one cell a position: coloured by the winner, pale where the runner-up may be as fast."""
+    """One row a case and mode, one cell a position: coloured by the winner, pale where the runner-up may be as fast.
+
+    Snapshots, which have one position, are left out where there are curves, and positions for which there is no room.
+    """
     found = winners(data)
+    curves = found[~found.study.isin(labels.SNAPSHOTS)]
+    found = curves if len(curves) else found
     if found.empty:
         raise NoData("No place was measured with two methods.")
     named = {c: n for _, s in data.records.groupby("study") for c, n in labels.case_labels(s).items()}
     rows = list(dict.fromkeys(zip(found.study, found.case, found["mode"], strict=True)))
-    drawn = style.new(0.24 * len(rows) + 0.9)
+    drawn = style.new((0.24 if len(rows) <= 20 else 0.2) * len(rows) + 0.9)
     axes = drawn.subplots()
-    longest = 0
+    longest, left_out, size = 0, 0, 7 if len(rows) <= 20 else 6
+    shown = labels.ranked(found.winner, labels.SERIES)
     for height, (study, case, mode) in enumerate(rows):
         own = found[(found.study == study) & (found.case == case) & (found["mode"] == mode)].sort_values("axis_value")
+        kept = own.iloc[np.unique(np.linspace(0, len(own) - 1, POSITIONS).round().astype(int))]
+        left_out += len(own) - len(kept)
+        own = kept
         for place, cell in enumerate(own.itertuples()):
-            look = style.look(cell.winner, labels.ranked(found.winner, labels.SERIES))
+            look = style.look(cell.winner, shown)
             alpha = 0.85 if cell.clear else 0.35
             axes.add_patch(
                 Rectangle((place, height - 0.42), 0.94, 0.84, color=look.colour, alpha=alpha, linewidth=0, gid="cell")
             )
             text = f"{AXES.get(cell.axis, cell.axis)} {cell.axis_value:g}: {labels.ratio_text(cell.ratio)}"
-            colour = "white" if cell.clear else "0.1"
-            axes.text(place + 0.47, height, text, ha="center", va="center", fontsize=6, color=colour)
+            colour = style.readable_on(look.colour, alpha)
+            axes.text(place + 0.47, height, text, ha="center", va="center", fontsize=size, color=colour)
         longest = max(longest, len(own))
     axes.set_xlim(0, longest)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), [f"{named[case]}, {mode}" for _, case, mode in rows])
     axes.set_xticks([])
-    axes.set_xlabel("Positions along the axis of the study; the number is the runner-up's time over the winner's")
+    axes.set_xlabel("Positions along the axis of the study: the runner-up's time over the winner's")
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)
-    shown = labels.ranked(found.winner, labels.SERIES)
     patches = [Patch(color=style.look(s, shown).colour, label=labels.series_label(s)) for s in shown]
     style.legend(drawn, patches)
-    style.footnote(drawn, style.wrapped(f"{data.place} Pale: the 95% intervals of the two overlap."))
+    told = f" {counted(left_out, 'position')} between those shown left out." if left_out else ""
+    style.footnote(drawn, style.wrapped(f"{data.place} Pale: the 95% intervals of the two overlap.{told}"))
     return drawn
 
 
@@ -79,20 +91,33 @@ def sentence(data: Data) -> str | None:
         return None
     clear = found[found.clear]
     wins = clear.winner.value_counts()
-    parts = [f"{method_phrase(name)} {counted(int(n), 'time')}" for name, n in wins.items()]
+    parts = [f"{method_phrase(name)} {'once' if n == 1 else f'{n} times'}" for name, n in wins.items()]
     text = (
         f"Of {counted(len(found), 'measured place')} {where(data)} with several methods, {len(clear)} have a clear"
         f" winner: {listed(parts)}."
         if len(clear)
         else f"None of {counted(len(found), 'measured place')} {where(data)} has a clear winner."
     )
-    changes = []
+    told, untold = changes(clear)
+    if not told:
+        return text
+    others = f"; {counted(untold, 'other curve')} of the figure {'changes' if untold == 1 else 'change'} too"
+    return f"{text} The winner changes with the size: {'; '.join(told)}{others if untold else ''}."
+
+
+def changes(clear: pd.DataFrame) -> tuple[list[str], int]:
+    """Up to `TOLD` phrases on curves whose clear winner changes once, and how many more curves change."""
+    phrases, untold = [], 0
     for (*_, mode), own in clear.groupby(["study", "case", "mode"], sort=False):
         own = own.sort_values("axis_value")
-        if own.winner.nunique() > 1:
-            steps = ", then ".join(
-                f"{method_phrase(r.winner)} from {AXES.get(r.axis, r.axis)} {r.axis_value:g}"
-                for r in own[own.winner != own.winner.shift()].itertuples()
+        steps = own[own.winner != own.winner.shift()]
+        if len(steps) == 2 and len(phrases) < TOLD:
+            (first, then), axis = steps.itertuples(), AXES.get(own.axis.iloc[0], own.axis.iloc[0])
+            place = f"{operator_phrase(first.operator)}, {labels.backend_label(first.backend)} {mode}"
+            phrases.append(
+                f"{method_phrase(first.winner)} wins at {axis} {first.axis_value:g} and"
+                f" {method_phrase(then.winner)} from {axis} {then.axis_value:g} on ({place})"
             )
-            changes.append(f"{operator_phrase(own.operator.iloc[0])} ({mode}): {steps}")
-    return f"{text} The winner changes along {listed(changes)}." if changes else text
+        else:
+            untold += len(steps) > 1
+    return phrases, untold

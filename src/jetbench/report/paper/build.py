@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from jetbench.errors import JetbenchError
 from jetbench.report import figures, gallery, style, tables
 from jetbench.report.figures import NoData
-from jetbench.report.layout import escape
+from jetbench.report.layout import Table, escape
 from jetbench.report.paper import check
 from jetbench.report.paper.values import COUNTED, Value, values
 from jetbench.report.tables import Data
@@ -65,7 +66,8 @@ def generate(data: Data, text: str, folder: Path, results: Path | None = None) -
     for name in _named(text, "resulttable"):
         made = tables.make(name, data)
         if len(made.frame):
-            made = made.only(COLUMNS[name].split()) if name in COLUMNS else made
+            made = _eager(made) if name == "dimension" else made
+            made = made.only(_columns(name, "machine/is-gpu" in found)) if name in COLUMNS else made
             made.write(folder / "tables" / f"{name}.tex")
             found[f"table/{name}"] = Value("", "generated")
     with style.settings():
@@ -84,6 +86,17 @@ def generate(data: Data, text: str, folder: Path, results: Path | None = None) -
     return found
 
 
+def _eager(made: Table) -> Table:
+    """A table without its compiled rows, if there are others: they fill a page."""
+    eager = made.frame[made.frame["mode"] == "eager"]
+    return replace(made, frame=eager.reset_index(drop=True)) if len(eager) else made
+
+
+def _columns(name: str, gpu: bool) -> list[str]:
+    """The columns that are shown of a wide table; absolute times only of a GPU."""
+    return [column for column in COLUMNS[name].split() if gpu or column != "time"]
+
+
 def _named(text: str, command: str) -> list[str]:
     """The names of figures or tables that the text asks for.
 
@@ -98,15 +111,17 @@ def _named(text: str, command: str) -> list[str]:
 
 
 def _origins(used: Mapping[str, Value]) -> str:
-    r"""A longtable of the values used, without counted ones and those of findings, which stand with their figure."""
-    rows = [
-        rf"\nolinkurl{{{name}}} & {value.tex} & {escape(value.source)} \\"
-        for name, value in used.items()
-        if value.tex and value.source != COUNTED and not name.startswith("finding/")
-    ]
-    head = r"\toprule name & value & origin \\ \midrule\endhead"
+    r"""A longtable of the values used, by origin, without counted ones and findings, which name their figure."""
+    by_origin: dict[str, list[str]] = {}
+    for name, value in used.items():
+        if value.tex and value.source != COUNTED and not name.startswith("finding/"):
+            by_origin.setdefault(value.source, []).append(rf"\mbox{{\nolinkurl{{{name}}} {value.tex}}}")
+    # Paths may be broken where they have a slash or a hyphen.
+    origins = {origin: escape(origin).replace("/", r"/\allowbreak{}") for origin in by_origin}
+    rows = [rf"{origins[origin]} & {'; '.join(told)} \\ \addlinespace[2pt]" for origin, told in by_origin.items()]
+    head = r"\toprule origin & names and values \\ \midrule\endhead"
     ragged = r">{{\raggedright\arraybackslash}}p{{{}\textwidth}}"
-    columns = "{@{}" + "".join(ragged.format(width) for width in (0.33, 0.19, 0.42)) + "@{}}"
+    columns = "{@{}" + "".join(ragged.format(width) for width in (0.3, 0.64)) + "@{}}"
     return "\n".join([rf"\begin{{longtable}}{columns}", head, *rows, r"\bottomrule\end{longtable}"]) + "\n"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from jetbench.algebra.inverse_system import inverse_system
@@ -14,12 +15,13 @@ from jetbench.directions import decompose
 from jetbench.report import labels
 from jetbench.report.collect import machines
 from jetbench.report.findings import told
-from jetbench.report.findings.registry import interval
+from jetbench.report.findings.registry import interval, listed
 from jetbench.report.layout import escape
+from jetbench.report.overview import SUBJECTS
 from jetbench.report.pairs import paired
 from jetbench.report.published import WIDTHS
-from jetbench.report.reproduction import CLOSE, VAGUE, counts, reproduction
-from jetbench.report.tables import MAIN_METRICS, Data, reference_points
+from jetbench.report.reproduction import CLOSE, VAGUE, counts, predicted, reproduction
+from jetbench.report.tables import MAIN_METRICS, Data, as_published, reference_points
 from jetbench.symbol import Symbol, variables
 
 COUNTED = "counted"
@@ -35,10 +37,14 @@ class Value:
 
 
 def best_machine(records: pd.DataFrame) -> str | None:
-    """The machine that the paper is about: one with the paper's network, with a GPU before without, the last used."""
+    """The machine that the paper is about: one with the paper's network, a GPU before a CPU, that of most points."""
     whole = records[(records.status == "ok") & (records.widths == WIDTHS)]
-    known = machines(whole if len(whole) else records)
-    return known[0] if known else None
+    shown = whole if len(whole) else records
+    if shown.empty:
+        return None
+    last_used = {machine: -place for place, machine in enumerate(machines(shown))}
+    gpu = shown.device.fillna("").str.startswith("cuda").groupby(shown.machine).any()
+    return max(last_used, key=lambda machine: (gpu[machine], (shown.machine == machine).sum(), last_used[machine]))
 
 
 def values(data: Data, results: Path | None = None) -> dict[str, Value]:
@@ -91,8 +97,11 @@ def _published(data: Data) -> Iterator[tuple[str, Value]]:
     chosen = slopes[(slopes.study == "batch") & (slopes.metric == "time") & (slopes.estimator == "exact")]
     for row in chosen.itertuples():
         if row.operator in ("laplacian", "biharmonic") and row.series != "nested":
-            name = f"published/{row.backend}/{row.operator}/{row.series}/{row.mode}"
-            yield name, Value(labels.ratio_text(row.ratio_to_nested), PUBLISHED)
+            name = f"{row.backend}/{row.operator}/{row.series}/{row.mode}"
+            yield f"published/{name}", Value(labels.ratio_text(row.ratio_to_nested), PUBLISHED)
+            counted = predicted(row._asdict())
+            if counted == counted:
+                yield f"predicted/{name}", Value(labels.ratio_text(counted), COUNTED)
 
 
 def _machine(data: Data, results: Path | None) -> Iterator[tuple[str, Value]]:
@@ -129,8 +138,10 @@ def _machine(data: Data, results: Path | None) -> Iterator[tuple[str, Value]]:
         yield f"version/{name}", Value(escape(str(version)), source)
     if "python" in description:
         yield "version/python", Value(escape(str(description["python"])), source)
-    if commit := (description.get("code") or {}).get("commit"):
-        yield "machine/commit", Value(rf"\texttt{{{str(commit)[:10]}}}", source)
+    if commits := _commits(results, machine, records):
+        yield "machine/commits", Value(listed(rf"\texttt{{{commit[:10]}}}" for commit in commits), source)
+    if len(commits) > 1:
+        yield "machine/several-commits", Value("", source)
 
 
 def description_of(results: Path | None, machine: str, identity: str) -> dict:
@@ -143,17 +154,32 @@ def description_of(results: Path | None, machine: str, identity: str) -> dict:
     return known.get(identity) or (list(known.values())[-1] if known else {})
 
 
+def _commits(results: Path | None, machine: str, records: pd.DataFrame) -> list[str]:
+    """The commits of the code that made the records, that of most records first."""
+    made = records.machine_id.dropna().value_counts()
+    found: dict[str, int] = {}
+    for identity, number in made.items():
+        commit = (description_of(results, machine, str(identity)).get("code") or {}).get("commit")
+        if commit:
+            found[str(commit)] = found.get(str(commit), 0) + int(number)
+    return sorted(found, key=lambda commit: -found[commit])
+
+
 def _measured(data: Data) -> Iterator[tuple[str, Value]]:
     """Ratios of every exact method at the largest size that most methods reached: over nested, over the floor."""
-    points = reference_points(data.records)
-    points = points[(points.estimator == "exact") & (points.backend == "torch")]
-    for row in points.itertuples():
-        if row.operator == "weighted_laplacian":
-            continue
+    points = reference_points(as_published(data.records))
+    points = points[(points.estimator == "exact") & (points.backend == "torch") & points.operator.isin(SUBJECTS)]
+    several = points.groupby("case").series.transform("nunique")
+    cases = (
+        points.assign(several=several).sort_values("several", kind="stable").drop_duplicates("operator", keep="last")
+    )
+    for row in points[points.case.isin(cases.case)].itertuples():
         place = f"{row.operator}/{row.series}/{row.mode}"
-        source = f"{row.machine}, {row.source}, {row.axis} {row.axis_value:g}"
+        source = f"{row.source}, {row.axis} {row.axis_value:g}"
         yield f"{row.operator}/dim", Value(str(row.dim), source)
         yield f"{row.operator}/{row.mode}/batch", Value(str(row.batch), source)
+        yield f"{row.operator}/dtype", Value(escape(row.dtype), source)
+        yield f"{row.operator}/network", Value(row.widths.replace("-", "--"), source)
         floor = interval(row.time_over_floor, row.time_over_floor_low, row.time_over_floor_high)
         yield f"{place}/over-floor", Value(escape(floor), source)
         yield f"{place}/vectors", Value(str(row.vectors), source)
@@ -181,6 +207,11 @@ def _reproduced(data: Data) -> Iterator[tuple[str, Value]]:
         for name, number in counts(frame[frame.metric == metric]).items():
             yield f"reproduction/{metric}/{name.replace(' ', '-')}", Value(str(number), source)
     compared = frame[frame.verdict.isin(["agrees", "differs", "undecided"])]
-    yield "reproduction/compared", Value(str(len(compared)), source)
-    if (frame[frame.verdict == "agrees"].shape[0]) > 0:
-        yield "reproduction/some-agree", Value("", source)
+    if len(compared):
+        yield "reproduction/compared", Value(str(len(compared)), source)
+    times = compared[(compared.metric == "time") & compared.predicted.notna() & (compared.measured > 0)]
+    if len(times):
+        yield "reproduction/time/compared", Value(str(int((compared.metric == "time").sum())), source)
+        for name in ("measured", "published"):
+            factors = np.exp(np.log(times[name] / times.predicted).abs())
+            yield f"reproduction/time/{name}-over-counted", Value(labels.ratio_text(factors.median()), source)
