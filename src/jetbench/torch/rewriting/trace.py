@@ -110,7 +110,7 @@ def _put_right(graph: fx.Graph) -> bool:
         if not isinstance(node.target, OpOverload) or not node.target._schema.is_mutable:
             continue
         changed, value = node.args[0], node.meta.get("val")
-        if not isinstance(value, torch.Tensor) or value.is_complex():  # copying these may also carry out a conjugation
+        if not isinstance(value, Tensor) or value.is_complex():  # copying these may also carry out a conjugation
             return False
         if changed.op != "call_function" or any(position.get(user, 0) > position[node] for user in changed.users):
             return False
