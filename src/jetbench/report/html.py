@@ -233,6 +233,7 @@ def interactive(data: Data) -> Iterator[tuple[str, object]]:
         plot.update_xaxes(title=_plain(AXIS_LABELS[axis]))
         if axis in LOGARITHMIC:
             positions = sorted(own.x.unique().tolist())
+            positions = positions[:: -(-len(positions) // 8)]
             plot.update_xaxes(type="log", tickvals=positions, ticktext=[f"{value:g}" for value in positions])
         plot.update_yaxes(title="Time / floor", type="log")
         yield axis, plot

@@ -11,7 +11,6 @@ SERIES: dict[str, str] = {
     "nested": "Nested",
     "nested_reverse": "Nested (reverse)",
     "jax_jet": "Standard Taylor (stock jet)",
-    "jax_jet_nested": "Nested stock jets",
     "jet_for_pytorch_standard": "Standard Taylor (jet-for-pytorch)",
     "taylor_griewank": "Standard Taylor (Griewank)",
     "taylor": "Standard Taylor",
@@ -24,6 +23,8 @@ SERIES: dict[str, str] = {
     "collapsed": "Collapsed Taylor",
     "apolar": "Apolar Taylor",
 }
+#: What was published of methods that no method here is.
+PUBLISHED_ONLY = {"jax_jet_nested": "Nested stock jets"}
 OPERATORS: dict[str, str] = {
     "laplacian": "Laplacian",
     "weighted_laplacian": "Weighted Laplacian",
@@ -60,7 +61,7 @@ def series_label(series: str) -> str:
     method = series.removesuffix("_griewank")
     if series != method and series not in SERIES:
         return f"{series_label(method)} (Griewank)"
-    return SERIES.get(series) or series.replace("_", " ").capitalize()
+    return SERIES.get(series) or PUBLISHED_ONLY.get(series) or series.replace("_", " ").capitalize()
 
 
 def backend_label(backend: str) -> str:

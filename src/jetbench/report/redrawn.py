@@ -54,7 +54,7 @@ def redrawn(data: Data, backend: str, mode: str, title: str) -> Figure:
     ours = data.ok[~data.ok.study.isin(labels.SNAPSHOTS)]
     ours = ours[(ours.widths == WIDTHS) & (ours.activation == ACTIVATION) & (ours.dtype == DTYPE)]
     ours = ours[ours.rank_ratio.isna() | (ours.rank_ratio == 1) | (ours.axis == "rank")]
-    drawn = style.new(0.76 * len(cases) + 0.8, width=5.6)
+    drawn = style.new(0.7 * len(cases) + 0.8, width=5.6)
     panels = drawn.subplots(len(cases), len(MAIN_METRICS), squeeze=False, sharex=True)
     shown = labels.ranked(published.series, labels.SERIES)
     measured = False

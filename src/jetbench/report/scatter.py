@@ -31,7 +31,7 @@ def draw(data: Data) -> Figure:
     if frame.empty:
         raise NoData("No slope was both published and measured (the same network, dtype and directions are needed).")
     groups = list(dict.fromkeys(zip(frame.backend, frame["mode"], strict=True)))
-    drawn = style.new(1.72 * len(groups) + 0.85, width=5.8)
+    drawn = style.new(1.62 * len(groups) + 0.85, width=5.8)
     panels = drawn.subplots(len(groups), len(MAIN_METRICS), squeeze=False)
     letters = _letters(frame)
     shown = labels.ranked(frame.series, labels.SERIES)

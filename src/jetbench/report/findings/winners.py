@@ -10,10 +10,13 @@ from matplotlib.patches import Patch, Rectangle
 from jetbench.report import labels, style
 from jetbench.report.figures import NoData, figure
 from jetbench.report.findings.registry import counted, finding, listed, method_phrase, operator_phrase, where
+from jetbench.report.published import DTYPE
 from jetbench.report.tables import Data
 
 #: How many positions of a curve the map has room for, and of how many curves a sentence tells.
 POSITIONS, TOLD = 4, 3
+#: Of more rows than this only those of the published type are shown.
+MOST_ROWS = 40
 AXES = {"batch": "batch", "samples": "S =", "rank": "rank", "width": "width", "depth": "depth", "dimension": "D ="}
 
 
@@ -48,6 +51,9 @@ def draw(data: Data) -> Figure:
     found = curves if len(curves) else found
     if found.empty:
         raise NoData("No place was measured with two methods.")
+    kinds = data.records.drop_duplicates("case").set_index("case").dtype.reindex(found.case).to_numpy()
+    only = len(found.groupby(["study", "case", "mode"])) > MOST_ROWS and (kinds == DTYPE).any()
+    found = found[kinds == DTYPE] if only else found
     named = {c: n for _, s in data.records.groupby("study") for c, n in labels.case_labels(s).items()}
     rows = list(dict.fromkeys(zip(found.study, found.case, found["mode"], strict=True)))
     drawn = style.new((0.24 if len(rows) <= 20 else 0.2) * len(rows) + 0.9)
@@ -79,7 +85,8 @@ def draw(data: Data) -> Figure:
         side.set_visible(False)
     patches = [Patch(color=style.look(s, shown).colour, label=labels.series_label(s)) for s in shown]
     style.legend(drawn, patches)
-    told = f" {counted(left_out, 'position')} between those shown left out." if left_out else ""
+    told = f" Only {DTYPE} is shown." if only else ""
+    told += f" {counted(left_out, 'position')} between those shown left out." if left_out else ""
     style.footnote(drawn, style.wrapped(f"{data.place} Pale: the 95% intervals of the two overlap.{told}"))
     return drawn
 
