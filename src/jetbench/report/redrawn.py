@@ -54,7 +54,7 @@ def redrawn(data: Data, backend: str, mode: str, title: str) -> Figure:
     ours = data.ok[~data.ok.study.isin(labels.SNAPSHOTS)]
     ours = ours[(ours.widths == WIDTHS) & (ours.activation == ACTIVATION) & (ours.dtype == DTYPE)]
     ours = ours[ours.rank_ratio.isna() | (ours.rank_ratio == 1) | (ours.axis == "rank")]
-    drawn = style.new(0.7 * len(cases) + 0.8, width=5.6)
+    drawn = style.new(0.74 * len(cases) + 0.8, width=5.6)
     panels = drawn.subplots(len(cases), len(MAIN_METRICS), squeeze=False, sharex=True)
     shown = labels.ranked(published.series, labels.SERIES)
     measured = False
@@ -69,7 +69,8 @@ def redrawn(data: Data, backend: str, mode: str, title: str) -> Figure:
             measured |= _panel(axes, theirs, mine, METRICS[metric].column, shown, backend)
             axes.set_title(METRICS[metric].label if row == 0 else "")
             axes.set_xlabel("Share of the largest position" if row == len(cases) - 1 else "")
-        panels[row, 0].set_ylabel(f"{labels.operator_label(operator)}\nper {LINEAR_AXES[study]}")
+        name = labels.operator_label(operator).replace(" ", "\n")
+        panels[row, 0].set_ylabel(f"{name}\nper {LINEAR_AXES[study]}", fontsize=7)
     handles = style.method_handles(shown)
     thin = {"markerfacecolor": "none", "linewidth": 0.6, "linestyle": ":"}
     handles.append(Line2D([], [], color=style.GREY, marker="o", label="published (RTX 6000)", **thin))

@@ -122,7 +122,9 @@ def _origins(used: Mapping[str, Value]) -> str:
     head = r"\toprule origin & names and values \\ \midrule\endhead"
     ragged = r">{{\raggedright\arraybackslash}}p{{{}\textwidth}}"
     columns = "{@{}" + "".join(ragged.format(width) for width in (0.3, 0.64)) + "@{}}"
-    return "\n".join([rf"\begin{{longtable}}{columns}", head, *rows, r"\bottomrule\end{longtable}"]) + "\n"
+    # A longtable takes a number even without a caption.
+    end = r"\bottomrule\end{longtable}\addtocounter{table}{-1}"
+    return "\n".join([rf"\begin{{longtable}}{columns}", head, *rows, end]) + "\n"
 
 
 def _latexmk(work: Path) -> None:
