@@ -118,16 +118,20 @@ def _against_time(axes, priced: pd.DataFrame) -> None:
     style.plain_ticks(axes.xaxis, *axes.get_xlim())
 
 
+def _rounded(number: float) -> str:
+    """Two digits, since that is what the measured error is known to."""
+    return f"{float(f'{number:.2g}'):,g}"
+
+
 @finding("accuracy", "What does a random estimate's accuracy cost?")
 def sentence(data: Data) -> str | None:
     parts = []
     for row in prices(data).itertuples():
-        over = row.wanted_over_exact
-        times = f"{over:.0f} times" if over >= 2 else f"{over:.2f} of"
+        times = f"{_rounded(row.wanted_over_exact)} times"
         parts.append(
             f"for the {operator_phrase(row.operator)} in {row.dim} dimensions a single one of the"
             f" {labels.ESTIMATORS[row.estimator]} leaves a relative error of {row.unit:.0%}, and {WANTED:.0%} takes"
-            f" about {row.wanted:,.0f} of them, {times} the time of the exact operator by {method_phrase(row.exact)}"
+            f" about {_rounded(row.wanted)} of them, {times} the time of the exact operator by {method_phrase(row.exact)}"
             f" ({row.mode}), whose error is that of rounding"
         )
     return f"Measured {where(data)}, {'; '.join(parts)}." if parts else None
