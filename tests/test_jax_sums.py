@@ -8,7 +8,8 @@ import pytest
 import jax_settings  # noqa: F401  (64 bits)
 from jetbench import operators
 from jetbench.algebra import base
-from jetbench.jax import linear_operator
+from jetbench.jax import linear_operator, sums
+from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.networks import NetworkSpec
 
@@ -36,6 +37,31 @@ def test_loops_and_plain_sums_agree(monkeypatch, name):
     monkeypatch.setattr(base, "LOOP_SIZE", 0)
     found = TRANSFORMATIONS[name](net)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), found, wanted)
+
+
+@pytest.mark.parametrize("method", ["collapsed", "collapsed_rewrite", "stock_rewrite"])
+def test_loops_change_no_count(monkeypatch, method):
+    """Jets and the compiler pass follow the functions that hold the loops."""
+    net = build(NetworkSpec(dim=4, widths=(3, 3)))
+
+    def operations():
+        return counted_flops(lambda x: linear_operator(net, LAPLACIAN, method=method)(x), jnp.asarray(X))
+
+    monkeypatch.setattr(base, "LOOP_SIZE", 1 << 30)
+    wanted = operations()
+    monkeypatch.setattr(base, "LOOP_SIZE", 0)
+    assert operations() == wanted
+
+
+def test_functions_with_loops_are_told_from_those_of_users():
+    @jax.custom_jvp
+    def scaled_directions(factor, block):
+        return factor * block
+
+    scaled_directions.defjvps(None, None)
+    for function, known in ((sums.scaled_directions, True), (scaled_directions, False)):
+        (call,) = jax.make_jaxpr(function)(jnp.ones(2), jnp.ones((3, 2))).jaxpr.eqns
+        assert sums.is_written_out(call.params["call_jaxpr"].jaxpr) == known
 
 
 def test_the_backward_pass_writes_nothing_down_in_loops(monkeypatch):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.extend.core import Jaxpr
 
 from jetbench.algebra.base import varying_like
 
@@ -54,5 +55,15 @@ def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Arra
     return factor * block, factor * of_block + moved
 
 
-#: What jets follow as it is written: here a derivative is another way to the same numbers.
-FOLLOWED = {each.__name__ for each in (sum_over_directions, product_over_directions, scaled_directions)}
+_SOURCES = tuple(
+    f"{each.__name__} at {__file__}:" for each in (sum_over_directions, product_over_directions, scaled_directions)
+)
+
+
+def is_written_out(jaxpr: Jaxpr) -> bool:
+    """Whether a jaxpr is the body of a function of this module.
+
+    The derivative of such a function is only another way to the same numbers: jets and the compiler pass may follow it
+    as it is written. JAX tells of a function with its own derivative where it was defined, and no more.
+    """
+    return str(getattr(jaxpr.debug_info, "func_src_info", "")).startswith(_SOURCES)

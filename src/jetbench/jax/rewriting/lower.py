@@ -1,7 +1,8 @@
 """From a jaxpr to the neutral form. Rules for single primitives lie in `arrange` and `compute`, loops in `loops`.
 
 A primitive without a rule, or one that its rule cannot do with these parameters, becomes an opaque node. Functions with
-derivative rules of their own stay opaque as well, so that these rules still hold when the result is differentiated.
+derivative rules of their own stay opaque as well, so that these rules still hold when the result is differentiated; not
+so this package's sums over directions, whose rules say the same in another way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, is_inexact
+from jetbench.jax.sums import is_written_out
 
 Rule = Callable[..., "Node | list[Node] | None"]
 LOWERINGS: dict[str, Rule] = {}
@@ -109,8 +111,9 @@ class Lowering:
 
     def _equation(self, eqn: JaxprEqn, operands: list[Node]) -> list[Node]:
         name = eqn.primitive.name
-        if name in INLINED:
-            inner = eqn.params[INLINED[name]]
+        is_sum = name == "custom_jvp_call" and is_written_out(eqn.params["call_jaxpr"].jaxpr)
+        if name in INLINED or is_sum:
+            inner = eqn.params["call_jaxpr" if is_sum else INLINED[name]]
             closed = isinstance(inner, ClosedJaxpr)
             return self.inline(inner.jaxpr if closed else inner, inner.consts if closed else (), operands)
         rule = LOWERINGS.get(name)

@@ -14,7 +14,7 @@ from jetbench.jax.jvp import through_jvp, tower_of
 from jetbench.jax.packing import Layout, Packed
 from jetbench.jax.propagate import bind, propagate
 from jetbench.jax.rules.registry import rule
-from jetbench.jax.sums import FOLLOWED
+from jetbench.jax.sums import is_written_out
 
 
 @rule(primitives.jit_p)
@@ -58,7 +58,7 @@ def custom_vjp_call(*values: Value, call_jaxpr: ClosedJaxpr, **params: object) -
 def custom_jvp_call(*values: Value, **params: object) -> list[Value]:
     """The function's own derivative counts: that of its formula may be another one, or none."""
     closed = params["call_jaxpr"]
-    if params.get("name") in FOLLOWED:
+    if is_written_out(closed.jaxpr):
         return propagate(closed.jaxpr, closed.consts, values)
 
     def function(*arrays: Array) -> Sequence[Array]:

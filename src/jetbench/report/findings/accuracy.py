@@ -131,7 +131,8 @@ def sentence(data: Data) -> str | None:
         parts.append(
             f"for the {operator_phrase(row.operator)} in {row.dim} dimensions a single one of the"
             f" {labels.ESTIMATORS[row.estimator]} leaves a relative error of {row.unit:.0%}, and {WANTED:.0%} takes"
-            f" about {_rounded(row.wanted)} of them, {times} the time of the exact operator by {method_phrase(row.exact)}"
+            f" about {_rounded(row.wanted)} of them, {times} the time of the exact operator by"
+            f" {method_phrase(row.exact)}"
             f" ({row.mode}), whose error is that of rounding"
         )
     return f"Measured {where(data)}, {'; '.join(parts)}." if parts else None
