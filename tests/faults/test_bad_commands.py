@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -83,7 +84,7 @@ OPTIONS: dict[tuple[str, ...], dict[str, Callable[[str], bool]]] = {
     ("sweep", *CONFIG, "--quiet"): {
         "--config": among("own.json"),
         "--minutes": seconds,
-        "--machine-name": lambda word: word.replace("-", "").replace("_", "").isalnum() and word.isascii(),
+        "--machine-name": lambda word: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", word) is not None,
         "--study": among("batch"),
         "--device": among(*case.DEVICES),
         "--again": among("never", "failed", "all"),
