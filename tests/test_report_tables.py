@@ -121,7 +121,7 @@ def test_public_libraries_stand_beside_the_method_that_does_the_same(tmp_path):
     alone = record(method="jax_jet", mode="compiled", backend="jax", value=8)
     found = tables.make("peers", data_of([*ours, *theirs, alone], tmp_path)).frame
     (row,) = found.itertuples()
-    assert (row.library, row.partner) == ("Forward Laplacian (folx)", "Collapsed Taylor")
+    assert (row.package, row.counterpart) == ("Forward Laplacian (folx)", "Collapsed Taylor")
     assert row.time == pytest.approx(2) and row.time_low < 2 < row.time_high
     assert row.memory_differentiable == pytest.approx(1) and row.vectors == row.vectors_partner == 52 and row.batch == 8
 

@@ -312,14 +312,14 @@ def peers(data: Data) -> Table:
     named = _case_names(data, frame)
     shown = frame.assign(
         operator=frame.case.map(named),
-        library=frame.series.map(labels.series_label),
-        partner=frame.ours.map(labels.series_label),
+        package=frame.series.map(labels.series_label),
+        counterpart=frame.ours.map(labels.series_label),
         time_low=frame.low,
         time_high=frame.high,
         block=frame.study + " " + frame.case,
     )
     fields = [Field("operator", "Operator", "text"), Field("mode", "Mode", "text"), Field("batch", "Batch", "integer")]
-    fields += [Field("library", "Library", "text"), Field("partner", "here", "text")]
+    fields += [Field("package", "Library", "text"), Field("counterpart", "here", "text")]
     fields += [
         Field("vectors", "library", "integer", "Vectors"),
         Field("vectors_partner", "here", "integer", "Vectors"),
