@@ -378,7 +378,9 @@ def test_make_targets_of_the_readme_exist():
     assert set(re.findall(r"`make (\w+)`", README)) <= targets
 
 
-def test_links_of_the_readme_lead_somewhere():
-    links = [link for link in re.findall(r"\]\(([^)#]+)", README) if not link.startswith("http")]
-    assert links
-    assert not [link for link in links if not (ROOT / link).exists()]
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_links_of_the_pages_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text())
+    assert links or page != "README.md"
+    place = (ROOT / page).parent
+    assert not [link for link in links if not link.startswith("http") and not (place / link).exists()]

@@ -94,7 +94,9 @@ def test_the_price_of_an_error_follows_from_the_error_of_one_direction(data):
     assert row.unit == pytest.approx(SAMPLING) and row.wanted == pytest.approx(400)
     exact, wanted = (OVERHEAD + SECONDS * 32 * vectors for vectors in (52, 402))
     assert row.wanted_over_exact == pytest.approx(wanted / exact)
-    assert f"1% takes about 400 of them, {wanted / exact:.2g} times" in accuracy.sentence(data)
+    sentence = accuracy.sentence(data)
+    assert "48 of the normal directions leave a relative error of 3%" in sentence
+    assert f"1% would take about 400 of them, {wanted / exact:.2g} times" in sentence
 
 
 def test_accuracy_is_drawn_for_each_estimator_and_priced_where_both_kinds_were_timed(data, tmp_path):

@@ -118,7 +118,10 @@ DESCRIPTION += ["method", "directions", "hardware"]
 
 
 def fits(records: pd.DataFrame) -> dict[tuple, dict[str, Fit]]:
-    """Curve (the values of `CURVE`) → metric name → its fit, for the curves along `LINEAR_AXES` with an ok point."""
+    """Curve (the values of `CURVE`) → metric name → its fit, for the curves along `LINEAR_AXES` with an ok point.
+
+    Snapshots have none: they vary something else than their axis.
+    """
     usable = records[(records.status == "ok") & records.axis.isin(list(LINEAR_AXES))]
     usable = usable[~usable.study.isin(labels.SNAPSHOTS)]
     usable = usable.assign(batch_vectors=usable.batch.astype("float64") * usable.vectors.astype("float64"))

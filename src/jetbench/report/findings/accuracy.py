@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -33,12 +34,13 @@ def measured(data: Data) -> pd.DataFrame:
 def prices(data: Data) -> pd.DataFrame:
     """The chosen crossings of `randomization` whose sampling error is known and falls as S^(-1/2).
 
-    Column `unit` is the error of a single direction that the measured ones extrapolate to; `wanted` the samples that
-    leave an error of `WANTED`, and `wanted_over_exact` their time over that of the exact operator.
+    Column `least` is the error that was measured with the most samples, `most`; `unit` the error of a single direction
+    that the measured ones extrapolate to; `wanted` the samples that leave an error of `WANTED` by that, and
+    `wanted_over_exact` their time over that of the exact operator.
     """
     found = chosen(data)
     errors = measured(data)
-    units = []
+    units, ends = [], []
     for row in found.itertuples():
         same = errors[errors.estimator == row.estimator]
         for name in SUBJECT:
@@ -46,7 +48,9 @@ def prices(data: Data) -> pd.DataFrame:
         logarithms = np.log(same.sampling_error.astype(float) * np.sqrt(same.samples.astype(float)))
         known = row.estimator in INDEPENDENT and len(same) > 0
         units.append(math.exp(logarithms.mean()) if known else math.nan)
-    found = found.assign(unit=units)
+        last = same.sort_values("samples").iloc[-1] if known else None
+        ends.append((last.samples, last.sampling_error) if known else (math.nan, math.nan))
+    found = found.assign(unit=units, most=[end[0] for end in ends], least=[end[1] for end in ends])
     found = found[found.unit > 0]
     wanted = (found.unit / WANTED) ** 2
     return found.assign(wanted=wanted, wanted_over_exact=(found.intercept + found.slope * wanted) / found.exact_s)
@@ -99,7 +103,8 @@ def draw(data: Data) -> Figure:
     return drawn
 
 
-def _against_time(axes, priced: pd.DataFrame) -> None:
+def _against_time(axes: Axes, priced: pd.DataFrame) -> None:
+    """The error over the time of one subject; no panel without a price."""
     if priced.empty:
         axes.remove()
         return
@@ -129,10 +134,10 @@ def sentence(data: Data) -> str | None:
     for row in prices(data).itertuples():
         times = f"{_rounded(row.wanted_over_exact)} times"
         parts.append(
-            f"for the {operator_phrase(row.operator)} in {row.dim} dimensions a single one of the"
-            f" {labels.ESTIMATORS[row.estimator]} leaves a relative error of {row.unit:.0%}, and {WANTED:.0%} takes"
-            f" about {_rounded(row.wanted)} of them, {times} the time of the exact operator by"
-            f" {method_phrase(row.exact)}"
-            f" ({row.mode}), whose error is that of rounding"
+            f"for the {operator_phrase(row.operator)} in {row.dim} dimensions {row.most:g} of the"
+            f" {labels.ESTIMATORS[row.estimator]} leave a relative error of {row.least:.0%}; since it falls with the"
+            f" square root of their number, {WANTED:.0%} would take about {_rounded(row.wanted)} of them, {times} the"
+            " time of the exact operator by"
+            f" {method_phrase(row.exact)} ({row.mode}), whose error is that of rounding"
         )
     return f"Measured {where(data)}, {'; '.join(parts)}." if parts else None

@@ -29,9 +29,8 @@ def crossings(data: Data) -> pd.DataFrame:
     """
     rows = []
     ok = data.ok
-    for (case, _), own in ok[(ok.axis == "samples") & ~ok.study.isin(labels.SNAPSHOTS)].groupby(
-        ["case", "mode"], sort=False
-    ):
+    curves = ok[(ok.axis == "samples") & ~ok.study.isin(labels.SNAPSHOTS)]
+    for (case, _), own in curves.groupby(["case", "mode"], sort=False):
         about = own.iloc[0]
         exact = ok[(ok.estimator == "exact") & ~ok.series.str.startswith("nested")]
         for name in SHARED:
