@@ -7,6 +7,7 @@ from jetbench.collapse import cost, diagonal
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, computed_apart, live
 from jetbench.collapse.pull import collapse
+from jetbench.collapse.rebuild import without_summed_products
 from jetbench.collapse.rules import RULES, candidate, direct, step
 from jetbench.collapse.weights import Weights, ordered
 
@@ -330,6 +331,36 @@ def test_small_factors_are_multiplied_first(made):
     ):
         np.testing.assert_allclose(evaluated(node, values), expected, rtol=1e-12)
         assert cost.of([node]).operations <= large.size + 2 * z_alone.size
+
+
+def test_small_factors_of_what_is_the_same_for_all_data_are_multiplied_first(made):
+    """The derivatives after a first layer: v_rk + v_rk z_nk and its products with others cost one for each entry."""
+    b, inputs, values = made
+    v, z, w = inputs[14], inputs[2], inputs[8]
+    whole, v_alone, z_alone, w_alone = (4, 3, 5), values[14][:, None], values[2], values[8][:, None]
+    directions, data = b.view(v, (0, None, 1), whole), b.broadcast(z, whole)
+    weights = b.view(w, (None, 0, None), whole)
+    for node, expected in (
+        (b.combine(directions, b.multiply(directions, data), 2, -1), v_alone * (2 - z_alone)),
+        (b.multiply(b.multiply(directions, data), weights), v_alone * (z_alone * w_alone)),
+        (b.multiply(data, b.multiply(weights, directions)), v_alone * (z_alone * w_alone)),
+    ):
+        np.testing.assert_allclose(evaluated(node, values), expected, rtol=1e-12)
+        assert cost.of([node]).operations <= expected.size + 2 * z_alone.size
+
+
+def test_a_sum_of_products_is_one_node_where_nothing_else_needs_them(made):
+    b, inputs, values = made
+    product = b.multiply(inputs[0], inputs[1])
+    total = b.reduce(product, (0,))
+    (joined_up,) = without_summed_products(b, [total])
+    np.testing.assert_allclose(evaluated(joined_up, values), (values[0] * values[1]).sum(0), rtol=1e-12)
+    assert cost.of([joined_up]).operations == cost.of([total]).operations
+    assert cost.of([joined_up]).memory < cost.of([total]).memory
+    # the product is used elsewhere, or is an output; the sum would be a matrix product
+    outer = b.contract([(inputs[14], "rk"), (inputs[2], "nk")], "rnk")
+    for outputs in ([total, b.map("sin", [product], "float64")], [total, product], [b.reduce(outer, (2,))]):
+        assert without_summed_products(b, outputs) == tuple(outputs)
 
 
 def test_nonlinear_maps_stop_a_sum(made):

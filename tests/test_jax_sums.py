@@ -17,8 +17,8 @@ LAPLACIAN = operators.laplacian(dim=4)
 X = np.random.default_rng(0).random((2, 4))
 
 
-def loss(net, x):
-    return jnp.mean(linear_operator(net, LAPLACIAN)(x) ** 2)
+def loss(net, x, method="collapsed"):
+    return jnp.mean(linear_operator(net, LAPLACIAN, method=method)(x) ** 2)
 
 
 TRANSFORMATIONS = {
@@ -64,10 +64,12 @@ def test_functions_with_loops_are_told_from_those_of_users():
         assert sums.is_written_out(call.params["call_jaxpr"].jaxpr) == known
 
 
-def test_the_backward_pass_writes_nothing_down_in_loops(monkeypatch):
+@pytest.mark.parametrize("method", ["collapsed", "collapsed_rewrite", "stock_rewrite"])
+def test_the_backward_pass_writes_nothing_down_in_loops(monkeypatch, method):
     """Loops carry one sum; a loop with results would store an entry for each direction."""
     monkeypatch.setattr(base, "LOOP_SIZE", 0)
     net = build(NetworkSpec(dim=4, widths=(3, 3)))
-    scans = [e for e in jax.make_jaxpr(jax.grad(loss))(net, X).jaxpr.eqns if e.primitive.name == "scan"]
+    gradient = jax.grad(lambda net, x: loss(net, x, method))
+    scans = [e for e in jax.make_jaxpr(gradient)(net, X).jaxpr.eqns if e.primitive.name == "scan"]
     assert scans
     assert all(len(e.outvars) == e.params["num_carry"] for e in scans)

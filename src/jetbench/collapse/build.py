@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from math import prod
 
 from jetbench.collapse.cost import contracted_sizes
 from jetbench.collapse.graph import Graph, Node
@@ -44,15 +45,15 @@ class Builder(Layout):
         return self.rearranged(result, steps)
 
     def _factored(self, x: Node, y: Node, x_factor: complex, y_factor: complex) -> Node | None:
-        """x_factor · x + y_factor · (x · z) as x · (x_factor + y_factor · z), where z has fewer entries than x."""
+        """x_factor · x + y_factor · (x · z) as x · (x_factor + y_factor · z), where z has fewer entries than the sum."""
         if y.op != "product" or contracted_sizes(y):
             return None
-        whole = tuple(range(x.ndim))
+        whole = tuple(range(y.ndim))
+        core, core_labels = self._peeled(x, whole)
         for place, (z, labels) in enumerate(zip(y.operands, y.attributes[:2], strict=True)):
-            other, other_labels = y.operands[1 - place], y.attributes[1 - place]
-            if other is x and other_labels == whole and z.size < x.size:
+            if y.operands[1 - place] is core and y.attributes[1 - place] == core_labels and z.size < y.size:
                 sum_of_factors = self.combine(self.full(x_factor, z.shape, z.dtype), z, 1, y_factor)
-                return self.contract([(x, whole), (sum_of_factors, labels)], whole)
+                return self.contract([(core, core_labels), (sum_of_factors, labels)], whole)
         return None
 
     def _weighed_together(self, x: Node, y: Node, x_factor: complex, y_factor: complex) -> Node | None:
@@ -178,18 +179,23 @@ class Builder(Layout):
         return self.view(core, axes, shape)
 
     def _small_first(self, terms: list[tuple[Node, tuple[Label, ...]]]) -> list[tuple[Node, tuple[Label, ...]]]:
-        """(x · a) · b as x · (a · b), where a and b together have fewer entries than x."""
+        """(x · a) · b as x · (a · b), where a and b together have fewer entries than the product."""
         for (big, big_labels), (small, small_labels) in (terms, terms[::-1]):
             if big.op != "product" or contracted_sizes(big) or not set(small_labels) < set(big_labels):
                 continue
+            sizes = dict(zip(big_labels, big.shape, strict=True))
+            ways = []
             for place in (0, 1):
-                x_labels, a_labels = (
-                    tuple(big_labels[label] for label in big.attributes[i]) for i in (place, 1 - place)
-                )
+                a_labels = {big_labels[label] for label in big.attributes[1 - place]}
                 together = [label for label in big_labels if label in a_labels or label in small_labels]
-                if x_labels == tuple(big_labels) and len(together) < len(big_labels):
-                    ab = self.contract([(big.operands[1 - place], a_labels), (small, small_labels)], together)
-                    return [(big.operands[place], x_labels), self._peeled(ab, tuple(together))]
+                ways.append((prod(sizes[label] for label in together), place, together))
+            size, place, together = min(ways)
+            if size < big.size:
+                (x, x_labels), (a, a_labels) = (
+                    (big.operands[i], tuple(big_labels[label] for label in big.attributes[i])) for i in (place, 1 - place)
+                )
+                ab = self.contract([(a, a_labels), (small, small_labels)], together)
+                return [(x, x_labels), self._peeled(ab, tuple(together))]
         return terms
 
     def _unmasked(

@@ -12,7 +12,7 @@ from jetbench.problem import Problem
 
 
 class CollapsedRewrite(PassOverTaylor):
-    version = 3
+    version = 4
 
     def build(self, net: Callable, problem: Problem) -> Rewritten:
         return Rewritten(JetEvaluation(net, problem, Taylor(problem)))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jetbench.algebra.base import summed, takes_loop, varying_like
+from jetbench.algebra.base import scaled, summed
 from jetbench.collapse.cost import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.jax.rewriting.lower import LOWERINGS, Call
@@ -87,18 +87,20 @@ class Evaluation:
                 if mask.op == "identity":  # what lies beside the diagonal may be infinite
                     chosen = _with_axes(jnp.eye(mask.shape[0], dtype=bool), axes, range(n_out))
                     return jnp.where(chosen, _with_axes(other, labels, range(n_out)), 0)
-            return _with_axes(x, x_labels, range(n_out)) * _with_axes(y, y_labels, range(n_out))
+            x, y = _with_axes(x, x_labels, range(n_out)), _with_axes(y, y_labels, range(n_out))
+            for block, block_labels, factor, labels in ((x, x_labels, y, y_labels), (y, y_labels, x, x_labels)):
+                if 0 in block_labels and 0 not in labels and n_out > 1:
+                    return scaled(factor[0], block)
+            return x * y
         if not is_matrix_product(node):
             order = summing_order(node)
             x, y = _with_axes(x, x_labels, order), _with_axes(y, y_labels, order)
             summed_over = [i for i, label in enumerate(order) if label >= n_out]
-            if summed_over == [0] and takes_loop(jax.eval_shape(jnp.multiply, x, y)):
-                return _sum_of_products(x, y, node)
-            return (x * y).sum(summed_over)
+            return summed(x, y) if summed_over == [0] else (x * y).sum(summed_over)
         batch = [label for label in x_labels if label in y_labels and label < n_out]
-        summed = [[labels.index(label) for label in contracted] for labels in (x_labels, y_labels)]
+        over = [[labels.index(label) for label in contracted] for labels in (x_labels, y_labels)]
         shared = [[labels.index(label) for label in batch] for labels in (x_labels, y_labels)]
-        return lax.dot_general(x, y, (tuple(summed), tuple(shared)), precision=self.precision)
+        return lax.dot_general(x, y, (tuple(over), tuple(shared)), precision=self.precision)
 
     def _reduce(self, node: Node, x: jax.Array) -> jax.Array:
         return _sum(x, node.attributes[0])
@@ -158,12 +160,6 @@ def _bind(call: Call, operands: Sequence[Any]) -> Any:
 def _sum(x: jax.Array, axes: Sequence[int]) -> jax.Array:
     """The sum over axes; over the first one, which is where directions lie, as the jets take theirs."""
     return summed(x) if tuple(axes) == (0,) else x.sum(axes)
-
-
-def _sum_of_products(x: jax.Array, y: jax.Array, node: Node) -> jax.Array:
-    """Σ_r x_r y_r in a loop, which writes no product down."""
-    start = varying_like(varying_like(jnp.zeros(node.shape, node.dtype), x), y)
-    return lax.scan(lambda total, factors: (total + factors[0] * factors[1], None), start, (x, y))[0]
 
 
 def _times(x: jax.Array, factor: complex) -> jax.Array:

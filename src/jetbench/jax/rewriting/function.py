@@ -11,6 +11,7 @@ import jax
 
 from jetbench.collapse.explain import Explanation
 from jetbench.collapse.pull import collapse as pull_up
+from jetbench.collapse.rebuild import without_summed_products
 from jetbench.jax.rewriting import arrange, compute, loops  # noqa: F401  their rules are registered by importing them
 from jetbench.jax.rewriting.emit import Evaluation
 from jetbench.jax.rewriting.lower import Lowering
@@ -61,7 +62,8 @@ class CollapsedFunction:
         lowered = Lowering(closed)
         result = pull_up(lowered.builder, lowered.outputs)
         explanation = Explanation(lowered.outputs, result, tuple(lowered.notes))
-        found = Collapsed(Evaluation(result.outputs, lowered.precision), jax.tree.structure(returned), explanation)
+        evaluation = Evaluation(without_summed_products(lowered.builder, result.outputs), lowered.precision)
+        found = Collapsed(evaluation, jax.tree.structure(returned), explanation)
         if self._explains:
             print(explanation)
         if not any(isinstance(constant, jax.core.Tracer) for constant in closed.consts):
