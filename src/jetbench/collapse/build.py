@@ -45,7 +45,7 @@ class Builder(Layout):
         return self.rearranged(result, steps)
 
     def _factored(self, x: Node, y: Node, x_factor: complex, y_factor: complex) -> Node | None:
-        """x_factor · x + y_factor · (x · z) as x · (x_factor + y_factor · z), where z has fewer entries than the sum."""
+        """x_factor · x + y_factor · (x · z) as x · (x_factor + y_factor · z), where z has fewer entries."""
         if y.op != "product" or contracted_sizes(y):
             return None
         whole = tuple(range(y.ndim))
@@ -191,9 +191,11 @@ class Builder(Layout):
                 ways.append((prod(sizes[label] for label in together), place, together))
             size, place, together = min(ways)
             if size < big.size:
-                (x, x_labels), (a, a_labels) = (
-                    (big.operands[i], tuple(big_labels[label] for label in big.attributes[i])) for i in (place, 1 - place)
-                )
+                factors = [
+                    (node, tuple(big_labels[label] for label in labels))
+                    for node, labels in zip(big.operands, big.attributes[:2], strict=True)
+                ]
+                (x, x_labels), (a, a_labels) = factors if place == 0 else factors[::-1]
                 ab = self.contract([(a, a_labels), (small, small_labels)], together)
                 return [(x, x_labels), self._peeled(ab, tuple(together))]
         return terms

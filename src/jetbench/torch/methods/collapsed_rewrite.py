@@ -12,7 +12,7 @@ from jetbench.torch.rewriting.evaluation import Rewritten
 
 
 class CollapsedRewrite(PassOverTaylor):
-    version = 2
+    version = 3
 
     def build(self, net: Callable, problem: Problem) -> Rewritten:
         return Rewritten(JetEvaluation(net, problem, Taylor(problem)))

@@ -11,7 +11,7 @@ from jetbench.torch.rewriting.evaluation import Rewritten
 
 
 class StockRewrite(PassOverStock):
-    version = 2
+    version = 3
 
     def build(self, net: Callable, problem: Problem) -> Rewritten:
         return Rewritten(ForwardOverForward(net, problem))
