@@ -283,6 +283,7 @@ def test_reverse_mode_saves_no_more_than_the_entries_beside_the_diagonal(outer):
     first = 2 * DIM * DIM * WIDTHS[1]
     assert explained.result.before.products - explained.result.after.products == first
     assert "it is a renaming" in str(explained) and "rests at" in str(explained)
+    assert "weights, as in reverse mode" in str(collapse(jax.vmap(lambda x: jnp.trace(hessian(x)))).explain(x))
 
 
 @pytest.mark.parametrize("seed", range(8))

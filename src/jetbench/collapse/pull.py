@@ -17,7 +17,7 @@ from jetbench.collapse.cost import Cost
 from jetbench.collapse.graph import Node, live, users
 from jetbench.collapse.rebuild import rebuilt
 from jetbench.collapse.rules import Rest, Step, candidate, direct, origin, step
-from jetbench.collapse.weights import Spec
+from jetbench.collapse.weights import Spec, computed
 
 Key = tuple[Node, Spec]
 ROUNDS = 4
@@ -248,5 +248,7 @@ class _Plan:
             names |= dict.fromkeys(("input", "constant", "identity"), "there is nothing before it")
             return names.get(node.op, "nothing is known of how this operation treats the axis")
         if not self._cheaper.get(key, True):
+            if computed(dict(key[1])):
+                return "its terms have weights, as in reverse mode; taking those further up would cost more operations"
             return "further up it would cost more operations"
         return "this value is needed in full anyway"
