@@ -1,5 +1,6 @@
 """`collapse` in JAX on code that knows nothing of it: values, counts, gradients, loops."""
 
+import sys
 from itertools import pairwise
 
 import jax
@@ -10,11 +11,13 @@ from jax.experimental.jet import jet
 
 from jax_settings import compiled
 from jetbench import operators
+from jetbench.collapse.pull import collapse as pull_up
 from jetbench.jax import linear_operator
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.jax.rewriting.function import collapse
 from jetbench.jax.rewriting.fuzz import compare
+from jetbench.jax.rewriting.lower import Lowering
 from jetbench.networks import NetworkSpec
 
 DIM, ROWS, WIDTHS = 5, 3, (5, 30, 20, 1)
@@ -284,6 +287,30 @@ def test_reverse_mode_saves_no_more_than_the_entries_beside_the_diagonal(outer):
     assert explained.result.before.products - explained.result.after.products == first
     assert "it is a renaming" in str(explained) and "rests at" in str(explained)
     assert "weights, as in reverse mode" in str(collapse(jax.vmap(lambda x: jnp.trace(hessian(x)))).explain(x))
+
+
+def test_work_is_linear_in_the_size_of_the_graph():
+    """Calls of the pass's own functions, which do not depend on the machine, for a network four times as deep."""
+
+    def calls(depth):
+        network = build(NetworkSpec(dim=3, widths=(4,) * depth, activation="tanh"))
+        closed = jax.make_jaxpr(lambda x: laplacians(network, x))(jnp.ones((2, 3)))
+        found = 0
+
+        def count(frame, event, _):
+            nonlocal found
+            found += event == "call" and "jetbench" in frame.f_code.co_filename
+
+        sys.setprofile(count)
+        try:
+            lowered = Lowering(closed)
+            result = pull_up(lowered.builder, lowered.outputs)
+        finally:
+            sys.setprofile(None)
+        assert result.has_changed
+        return found
+
+    assert calls(96) < 4.1 * calls(24)
 
 
 @pytest.mark.parametrize("seed", range(8))
