@@ -11,6 +11,7 @@ from jax.experimental.jet import jet
 
 from jax_settings import compiled
 from jetbench import operators
+from jetbench.algebra import base
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.jax import linear_operator
 from jetbench.jax.counting import counted_flops
@@ -315,4 +316,11 @@ def test_work_is_linear_in_the_size_of_the_graph():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_functions(seed):
+    assert compare(seed) is None
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_random_functions_with_sums_as_loops(monkeypatch, seed):
+    """As large arrays have them."""
+    monkeypatch.setattr(base, "LOOP_SIZE", 0)
     assert compare(seed) is None
