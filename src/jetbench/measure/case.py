@@ -121,7 +121,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """The points that one worker process measures, in the order of the config's values.
+    """Points of one method along an axis, in the order of the config's values; their records lie in one file.
 
     Attributes:
         name: readable and a file stem, such as "torch-laplacian-50-exact-collapsed-eager".

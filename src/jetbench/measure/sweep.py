@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,9 @@ from jetbench.measure.case import Curve, Point
 from jetbench.measure.point import blank
 from jetbench.measure.progress import Progress
 from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor
+
+# For so long a device and its worker are kept from curve to curve; then another run that waits for it has its turn.
+TURN_S = 300.0
 
 
 @dataclass
@@ -45,6 +49,37 @@ class Result:
 
 class _MeasuredElsewhere(Exception):
     """Another run is measuring the curve, and there may be others to measure in the meantime."""
+
+
+class _Bench:
+    """A held device with a worker on it, kept while curves of one backend follow each other. A context manager.
+
+    To load a framework and wake a GPU takes longer than many a curve, and a worker that waits keeps the GPU's memory:
+    so both are held together, and given up together.
+    """
+
+    def __init__(self, any_gpu: bool, progress: Progress) -> None:
+        self._any_gpu, self._progress = any_gpu, progress
+        self._held = ExitStack()
+        self._setup: Setup | None = None
+        self._supervisor: Supervisor | None = None
+        self._until = 0.0
+
+    def __enter__(self) -> _Bench:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._held.__exit__(*error)
+
+    def supervisor(self, setup: Setup) -> Supervisor:
+        """One that works with a setup on the held device."""
+        if self._supervisor is None or setup != self._setup or time.monotonic() >= self._until:
+            self._supervisor = None
+            self._held.close()
+            self._held.enter_context(devices.hold(setup.device, self._any_gpu, self._progress.say))
+            self._supervisor = self._held.enter_context(Supervisor(setup, self._progress.stage))
+            self._setup, self._until = setup, time.monotonic() + TURN_S
+        return self._supervisor
 
 
 def setups(config: Mapping[str, Any], curves: Iterable[Curve], device: str | None = None) -> dict[str, Setup]:
@@ -101,9 +136,9 @@ def measure(
 ) -> Result:
     """Measure what is missing of some curves and append it to their files below a machine's folder.
 
-    The locks of the device and of the curve's file are held curve by curve: two runs take turns on one device, share
-    the curves on two, and measure nothing twice. Where the folder holds records of another kind of machine, this one's
-    go into a folder beside it.
+    The lock of a curve's file is held while it is measured, that of the device for some minutes: two runs take turns
+    on one device, share the curves on two, and measure nothing twice. Where the folder holds records of another kind
+    of machine, this one's go into a folder beside it.
 
     Args:
         again: "never", "failed" or "all": which recorded points are measured once more.
@@ -119,7 +154,10 @@ def measure(
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     result = Result(total=sum(len(curve.points) for curve in curves))
     known: dict[str, Mapping[str, int]] = {}
-    with interruptible(lambda: f"Stopped. {result} Run the same command again to go on."):
+    with (
+        interruptible(lambda: f"Stopped. {result} Run the same command again to go on."),
+        _Bench(any_gpu, progress) as bench,
+    ):
         setup_of = setups(config, curves, device)
         finished, later = 0, []
         for curve in chain(curves, later):
@@ -140,7 +178,7 @@ def measure(
             if deadline is not None and time.monotonic() >= deadline:
                 break
             try:
-                _measure_curve(curve, machine_folder, setup, any_gpu, first, progress, deadline, again, result, known)
+                _measure_curve(curve, machine_folder, setup, bench, first, progress, deadline, again, result, known)
             except OutOfTime:
                 break
             except _MeasuredElsewhere:
@@ -155,7 +193,7 @@ def _measure_curve(
     curve: Curve,
     machine_folder: Path,
     setup: Setup,
-    any_gpu: bool,
+    bench: _Bench,
     unless_elsewhere: bool,
     progress: Progress,
     deadline: float | None,
@@ -168,32 +206,32 @@ def _measure_curve(
             raise _MeasuredElsewhere
         progress.say(f"Waiting for another run to measure {curve}.")
 
-    with devices.hold(setup.device, any_gpu, progress.say), Supervisor(setup, progress.stage) as supervisor:
-        try:
-            versions = known[setup.backend] = supervisor.hello["versions"]
-        except BackendUnavailable as error:
-            _leave_out(curve, machine_folder / curve.path, str(error), again, progress, result)
-            return
-        check_methods(curve.points, versions)
-        description = supervisor.hello["machine"]
-        folder = _place(machine_folder, description, progress)
-        path = folder / curve.path
-        with lock.contents(path, elsewhere):
-            # Read under the lock: another run may have measured some of it in the meantime.
-            todo = records.remaining(curve.points, records.read(path), versions, again)
-            result.done += len(curve.points) - len(todo)
-            progress.start_curve(curve, len(todo))
-            for point in todo:
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise OutOfTime
-                record = supervisor.measure(point, deadline)
-                if supervisor.hello["machine"]["id"] != description["id"]:
-                    # The worker was started anew, and what is around it has changed.
-                    description = supervisor.hello["machine"]
-                    path = _place(folder, description, progress) / curve.path
-                _keep(path, record, point)
-                result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
-                progress.finish_point(point, record)
+    supervisor = bench.supervisor(setup)
+    try:
+        versions = known[setup.backend] = supervisor.hello["versions"]
+    except BackendUnavailable as error:
+        _leave_out(curve, machine_folder / curve.path, str(error), again, progress, result)
+        return
+    check_methods(curve.points, versions)
+    description = supervisor.hello["machine"]
+    folder = _place(machine_folder, description, progress)
+    path = folder / curve.path
+    with lock.contents(path, elsewhere):
+        # Read under the lock: another run may have measured some of it in the meantime.
+        todo = records.remaining(curve.points, records.read(path), versions, again)
+        result.done += len(curve.points) - len(todo)
+        progress.start_curve(curve, len(todo))
+        for point in todo:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise OutOfTime
+            record = supervisor.measure(point, deadline)
+            if supervisor.hello["machine"]["id"] != description["id"]:
+                # The worker was started anew, and what is around it has changed.
+                description = supervisor.hello["machine"]
+                path = _place(folder, description, progress) / curve.path
+            _keep(path, record, point)
+            result.measured[record["status"]] = result.measured.get(record["status"], 0) + 1
+            progress.finish_point(point, record)
 
 
 def _place(folder: Path, description: Mapping[str, Any], progress: Progress) -> Path:
