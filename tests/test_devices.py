@@ -33,13 +33,14 @@ OPERATORS = {
     "biharmonic": operators.biharmonic(dim=2),
     "heat": operators.heat(dim=3),
 }
-KINDS = ("mlp", "layernorm_mlp", "attention")
+ACTIVATION = {"mlp": "tanh", "layernorm_mlp": "gelu", "attention": "gelu"}
+KINDS = tuple(ACTIVATION)
 CASES = [*(("laplacian", kind) for kind in KINDS), ("biharmonic", "mlp"), ("heat", "mlp")]
 X = 0.2 + np.random.default_rng(1).random((4, 3))
 
 
 def specification(kind, dim):
-    return NetworkSpec(kind=kind, dim=dim, widths=(8, 8), outputs=1, activation="gelu")
+    return NetworkSpec(kind=kind, dim=dim, widths=(8, 8), outputs=1, activation=ACTIVATION[kind])
 
 
 def expected(kind, operator):

@@ -16,6 +16,7 @@ from jetbench.coverage.judging import SYSTEM, compare
 from jetbench.coverage.parameters import POINTS
 from jetbench.errors import JetbenchError, MissingRule
 from jetbench.jax import coverage, linear_operator
+from jetbench.jax.compiling import OLD_FUSION
 from jetbench.jax.coverage import FUNCTIONS
 from jetbench.jax.coverage import evaluation as of_jax
 from jetbench.problem import as_operator
@@ -263,7 +264,7 @@ def test_the_largest_entry_has_a_derivative_when_compiled():
     function = FUNCTIONS["reductions"]["max"]
     (true,) = [inner["max"] for kind, inner in of_torch.FUNCTIONS.items() if kind == "reductions"]
     x = jnp.asarray(POINTS)
-    for options in ({}, {"xla_cpu_use_fusion_emitters": False}):
+    for options in ({}, OLD_FUSION):
         found = jax.jit(linear_operator(function, FOURTH, "collapsed").evaluate, compiler_options=options)(x)
         np.testing.assert_allclose(found, of_torch.reference(true, FOURTH)[""], rtol=1e-9)
 

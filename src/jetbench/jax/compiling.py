@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import jax
 
+OLD_FUSION = {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}  # XLA knows it no more
 _OF_XLA_ON_CPU = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
+    **OLD_FUSION,
 }
 
 

@@ -17,6 +17,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jetbench.collapse.graph import Node
 from jetbench.jax.rewriting.lower import Lowering, lowering
+from jetbench.jax.rules.control_flow import scan_counts
 
 BATCH_BYTES = 1 << 30
 
@@ -25,7 +26,7 @@ BATCH_BYTES = 1 << 30
 def _scan(low: Lowering, eqn: Any, *operands: Node, **params: Any) -> list[Node] | None:
     """Σ and map over k: carried values that count are known in advance, those that only add up are sums."""
     body: ClosedJaxpr = params["jaxpr"]
-    consts, carries, length = params["num_consts"], params["num_carry"], params["length"]
+    (consts, carries), length = scan_counts(params), params["length"]
     kinds = [_kind(body, consts, i) for i in range(carries)]
     if None in kinds:
         low.notes.append(

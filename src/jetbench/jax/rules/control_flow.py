@@ -6,8 +6,9 @@ coefficients to further entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -32,19 +33,28 @@ def _fixed_point(
         layout = found
 
 
+def scan_counts(params: Mapping[str, Any]) -> tuple[int, int]:
+    """How many of a loop's operands are constants, and how many are carried; the items of each step come after them.
+
+    JAX tells them by number up to 0.10, and since 0.11 by the tree of all operands.
+    """
+    if "ft_in" in params:
+        constants, carried, _ = params["ft_in"].unpack()
+        return len(constants), len(carried)
+    return params["num_consts"], params["num_carry"]
+
+
 @rule(primitives.scan_p)
 def scan(
     *values: Value,
     jaxpr: ClosedJaxpr,
-    num_consts: int,
-    num_carry: int,
     length: int,
     reverse: bool,
     unroll: int,
     **params: object,
 ) -> list[Value]:
-    del params
     algebra = algebra_of(*values)
+    num_consts, num_carry = scan_counts(params)
     constants, initial = values[:num_consts], values[num_consts : num_consts + num_carry]
     items = values[num_consts + num_carry :]
     of_constants, of_items = Layout.of(algebra, constants), Layout.of(algebra, items)

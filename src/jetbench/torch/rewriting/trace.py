@@ -11,7 +11,7 @@ from torch import Tensor, fx
 from torch._decomp import core_aten_decompositions, decomposition_table
 from torch._guards import TracingContext, tracing
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -76,7 +76,9 @@ def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor])
             table = _decompositions()
             try:
                 found = make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
-            except FakeTensorDeviceMismatchError:
+            except RuntimeError as error:
+                if "device" not in str(error).lower():
+                    raise
                 # adding forward mode's zeros to a number goes through the device "meta", which only real tensors can do
                 with _one_fake_mode():
                     found = make_fx(function, table, tracing_mode="real")(*examples)
