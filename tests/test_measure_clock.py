@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from math import comb
 
 import numpy as np
@@ -108,6 +109,19 @@ def test_no_budget_still_gives_one_round():
     script = Scripted()
     samples = clock.sample({"m": script.call("m", forever(0.2))}, script, 0.0, warm={"m": 0.2})
     assert samples.seconds["m"] == [0.2] and not samples.settled
+
+
+def test_calls_that_warm_up_and_may_compile_are_beside_the_budget():
+    compiled = []
+
+    def slow_at_first():
+        if not compiled:
+            compiled.append(True)
+            time.sleep(0.1)
+        time.sleep(2e-3)
+
+    samples = clock.sample({"method": lambda: None, "floor": slow_at_first}, clock.WallClock(), 0.05, 5, 10, 1e-9)
+    assert len(samples.seconds["method"]) >= 5 and max(samples.seconds["floor"]) < 0.1
 
 
 def test_device_events_bracket_the_calls():

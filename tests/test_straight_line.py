@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from jetbench.algebra.apolar import Apolar
+from jetbench.algebra.collapsed import Collapsed
 from jetbench.algebra.straight_line import Expression, Operation, StraightLine, record
 from jetbench.algebra.taylor import Taylor
 from jetbench.problem import Problem, as_operator
@@ -134,6 +135,16 @@ def test_tensors_are_composed_by_programs_in_pieces(algebra: Apolar, rows: int) 
     composition = Composition(algebra, tanh, tuple(range(algebra.order)))
     expected = torch.cat(composition.parts(u, given))
     torch.testing.assert_close(composition.in_pieces(u, given), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_only_very_large_wholes_are_divided_on_a_gpu() -> None:
+    """There a call costs as much as moving megabytes; on a processor, pieces stay in its cache."""
+    algebra = Collapsed(Problem(as_operator(laplacian(50))))
+    composition = Composition(algebra, tanh, (0, 1))
+    for rows, on_gpu in ((1, 1), (683, 1), (2048, 3)):
+        u = torch.empty(rows, 768, dtype=torch.float64)
+        assert len(composition.pieces(u.to("meta"), rows)) == len(composition._for_blocks(u.to("meta"))) == on_gpu
+        assert len(composition._for_blocks(u)) >= min(rows, 12)
 
 
 @pytest.mark.parametrize("symbol", [laplacian(5) ** 2, laplacian(3) ** 3], ids=["biharmonic", "triharmonic"])

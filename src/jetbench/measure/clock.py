@@ -129,21 +129,21 @@ def sample(
     """Time all candidates alternately until the first one's median is settled or the budget is spent.
 
     Each round takes one sample of each, in an order that alternates from round to round. Calls much shorter than a
-    millisecond are repeated within a sample. For the first `samples_min` rounds twice the budget may be spent; one
-    round is always taken.
+    millisecond are repeated within a sample. The budget is for samples: calls that warm up, and may compile, are beside
+    it. For the first `samples_min` rounds twice the budget may be spent; one round is always taken.
 
     Args:
         warm: seconds that a call of a candidate took before, perhaps with some overhead. If it was a long call, there
             is no further one to warm up and to find out how often to repeat it.
         between: called after each round, to look at the device's state.
     """
-    start = time.perf_counter()
     names = list(candidates)
     known = {name: taken for name, taken in (warm or {}).items() if taken >= LONG_CALL_S}
     repetitions = {name: 1 if name in known else _repetitions(candidates[name], clock) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     leading = seconds[names[0]]
     longest_round = 0.0
+    start = time.perf_counter()
     while True:
         round_start = time.perf_counter()
         for name in names if len(leading) % 2 == 0 else names[::-1]:
