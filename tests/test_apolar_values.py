@@ -10,7 +10,7 @@ from math import factorial, prod
 import numpy as np
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jetbench.algebra.apolar import Apolar
@@ -302,6 +302,12 @@ def test_random_symbols_on_plane_waves(symbol: Symbol, k: np.ndarray, x: np.ndar
 
 
 @settings(max_examples=60, deadline=None)
+@example(  # products of a block with itself whose factors repeat
+    symbol=Symbol(3, {(3, 1, 0): 1.0, (1, 0, 2): 1.0, (1, 2, 0): 1.0}),
+    k=np.linspace(-1, 1, 6),
+    x=np.linspace(1, 0, 6),
+    elementwise="blockwise",
+)
 @given(symbol=symbols(6, 6), k=vectors, x=vectors, elementwise=st.sampled_from(ELEMENTWISE))
 def test_random_symbols_on_chains(symbol: Symbol, k: np.ndarray, x: np.ndarray, elementwise: str) -> None:
     """exp(sin(k·x)) = g(k·x): its derivative by the part of p of degree j is p_j(k) g^(j)(k·x)."""

@@ -155,7 +155,7 @@ class _Slot:
         is_periodic = 1 < self._period < len(left)
         self._left = Selection(left[: self._period] if is_periodic else left, left_size)
         self._right = Selection(right, right_size, keep=self._period == 1 or is_periodic)
-        self._is_periodic, self._is_square = is_periodic, left == right
+        self._is_periodic, self._is_square = is_periodic, left == right and not is_periodic
         self._factors = Factors([c / common for _, _, c in entries])
 
     def __call__(self, x: Array, y: Array) -> Array:
