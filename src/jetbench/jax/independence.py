@@ -17,7 +17,7 @@ Axes = tuple[int, ...]  # where the leading axes of x lie in a value
 ENTRYWISE = re.compile(
     "abs|acosh?|add|add_any|and|asinh?|atan2|atanh?|bessel_i[01]e|cbrt|ceil|clamp|complex|conj|convert_element_type|copy"
     "|copy_p|cosh?|digamma|div|eq|erf|erf_inv|erfc|exp2?|expm1|floor|gt|ge|igammac?|imag|integer_pow|is_finite|le|lgamma"
-    "|log|log1p|logistic|lt|max|min|mul|name|ne|neg|nextafter|not|or|polygamma|pow|real|reduce_precision"
+    "|log|log1p|log2|logistic|lt|max|min|mul|name|ne|neg|nextafter|not|or|polygamma|pow|real|reduce_precision"
     "|regularized_incomplete_beta|rem|round|rsqrt|select_n|sign|sinh?|sqrt|square|stop_gradient|sub|tanh?|xor|zeta"
 )
 REDUCTIONS = re.compile("(reduce_(sum|max|min|prod|and|or|xor)|argmax|argmin)")

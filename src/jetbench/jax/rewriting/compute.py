@@ -148,4 +148,5 @@ _entry_by_entry(
     "digamma", "erf", "erfc", "erf_inv", "exp", "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite",
     "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "ne", "not", "or", "pow", "rem", "round", "rsqrt",
     "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "xor",
+    *(["log2"] if hasattr(primitives, "log2_p") else []),  # since JAX 0.11
 )  # fmt: skip

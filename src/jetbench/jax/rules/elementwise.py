@@ -106,6 +106,10 @@ logarithm = _from_derivative(jnp.log, lambda u, order: real_power(u, order, -1))
 """log u, with derivatives (−1)^(m−1) (m − 1)! u^(−m)."""
 
 
+def _log2(u: Array, order: int) -> Tower:
+    return [jnp.log2(u), *(derivative / math.log(2) for derivative in logarithm(u, order)[1:])]
+
+
 def tanh(u: Array, order: int) -> Tower:
     """φ' = 1 − φ²."""
     return towers.autonomous(jnp.tanh(u), TANH_FLOW, order)
@@ -142,6 +146,8 @@ _register(exponential, primitives.exp_p)
 _register(_exp2, primitives.exp2_p)
 _register(_expm1, primitives.expm1_p)
 _register(logarithm, primitives.log_p)
+if hasattr(primitives, "log2_p"):  # since JAX 0.11
+    _register(_log2, primitives.log2_p)
 _register(_from_derivative(jnp.log1p, lambda u, order: real_power(1 + u, order, -1)), primitives.log1p_p)
 _register(_power_of(0.5), primitives.sqrt_p)
 _register(_power_of(-0.5), primitives.rsqrt_p)
