@@ -37,9 +37,10 @@ paper: $(INSTALLED)  ## build paper/jetbench.pdf from what has been measured, wi
 report: $(INSTALLED)  ## write report.html, one file with everything that opens without network, without measuring
 	$(SNAKEMAKE) report.html --config measure=false $(SETTINGS)
 
-picture: $(INSTALLED)  ## draw the pictures of README.md and docs, and docs/reproduction.md, from results/epyc-2core
+picture: $(INSTALLED)  ## draw the pictures of README.md and docs, and docs/reproduction.md, from the records in results
 	$(BIN)/jetbench report collect results --out results
 	$(BIN)/jetbench report figure overview --records results/records.parquet --machine epyc-2core --out docs/overview.png
+	$(BIN)/jetbench report figure overview --records results/records.parquet --machine h200 --out docs/h200.png
 	$(BIN)/jetbench report figure reproduction --records results/records.parquet --machine epyc-2core --out docs/reproduction.png
 	$(BIN)/jetbench report page --records results/records.parquet --machine epyc-2core --picture reproduction.png
 	$(BIN)/jetbench report figure hilbert --out docs/vectors.png
