@@ -1,6 +1,6 @@
-"""Values, gradients, the pass and the protocol on each kind of device that this machine has: the CPU, and a GPU.
+"""Values, gradients, the pass, compilers and the protocol on each kind of device of this machine: the CPU, and a GPU.
 
-On a machine with an NVIDIA GPU every test here runs once more on it.
+On a GPU all cases run, on the CPU the first of each, since the rest of the suite is about it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,13 @@ OPERATORS = {
 ACTIVATION = {"mlp": "tanh", "layernorm_mlp": "gelu", "attention": "gelu"}
 KINDS = tuple(ACTIVATION)
 CASES = [*(("laplacian", kind) for kind in KINDS), ("biharmonic", "mlp"), ("heat", "mlp")]
+
+
+def everywhere(*cases):
+    """(device, *case) for the first case on the CPU and for all of them on a GPU."""
+    return [("cpu", *cases[0]), *(("cuda", *case) for case in cases if "cuda" in DEVICES)]
+
+
 X = 0.2 + np.random.default_rng(1).random((4, 3))
 
 
@@ -60,8 +67,7 @@ def agree(found, wanted):
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-10 * max(1.0, np.abs(wanted).max()))
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("name", "kind"), CASES)
+@pytest.mark.parametrize(("device", "name", "kind"), everywhere(*CASES))
 def test_methods_in_pytorch(name, kind, device):
     operator = OPERATORS[name]
     value, gradient = expected(kind, operator)
@@ -78,8 +84,7 @@ def test_methods_in_pytorch(name, kind, device):
             agree(torch.zeros(right.shape) if mine is None else mine.cpu(), right)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("name", "kind"), CASES)
+@pytest.mark.parametrize(("device", "name", "kind"), everywhere(*CASES))
 def test_methods_in_jax(name, kind, device):
     operator = OPERATORS[name]
     value, _ = expected(kind, operator)
@@ -116,8 +121,7 @@ def stock(f, x):
     return torch.func.vmap(at)(x)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("device", "kind"), everywhere(*((kind,) for kind in KINDS)))
 def test_the_pass_in_pytorch(kind, device):
     net, x = network.build(specification(kind, 3)).to(device), torch.tensor(X, device=device)
     function = collapse(lambda x: stock(net, x))
@@ -129,22 +133,21 @@ def test_the_pass_in_pytorch(kind, device):
     assert ours.get_total_flops() <= 1.02 * hand_derived.get_total_flops()
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_compilers_in_pytorch(device):
-    value, _ = expected("mlp", OPERATORS["biharmonic"])
-    net, x = network.build(specification("mlp", 2)).to(device), torch.tensor(X[:, :2], device=device)
-    for method in ("collapsed", "apolar"):
-        with torch.no_grad():
-            found = torch.compile(linear_operator(net, OPERATORS["biharmonic"], method).evaluate)(x, ())
-        agree(found[""].cpu() if isinstance(found, dict) else found.cpu(), value)
-    value, _ = expected("mlp", OPERATORS["laplacian"])
-    net, x = network.build(specification("mlp", 3)).to(device), torch.tensor(X, device=device)
+@pytest.mark.parametrize(("device", "what"), everywhere(("stock code",), ("collapsed",), ("apolar",)))
+def test_compilers_in_pytorch(device, what):
+    operator = OPERATORS["laplacian" if what == "stock code" else "biharmonic"]
+    value, _ = expected("mlp", operator)
+    net = network.build(specification("mlp", operator.dim)).to(device)
+    x = torch.tensor(X[:, : operator.dim], device=device)
     with torch.no_grad():
-        agree(torch.compile(lambda x: stock(net, x), backend="jetbench")(x).cpu(), value)
+        if what == "stock code":
+            found = torch.compile(lambda x: stock(net, x), backend="jetbench")(x)
+        else:
+            found = torch.compile(linear_operator(net, operator, what).evaluate)(x, ())
+    agree(found.cpu(), value)
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("device", "kind"), everywhere(*((kind,) for kind in KINDS)))
 def test_the_pass_in_jax(kind, device):
     value, _ = expected(kind, OPERATORS["laplacian"])
     with jax.default_device(jax.devices(device)[0]), jax.default_matmul_precision("highest"):
