@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from math import prod
 
 
@@ -109,26 +110,27 @@ def live(outputs: Iterable[Node]) -> list[Node]:
 
 def computed_apart(x: Node, y: Node, most: int = 100) -> int | None:
     """In how many steps x is computed, where these are at most so many and none is one of those of y; None if not."""
-    own: set[Node] = set()
-    waiting = [x]
-    while waiting:
-        node = waiting.pop()
-        if node not in own and not _is_given(node):
-            own.add(node)
-            waiting.extend(node.operands)
-        if len(own) > most:
-            return None
-    first = min((node.index for node in own), default=0)
-    seen: set[Node] = set()
-    waiting = [y] if own else []
-    while waiting:
-        node = waiting.pop()
-        if node in own:
-            return None
-        if node not in seen and node.index > first:
-            seen.add(node)
-            waiting.extend(node.operands)
-    return len(own)
+    # From the last node to the first, the ways to x and to y together: what they share is met as soon as both reach it.
+    of_x, of_y = {x.index}, {y.index}
+    waiting = {node.index: node for node in (x, y)}
+    heap = [-index for index in waiting]
+    heapify(heap)
+    steps = 0
+    while not of_x.isdisjoint(waiting):
+        node = waiting.pop(-heappop(heap))
+        is_own = node.index in of_x
+        if is_own and not _is_given(node):
+            steps += 1
+            if node.index in of_y or steps > most:
+                return None
+        elif is_own:
+            continue
+        for operand in node.operands:
+            (of_x if is_own else of_y).add(operand.index)
+            if operand.index not in waiting:
+                waiting[operand.index] = operand
+                heappush(heap, -operand.index)
+    return steps
 
 
 def _is_given(node: Node) -> bool:
