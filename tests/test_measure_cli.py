@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from typer.testing import CliRunner
 
 from jetbench.cli import app
 from jetbench.errors import Interrupted
-from jetbench.measure import compare, records
+from jetbench.measure import compare, records, sweep
+from jetbench.measure.case import Case, Curve, Point
+from jetbench.measure.progress import Progress
 from jetbench.several import spread
 
 ROOT = Path(__file__).parents[1]
@@ -243,6 +246,20 @@ def test_a_sweep_measures_everything_that_is_missing():
     assert "5 points: 2 recorded before, measured now: 3 ok; 0 left" in output
     stored = sorted(path.relative_to("results/m").as_posix() for path in Path("results/m").rglob("*.jsonl"))
     assert stored == sorted(f"{curve}.jsonl" for curve in run("curves --config config.yaml").split())
+
+
+@pytest.mark.parametrize(("turn_s", "workers"), [(300.0, 1), (0.0, 3)])
+def test_a_worker_is_kept_from_curve_to_curve_until_its_turn_ends(monkeypatch, turn_s, workers):
+    log = Path("calls").resolve()
+    monkeypatch.setenv("FAKE_LOG", str(log))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests"))
+    monkeypatch.setattr(sweep, "TURN_S", turn_s)
+    of_fake = Case(operator="laplacian", dim=3, method="", backend="fake_backend.measuring", batch=1)
+    curves = [Curve("batch", m, (Point(replace(of_fake, method=m), "batch"),)) for m in ("well", "other", "noisy")]
+    with Progress(quiet=True) as progress:
+        result = sweep.measure(curves, {**CONFIG, "threads": None}, "results/m", progress, "cpu")
+    assert result.measured == {"ok": 3} and result.left == 0
+    assert len({line.split()[0] for line in log.read_text().splitlines()}) == workers
 
 
 def test_a_sweep_needs_no_optional_package(monkeypatch):

@@ -162,6 +162,51 @@ def test_preset_is_valid_and_complete(preset):
     assert {mode for curve in curves for mode in [curve.points[0].case.mode]} == {"eager", "compiled"}
 
 
+def h200(operator: str, method: str, backend: str, mode: str, batch: int) -> dict:
+    """The record of a float64 point of the study batch, from the results that README.md tells."""
+    (path,) = (ROOT / "results/h200/batch").glob(f"{backend}-{operator}-*-exact-{method}-{mode}.jsonl")
+    (found,) = [r for r in map(json.loads, path.read_text().splitlines()) if r["batch"] == batch]
+    assert found["status"] == "ok" and found["dtype"] == "float64"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("operator", "row", "backend", "mode", "batch", "methods"),
+    [
+        ("laplacian", "PyTorch eager", "torch", "eager", 2048, ["nested", "taylor", "collapsed", "stock_rewrite"]),
+        ("laplacian", "PyTorch compiled", "torch", "compiled", 2048, ["nested", "taylor", "collapsed"]),
+        *(
+            (
+                "laplacian",
+                row,
+                "jax",
+                "compiled",
+                2048,
+                ["nested", "taylor", "collapsed", "stock_rewrite", "folx", "jax_jet"],
+            )
+            for row in ("JAX", "JAX, floors")
+        ),
+        (
+            *("biharmonic", "PyTorch eager, batch 1024", "torch", "eager", 1024),
+            ["nested", "taylor_griewank", "", "", "collapsed", "apolar"],
+        ),
+        (
+            *("biharmonic", "JAX, batch 512", "jax", "compiled", 512),
+            ["nested", "", "jax_jet", "folx", "collapsed", "apolar"],
+        ),
+    ],
+)
+def test_readme_tells_what_was_measured_on_the_gpu(operator, row, backend, mode, batch, methods):
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {row} |")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")][1:]
+    found = [h200(operator, method, backend, mode, batch) if method else None for method in methods]
+    told = [
+        "" if r is None else f"{r['time_over_floor']:.2f}" if "floors" in row else f"{1e3 * r['time_s']:.1f} ms"
+        for r in found
+    ]
+    assert cells == told + [""] * (6 - len(told))
+
+
 @pytest.mark.parametrize(
     ("preset", "backend", "modes"),
     [("gpu", "torch", [False]), ("paper", "torch", [False, True]), ("paper", "jax", [True])],
