@@ -224,7 +224,7 @@ class Recording:
             return value.place
         name = type(node).__name__.removesuffix("Backward")
         before = node.next_functions[0][0] if len(node.next_functions) == 1 else None
-        u = self._returned.get(before) or getattr(before, "variable", None)
+        u = self._returned.get(before, getattr(before, "variable", None))
         if type(u) is not Traced or u.recording is not self or u.kind[:1] != value.kind[:1]:
             raise author_derivative(name)
         cotangent = self._new(value.kind)
