@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.torch._compat import (
     function_node,
+    is_transformed,
     levels,
     modes,
     with_torch_function,
@@ -141,6 +142,7 @@ class Recording:
         self.depth = Recording._active
         self.calls: list[Call] = []
         self.constants: list[Tensor] = []
+        self._levels = levels()
         self._numbers: dict[int, int] = {}
         self._places = 1
         self._is_open = True
@@ -168,6 +170,8 @@ class Recording:
                 "A tensor that a network kept from a run inside of an operator is used outside of it. It has no "
                 "numbers; do not keep values that depend on x."
             )
+        if levels() != self._levels:
+            raise NotFollowed("The network uses a transformation inside.")
         try:
             captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
         except JetbenchError:
@@ -344,7 +348,7 @@ class Recorder:
 
     def _whole(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
         """The network captured in one piece, for this call only."""
-        if levels():
+        if is_transformed():
             raise Unsupported(
                 "The network uses a transformation such as torch.vmap, a script or torch.autograd.grad inside, or "
                 "changes views in place, and is itself transformed by torch.func. Use method='nested' here."
