@@ -351,7 +351,7 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
             steps, result = run(functionalize(function, remove="mutations"))
             leaves = pytree.tree_leaves(result)
         changed = _changes(steps, len(examples))
-        if is_network and table:
+        if is_network:
             _refuse_author_derivatives(leaves)
         output = [
             _described(steps.place_of_argument(leaf), leaf, *relation) if isinstance(leaf, Tensor) else leaf

@@ -8,6 +8,7 @@ this call, and other tensors arrive as the arguments that they are, also inside 
 from __future__ import annotations
 
 import contextlib
+import types
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -15,6 +16,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
 
@@ -170,8 +172,8 @@ class Recording:
                 "A tensor that a network kept from a run inside of an operator is used outside of it. It has no "
                 "numbers; do not keep values that depend on x."
             )
-        if levels() != self._levels:
-            raise NotFollowed("The network uses a transformation inside.")
+        if levels() != self._levels or not _is_of_torch(function):
+            raise NotFollowed(f"{function} is not a function of PyTorch, or the network transforms it.")
         try:
             captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
         except JetbenchError:
@@ -285,6 +287,23 @@ class Recording:
         return self._source(one_tensor(y))
 
 
+def _is_of_torch(function: Callable) -> bool:
+    """Whether a function depends on nothing but its arguments, as PyTorch's own do; a script has parameters."""
+    if isinstance(function, types.FunctionType):
+        return (function.__module__ or "").partition(".")[0] == "torch"
+    return isinstance(function, _BUILT_IN)
+
+
+_BUILT_IN = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    OpOverload,
+    OpOverloadPacket,
+)
+
+
 def _answer(output: object) -> object:
     for leaf in pytree.tree_leaves(output):
         if not isinstance(leaf, _ANSWERS):
@@ -362,7 +381,7 @@ class Recorder:
         captured = self.capturing.whole(run, described, is_network=True)
         graph = assemble([(captured, (0,), 0)], captured.output.place, 0)
         constants = list(graph.own)
-        graph = replace(graph, constants=len(constants), own=())
+        graph = replace(graph, constants=len(constants), own=(), is_whole=True)
         key = (repr((graph.steps, graph.output)), described[0], *((t.shape, t.dtype) for t in constants))
         return self._remembered(key, lambda: graph), constants
 
