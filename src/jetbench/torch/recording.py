@@ -226,9 +226,11 @@ class Recording:
 
         `value` is what its forward computation returned.
         """
-        if not self._recorder.has_rule or node is self._following:
+        if node is self._following:
             return value.place
         name = type(node).__name__.removesuffix("Backward")
+        if not self._recorder.has_rule:  # PyTorch itself is to differentiate the function
+            raise author_derivative(name)
         before = node.next_functions[0][0] if len(node.next_functions) == 1 else None
         u = self._returned.get(before, getattr(before, "variable", None))
         if type(u) is not Traced or u.recording is not self or u.kind[:1] != value.kind[:1]:
