@@ -18,6 +18,7 @@ from jetbench.torch import rows
 from jetbench.torch._compat import undisturbed, without_compiler
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
+from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph
@@ -65,12 +66,12 @@ class Nesting(Evaluation):
                     return self.differentiated(self._function, x, draws)
             except RuntimeError as error:  # PyTorch does not differentiate checkpoints, for example
                 errors.append(error)
-        if recording is not None and not any(isinstance(error, torch.OutOfMemoryError) for error in errors):
+        if recording is not None and not any(map(is_out_of_memory, errors)):
             try:
                 return self.through(*recording, x, draws)
             except RuntimeError as error:
                 errors.append(error)
-        if isinstance(errors[-1], torch.OutOfMemoryError):
+        if is_out_of_memory(errors[-1]):
             raise errors[-1]
         raise Unsupported(
             f"PyTorch cannot differentiate this network as this method does: {errors[0]} Use a method that propagates "
