@@ -33,6 +33,7 @@ from jetbench.measure.memory import peak
 from jetbench.networks import NetworkSpec
 from jetbench.problem import Problem
 from jetbench.torch import METHODS, linear_operator, network, reference
+from jetbench.torch.exhaustion import is_out_of_memory
 
 CHECKED_ROWS = 3
 SEED = 0

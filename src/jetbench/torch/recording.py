@@ -343,13 +343,7 @@ class Recorder:
             NetworkFailed: it raises an error itself.
         """
         try:
-            with (
-                untouched(net),
-                without_compiler(),
-                _drawing_nothing(),
-                torch.inference_mode(False),
-                torch.enable_grad(),
-            ):
+            with untouched(net), without_compiler(), torch.inference_mode(False), torch.enable_grad():
                 try:
                     return self._by_functions(net, x)
                 except NotFollowed:
@@ -425,8 +419,8 @@ def one_tensor(y: object) -> Tensor:
 
 
 @contextlib.contextmanager
-def _drawing_nothing() -> Iterator[None]:
-    """Raise where random numbers are drawn in between."""
+def drawing_nothing() -> Iterator[None]:
+    """Raise where random numbers are drawn in between, other than by operations on what depends on x."""
     if modes() or torch.compiler.is_compiling():
         yield
         return
