@@ -1,7 +1,7 @@
 """φ of a jet, entry by entry, computed in pieces that stay in the cache and saved sparingly for the backward pass.
 
-There are three ways to the same numbers. While something traces or transforms the computation (torch.compile,
-torch.func), plain differentiable operations are used, which the tracer sees and fuses; that is in `jet.elementwise`.
+There are three ways to the same numbers. Where jets are small, and while something traces or transforms the computation
+(torch.compile, torch.func), plain differentiable operations are used; that is in `jet.elementwise`.
 Here are the other two. Without gradients, one piece after the other is written into one buffer. With gradients
 likewise, and the backward pass starts again from the jet of u, so that neither derivatives of φ nor products of
 coefficients are kept.
@@ -25,12 +25,19 @@ from jetbench.torch.straight_line import run
 Tower = Callable[[Tensor, int], list[Tensor | None]]
 
 PIECE_BYTES = 1 << 21  # what a cache of a processor holds,
-PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory
+PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory,
+LEAST_BYTES = 1 << 18  # unless that is so little that calls take longer than what they save
+SMALL_BYTES = 1 << 20  # what is not divided at all, nor computed again
 # On a GPU each call costs microseconds on the host, in which it could move megabytes: there only very large wholes are
 # divided. In twelve pieces the Laplacian of the paper's network took ten times its products at batch 683 on an H200.
 GPU_PIECE_BYTES = 1 << 28
 
 PROGRAM_ENTRIES = 3 << 14  # of each component at a time: makes up for the calls, and enough for two threads
+
+
+def is_small(algebra: Algebra, u: Tensor) -> bool:
+    """Whether a jet is so small that calls take longer than its numbers: then what is fewest calls is best."""
+    return algebra.vectors * u.element_size() * u.numel() <= SMALL_BYTES
 
 
 def is_plain(*tensors: Tensor) -> bool:
@@ -105,18 +112,25 @@ class Composition:
         return None if program is None or 2 * len(self._for_program(u, program)) > pieces else program
 
     def _for_blocks(self, u: Tensor) -> list[slice]:
-        return self.pieces(u, len(u) // PIECE_SHARE if u.device.type == "cpu" else len(u))
+        return self.pieces(u, max(len(u) // PIECE_SHARE, LEAST_BYTES // self._row(u)) if _on_cpu(u) else len(u))
 
     def pieces(self, u: Tensor, most: int) -> list[slice]:
         """Parts of the first axis of S, small enough for the device and of at most `most` rows."""
-        row = self.algebra.vectors * u.element_size() * u[:1].numel()
-        return _slices(len(u), min((PIECE_BYTES if u.device.type == "cpu" else GPU_PIECE_BYTES) // row, most))
+        return _slices(len(u), min((PIECE_BYTES if _on_cpu(u) else GPU_PIECE_BYTES) // self._row(u), most))
+
+    def _row(self, u: Tensor) -> int:
+        """Bytes of the result for one entry of the first axis."""
+        return self.algebra.vectors * u.element_size() * (u.numel() // len(u))
 
     def _for_program(self, u: Tensor, program: StraightLine) -> list[slice]:
         """Longer parts, of which registers and derivatives of φ take at most half as much room as the whole result."""
         temporary = program.registers + 2 * self.algebra.order
         most = len(u) * self.algebra.vectors // (2 * temporary)
         return _slices(len(u), min(PROGRAM_ENTRIES // u[:1].numel(), most))
+
+
+def _on_cpu(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu"
 
 
 def _slices(count: int, rows: int) -> list[slice]:
