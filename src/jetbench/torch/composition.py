@@ -25,8 +25,7 @@ from jetbench.torch.straight_line import run
 Tower = Callable[[Tensor, int], list[Tensor | None]]
 
 PIECE_BYTES = 1 << 21  # what a cache of a processor holds,
-PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory,
-LEAST_BYTES = 1 << 18  # unless that is so little that calls take longer than what they save
+PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory
 SMALL_BYTES = 1 << 20  # what is not divided at all, nor computed again
 # On a GPU each call costs microseconds on the host, in which it could move megabytes: there only very large wholes are
 # divided. In twelve pieces the Laplacian of the paper's network took ten times its products at batch 683 on an H200.
@@ -112,25 +111,18 @@ class Composition:
         return None if program is None or 2 * len(self._for_program(u, program)) > pieces else program
 
     def _for_blocks(self, u: Tensor) -> list[slice]:
-        return self.pieces(u, max(len(u) // PIECE_SHARE, LEAST_BYTES // self._row(u)) if _on_cpu(u) else len(u))
+        return self.pieces(u, len(u) // PIECE_SHARE if u.device.type == "cpu" else len(u))
 
     def pieces(self, u: Tensor, most: int) -> list[slice]:
         """Parts of the first axis of S, small enough for the device and of at most `most` rows."""
-        return _slices(len(u), min((PIECE_BYTES if _on_cpu(u) else GPU_PIECE_BYTES) // self._row(u), most))
-
-    def _row(self, u: Tensor) -> int:
-        """Bytes of the result for one entry of the first axis."""
-        return self.algebra.vectors * u.element_size() * (u.numel() // len(u))
+        row = self.algebra.vectors * u.element_size() * u[:1].numel()
+        return _slices(len(u), min((PIECE_BYTES if u.device.type == "cpu" else GPU_PIECE_BYTES) // row, most))
 
     def _for_program(self, u: Tensor, program: StraightLine) -> list[slice]:
         """Longer parts, of which registers and derivatives of φ take at most half as much room as the whole result."""
         temporary = program.registers + 2 * self.algebra.order
         most = len(u) * self.algebra.vectors // (2 * temporary)
         return _slices(len(u), min(PROGRAM_ENTRIES // u[:1].numel(), most))
-
-
-def _on_cpu(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu"
 
 
 def _slices(count: int, rows: int) -> list[slice]:
