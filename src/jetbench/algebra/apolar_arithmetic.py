@@ -118,12 +118,15 @@ class Bilinear:
     """
 
     def __init__(self, table: Table) -> None:
-        plain = {(((a, 1.0),), ((b, 1.0),)) for _, a, b, _ in table.terms}
-        summed = [(q, *_pair(is_left, *p)) for q, (is_left, products) in enumerate(table.groups) for p in products]
-        if len({(left, right) for _, left, right in summed}) < len(plain):
-            uses = [(q, (left, right), 1.0) for q, left, right in summed]
-        else:
-            uses = [(q, (((a, 1.0),), ((b, 1.0),)), c) for q, a, b, c in table.terms]
+        plain = {(a, b) for _, a, b, _ in table.terms}
+        uses: list[tuple[int, tuple[Form, Form], float]] = []
+        if any(len(form) > 1 for _, products in table.groups for _, form in products):
+            uses = [
+                (q, _pair(is_left, *p), 1.0) for q, (is_left, products) in enumerate(table.groups) for p in products
+            ]
+        if not uses or len({pair for _, pair, _ in uses}) >= len(plain):
+            forms = {(a, b): (((a, 1.0),), ((b, 1.0),)) for a, b in plain}
+            uses = [(q, forms[a, b], c) for q, a, b, c in table.terms]
         pairs: dict[tuple[Form, Form], int] = {}
         results: list[list[tuple[int, float]]] = [[] for _ in range(table.size)]
         for q, pair, c in uses:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from math import frexp, ldexp
 
 from jetbench.algebra.apolar_components import NO_FORMS, Form, Forms, Section, Term
 from jetbench.algebra.inverse_system import InverseSystem
@@ -137,14 +138,21 @@ def with_forms(
     return Table(size, tuple(terms), left_size, right_size, left_forms, right_forms)
 
 
+def _digits(number: float) -> float:
+    """A number to 12 significant digits, whatever its units."""
+    mantissa, exponent = frexp(number)
+    return ldexp(round(mantissa, 12), exponent)
+
+
 def _shorten(row: dict[int, float], size: int, forms: Iterable[Form]) -> dict[int, float]:
     """A linear form with fewer terms, using multiples of the given forms; form number f has index size + f."""
     row = dict(row)
     for number, form in enumerate(forms):
-        ratios = Counter(round(row[b] / value, 12) for b, value in form if b in row)
+        ratios = [row[b] / value for b, value in form if b in row]
         if not ratios:
             continue
-        ratio, _ = ratios.most_common(1)[0]
+        digits = [_digits(ratio) for ratio in ratios]
+        ratio = ratios[digits.index(Counter(digits).most_common(1)[0][0])]
         trial = dict(row)
         for b, value in form:
             rest = trial.get(b, 0.0) - ratio * value
