@@ -87,23 +87,30 @@ class InverseSystem:
         V is closed under ∂, so q(ξ + η) lies in V ⊗ V, and its coordinates there are its coefficients at products of
         pivots: the coefficient of q at the product times binomial coefficients.
         """
+        positions = self.positions
         for monomial, coefficient in self.blocks[k - 1][position].items():
             for left, right, ways in splits(monomial):
-                if left in self.positions and right in self.positions:
+                if left in positions and right in positions:
                     yield left, right, coefficient * ways
 
 
-@lru_cache(maxsize=200_000)
 def splits(monomial: Monomial) -> tuple[tuple[Monomial, Monomial, int], ...]:
     """All (α, β, C(γ, α)) with α + β = γ and neither of them 1."""
-    found: list[tuple[Monomial, Monomial, int]] = [((), (), 1)]
-    for variable, exponent in sorted(Counter(monomial).items()):
-        found = [
-            (left + (variable,) * e, right + (variable,) * (exponent - e), ways * comb(exponent, e))
-            for left, right, ways in found
-            for e in range(exponent + 1)
-        ]
-    return tuple(item for item in found if item[0] and item[1])
+    return _all_splits(monomial)[1:-1]
+
+
+@lru_cache(maxsize=200_000)
+def _all_splits(monomial: Monomial) -> tuple[tuple[Monomial, Monomial, int], ...]:
+    """All (α, β, C(γ, α)) with α + β = γ, from α = 1 to α = γ."""
+    if not monomial:
+        return (((), (), 1),)
+    variable, exponent = monomial[-1], monomial.count(monomial[-1])
+    powers = [((variable,) * e, (variable,) * (exponent - e), comb(exponent, e)) for e in range(exponent + 1)]
+    return tuple(
+        (left + of_left, right + of_right, ways * more)
+        for left, right, ways in _all_splits(monomial[:-exponent])
+        for of_left, of_right, more in powers
+    )
 
 
 def polynomial(symbol: Symbol) -> Polynomial:
