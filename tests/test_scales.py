@@ -17,6 +17,7 @@ import torch
 
 import jax_settings  # noqa: F401  64 bits
 from jetbench import estimators, operators
+from jetbench.algebra.directional import plan
 from jetbench.algebra.inverse_system import by_elimination, inverse_system
 from jetbench.directions import decompose, randomize
 from jetbench.errors import Unsupported
@@ -75,7 +76,7 @@ def assert_scales(operator: Operator, seed: int, methods: Sequence[str] = METHOD
         values = found(torch.tensor(x * scales))
         for name, p in operator.symbols.items():
             value = float(values[name] if isinstance(values, dict) else values) / np.exp(x @ k)
-            assert abs(value - p(slopes)) <= 1e-11 * magnitudes(p)(np.abs(slopes)), (method, name)
+            assert abs(value - p(slopes)) <= 1e-9 * magnitudes(p)(np.abs(slopes)), (method, name)
 
 
 @pytest.mark.parametrize("name", [name for name in operators.REGISTRY if name != "mixed_partial"])
@@ -181,6 +182,13 @@ def test_directions_that_cancel_do_so_in_any_units(dim: int, power: int, scheme:
         for vectors in (plain.vectors, other.vectors / scales)
     ]
     assert directions[0] == directions[1]
+
+
+def test_other_outputs_say_little_on_units() -> None:
+    """∂₀∂₁ beside 10⁻⁵Δ is taken along the diagonals, as alone: outputs may be small without any unit being so."""
+    system = {"mixed": XI[0] * XI[1], "viscous": 1e-5 * (XI[1] ** 2 + XI[2] ** 2)}
+    rows = plan(Problem(as_operator(system))).rows
+    assert {tuple(np.abs(row.direction / row.direction[0])) for row in rows if "mixed" in row.reads} == {(1, 1, 0)}
 
 
 def test_units_in_which_coefficients_are_alike() -> None:

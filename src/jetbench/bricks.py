@@ -8,7 +8,7 @@ import numpy as np
 
 from jetbench.directions import decompose
 from jetbench.symbol import Symbol
-from jetbench.units import common_units
+from jetbench.units import priors
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class Term:
 def terms(symbol: Symbol, scheme: str) -> tuple[Term, ...]:
     """The homogeneous parts of a symbol as products of bricks."""
     found = []
-    parts = [part for degree, part in symbol.parts.items() if degree]
-    prior = common_units(parts) if len(parts) > 1 else None
+    (prior,) = priors([symbol])
     for degree, part in symbol.parts.items():
         if degree == 0:
             found.append(Term((), float(part.terms[(0,) * part.dim])))

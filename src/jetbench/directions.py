@@ -6,7 +6,7 @@ Only numbers are made here; propagating along directions is the algebras' task, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -42,7 +42,7 @@ class Directions:
         return len(self.weights)
 
 
-def decompose(symbol: Symbol, scheme: str = "polarization", prior: np.ndarray | None = None) -> Directions:
+def decompose(symbol: Symbol, scheme: str = "polarization", prior: Sequence[np.ndarray] = ()) -> Directions:
     """The directions of a homogeneous symbol of degree K ≥ 1.
 
     K = 1 is one direction. K = 2 takes eigenvectors of the quadratic form, as many as its rank; variables that do not
@@ -60,7 +60,7 @@ def decompose(symbol: Symbol, scheme: str = "polarization", prior: np.ndarray | 
     Args:
         symbol: homogeneous, not zero.
         scheme: "polarization" or "griewank"; without effect for K ≤ 2.
-        prior: (n,), units of the variables for where the symbol says nothing on them.
+        prior: units of the variables, each (n,), to be tried first, as `jetbench.units.priors` gives them.
 
     Raises:
         ValueError: the symbol is constant, zero or not homogeneous, or the scheme is unknown.

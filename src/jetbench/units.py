@@ -18,7 +18,11 @@ from jetbench.symbol import Symbol
 # What the coefficients leave open: parts are weighed as given rather than scaled as a whole, at last scales stay at 1.
 AS_GIVEN, AT_REST = 1e-3, 1e-7
 ALIKE = 1.0  # Units within a factor of 2 of each other are left alone: directions then are whole numbers.
+# From a ratio of a million on, other outputs are asked for units that an output does not tell: up to there few digits
+# are lost without, and outputs may differ in size for other reasons.
+FAR = 20.0
 SAME = 1e-9  # Units that only rounding tells apart.
+LARGEST = 1000.0  # log₂ of units that floating-point numbers hold
 
 
 def units(parts: Sequence[Symbol], prior: np.ndarray | None = None) -> np.ndarray:
@@ -41,31 +45,45 @@ def units(parts: Sequence[Symbol], prior: np.ndarray | None = None) -> np.ndarra
     for _ in range(3):  # each round starts from the last one, so that the pull towards what is at rest vanishes
         whole = np.round(found)
         found, offsets = terms.fit(whole, found - whole, offsets)
-    whole = np.round(found)
+    whole = np.clip(np.round(found), -LARGEST, LARGEST)
     result[terms.used] = _clustered(np.ldexp(np.exp2(terms.lifted(whole, found - whole)), whole.astype(int)))
     return result
 
 
-def common_units(parts: Sequence[Symbol]) -> np.ndarray | None:
-    """The `units` of all parts together; None where they are alike, or where no variables occur together."""
-    if not any(_together(part) for part in parts) or _spread(parts) <= ALIKE:
-        return None
-    found = units(parts)
+def common_units(parts: Sequence[Symbol], prior: np.ndarray | None = None) -> np.ndarray | None:
+    """The `units` of all parts together; the prior where no variables occur together; None where they are alike."""
+    if not any(_together(part) for part in parts) or (prior is None and _spread(parts) <= ALIKE):
+        return prior
+    found = units(parts, prior)
     return None if np.ptp(np.log2(found)) <= ALIKE else found
 
 
-def units_of_part(part: Symbol, prior: np.ndarray | None = None) -> np.ndarray:
-    """The units in which a homogeneous symbol is split into directions: 1 if that fits, then the prior, then its own.
+def priors(symbols: Sequence[Symbol]) -> list[tuple[np.ndarray, ...]]:
+    """For each symbol the units in which its parts may be split: those of all symbols, then its own.
+
+    Its own ones are what the parts together say, since their terms add up. What they leave open is asked of the other
+    symbols where these say that units are far from 1.
+    """
+    parts = [[part for k, part in symbol.parts.items() if k] for symbol in symbols]
+    together = common_units([part for of_symbol in parts for part in of_symbol]) if len(symbols) > 1 else None
+    start = together if together is not None and np.ptp(np.log2(together)) > FAR else None
+    found = [(together, common_units(own, start) if len(own) > 1 else start) for own in parts]
+    ones = np.ones(symbols[0].dim)
+    return [tuple(ones if u is None else u for u in pair) if any(u is not None for u in pair) else () for pair in found]
+
+
+def units_of_part(part: Symbol, prior: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """The units in which a homogeneous symbol is split into directions: 1 if that fits, then the priors, then its own.
 
     Units fit if those of the variables that occur together differ by at most a factor of 2 from the part's own ones,
-    apart from a common factor, which changes nothing.
+    apart from a common factor, which changes nothing. A monomial says nothing on units: the last prior is its own.
     """
     ones, together = np.ones(part.dim), _together(part)
-    if not together or (prior is None and _spread([part]) <= ALIKE):
+    if not together or (not prior and _spread([part]) <= ALIKE):
         return ones
-    own = units([part], prior)
-    for given in (ones, prior):
-        if given is not None and np.ptp(np.log2(own / given)[together]) <= ALIKE:
+    own = units([part], prior[-1] if prior else None)
+    for given in (ones, *prior):
+        if np.ptp(np.log2(own / given)[together]) <= ALIKE:
             return given
     return own
 

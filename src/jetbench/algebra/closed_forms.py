@@ -15,6 +15,7 @@ import numpy as np
 from jetbench.algebra.inverse_system import InverseSystem, Monomial, Polynomial, assemble, degree, polynomial
 from jetbench.directions import decompose
 from jetbench.symbol import Symbol
+from jetbench.units import priors
 
 
 def closed_form(symbols: Sequence[Symbol]) -> InverseSystem | None:
@@ -99,7 +100,7 @@ def of_quadratic_form(symbols: Sequence[Symbol]) -> InverseSystem | None:
     quadratic = [m for m in p if len(m) == 2]
     if len(quadratic) <= len({i for m in quadratic for i in m}):
         return None
-    found = decompose(symbol.parts[2])
+    found = decompose(symbol.parts[2], prior=priors(symbols)[0])
     values, vectors = found.weights, found.vectors
     largest = float(values[np.argmax(np.abs(values))])
     top: Polynomial = {(r, r): float(value) / largest for r, value in enumerate(values)}

@@ -19,7 +19,7 @@ import numpy as np
 from jetbench.algebra.base import Array, concatenate, like, scale, summed, take
 from jetbench.directions import decompose, randomize
 from jetbench.problem import Operator, Problem
-from jetbench.units import common_units, rounded
+from jetbench.units import priors, rounded
 
 MANY_VECTORS = 100_000
 
@@ -106,10 +106,10 @@ def plan(problem: Problem) -> Plan:
                 rows.append(row)
         symbols = {"": draws.remainder}
     known: dict[bytes, Row] = {}
+    prior = dict(zip(symbols, priors(list(symbols.values())), strict=True))
     parts = [(k, name, part) for name, symbol in symbols.items() for k, part in symbol.parts.items() if k]
-    prior = common_units([part for _, _, part in parts]) if len(parts) > 1 else None
     for order, name, part in sorted(parts, key=lambda item: -item[0]):
-        found = decompose(part, problem.scheme, prior)
+        found = decompose(part, problem.scheme, prior[name])
         firsts = (found.vectors != 0).argmax(axis=1)
         leading = np.take_along_axis(found.vectors, firsts[:, None], axis=1)
         keys = rounded(found.vectors / leading)
