@@ -55,7 +55,8 @@ def decompose(symbol: Symbol, scheme: str = "polarization", prior: Sequence[np.n
 
     and parallel directions of all monomials are merged. The biharmonic (ξ·ξ)² needs D² directions with the first
     scheme and 3/2·D² − D/2 with the second. Where the units of the variables differ much, all of this is done for
-    variables of alike units (see `jetbench.units`): sums of powers of (v·ξ) lose what is small in them.
+    variables of alike units (see `jetbench.units`): sums of powers of (v·ξ) lose what is small in them. What the
+    coefficients cannot tell is taken as given; for ∂_x∂_y alone, the function should vary alike in x and y.
 
     Args:
         symbol: homogeneous, not zero.

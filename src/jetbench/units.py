@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import frexp
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 from jetbench.symbol import Symbol
 
@@ -22,6 +22,7 @@ ALIKE = 1.0  # Units within a factor of 2 of each other are left alone: directio
 # are lost without, and outputs may differ in size for other reasons.
 FAR = 20.0
 SAME = 1e-9  # Units that only rounding tells apart.
+DENSE = 1 << 16  # Entries up to which a full matrix is faster than a sparse one.
 LARGEST = 1000.0  # log₂ of units that floating-point numbers hold
 
 
@@ -119,7 +120,9 @@ class _Terms:
                 of_part.append(number)
         self.used, columns = np.unique(columns, return_inverse=True)
         shape = (len(of_part), len(self.used))
-        self._exponents = csr_array((np.array(exponents, dtype=float), (rows, columns)), shape=shape)
+        self._entries = (np.array(rows), columns, np.array(exponents, dtype=float))
+        sparse = csr_array((self._entries[2], self._entries[:2]), shape=shape)
+        self._exponents = sparse.toarray() if len(of_part) * len(self.used) <= DENSE else sparse
         self._of_part = np.array(of_part)
         self._counts = np.bincount(self._of_part, minlength=len(parts))
         ones = np.ones(len(of_part))
@@ -135,21 +138,22 @@ class _Terms:
         a, by_part = self._exponents, self._sums @ self._exponents
         residuals = self._sizes(whole) + a @ rest + offsets[self._of_part]
         weights = 1 / (self._counts + AS_GIVEN)
-        normal = (a.T @ a - by_part.T @ (by_part * weights[:, None])).toarray() + AT_REST * np.eye(len(self.used))
+        normal = a.T @ a - by_part.T @ (by_part * weights[:, None])
+        normal = (normal.toarray() if issparse(normal) else normal) + AT_REST * np.eye(len(self.used))
         of_parts = self._sums @ residuals
         step = np.linalg.solve(normal, by_part.T @ (weights * of_parts) - a.T @ residuals)
         return whole + (rest + step), offsets - weights * (of_parts + by_part @ step)
 
     def lifted(self, whole: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """`rest` after each variable has grown until its largest term is within a factor of 2 of the largest."""
-        columns = self._exponents.tocoo()
+        rows, columns, exponents = self._entries
         sizes, rest = self._sizes(whole), rest.copy()
         for _ in range(64):
             now = sizes + self._exponents @ rest
             largest = np.full(len(self._counts), -np.inf)
             np.maximum.at(largest, self._of_part, now)
             lack = np.full(len(self.used), -np.inf)
-            np.maximum.at(lack, columns.col, ((now - largest[self._of_part])[columns.row]) / columns.data)
+            np.maximum.at(lack, columns, (now - largest[self._of_part])[rows] / exponents)
             if lack.min() >= -1:
                 break
             rest -= np.where(lack < -1, lack / 2, 0)
