@@ -32,6 +32,6 @@ class Evaluation(ABC):
         captured = capture(self.net, x)
         key = (x.shape, x.dtype)
         if key not in self._checked:
-            rows.check(captured, x)
+            rows.check(self.net, captured, x)
             self._checked.add(key)
         return self.evaluate(x, draws, captured)
