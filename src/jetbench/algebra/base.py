@@ -170,11 +170,17 @@ def takes_loop(array: Array, other: Array | None = None) -> bool:
     return jax.default_backend() == "cpu"
 
 
+def varying(aval: Any) -> frozenset:
+    """The axes of a mesh along which an array in `jax.shard_map` differs, from its type."""
+    manual = getattr(aval, "mat", None)  # since JAX 0.10.2; `vma` before
+    return getattr(aval, "vma", frozenset()) if manual is None else manual.varying
+
+
 def varying_like(constant: Array, x: Array) -> Array:
     """A JAX constant as an array that may differ between devices where x does, as `jax.shard_map` asks."""
     import jax
 
-    axes = tuple(a for a in getattr(jax.typeof(x), "vma", ()) if a not in jax.typeof(constant).vma)
+    axes = tuple(sorted(varying(jax.typeof(x)) - varying(jax.typeof(constant))))
     return jax.lax.pcast(constant, axes, to="varying") if axes else constant
 
 

@@ -14,6 +14,7 @@ import jax
 from jax import Array
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 
+from jetbench.algebra.base import varying
 from jetbench.errors import JetbenchError, MixedRows
 from jetbench.jax.rules.control_flow import scan_counts
 
@@ -110,24 +111,20 @@ def _names(equation: JaxprEqn) -> list[Any]:
 
 def _differs(x: Array, axis: Any, equation: JaxprEqn) -> bool | None:
     """Whether x differs along an axis: a mesh that checks this says so in types, `jax.vmap` by its tracers."""
-    if any(axis in _varying(atom.aval) for atom in equation.invars):
-        return axis in _varying(jax.typeof(x))
-    if axis in jax.sharding.get_abstract_mesh().manual_axes:
-        return None
-    return _is_batched(x, axis)
-
-
-def _varying(aval: Any) -> frozenset:
-    return getattr(aval, "vma", frozenset())
+    if any(axis in varying(atom.aval) for atom in equation.invars):
+        return axis in varying(jax.typeof(x))
+    return None if axis in jax.sharding.get_abstract_mesh().manual_axes else _is_batched(x, axis)
 
 
 def _is_batched(x: Any, axis: Any) -> bool | None:
     """Whether the `jax.vmap` with an axis of this name maps over x, which a function under `jax.jit` does not learn."""
     while isinstance(x, jax.core.Tracer):
-        mapped = getattr(getattr(x, "_trace", None), "axis_data", None)
-        if mapped is not None and mapped.name == axis:
-            return getattr(x, "batch_dim", None) is not None
-        x = getattr(x, "val", getattr(x, "primal", None))
-        if x is None:
+        if hasattr(x, "batch_dim"):
+            if x._trace.axis_data.name == axis:
+                return x.batch_dim is not None
+            x = x.val
+        elif hasattr(x, "primal"):
+            x = x.primal
+        else:
             return None
     return False
