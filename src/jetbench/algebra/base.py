@@ -180,8 +180,15 @@ def varying_like(constant: Array, x: Array) -> Array:
     """A JAX constant as an array that may differ between devices where x does, as `jax.shard_map` asks."""
     import jax
 
-    axes = tuple(sorted(varying(jax.typeof(x)) - varying(jax.typeof(constant))))
-    return jax.lax.pcast(constant, axes, to="varying") if axes else constant
+    return made_varying(constant, varying(jax.typeof(x)))
+
+
+def made_varying(x: Array, axes: frozenset) -> Array:
+    """A JAX array as one that may differ along these axes of a mesh."""
+    import jax
+
+    missing = tuple(sorted(axes - varying(jax.typeof(x))))
+    return jax.lax.pcast(x, missing, to="varying") if missing else x
 
 
 def stack(arrays: Sequence[Array]) -> Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jetbench.algebra.base import scaled, summed
+from jetbench.algebra.base import made_varying, scaled, summed, varying
 from jetbench.collapse.cost import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.jax.rewriting.lower import LOWERINGS, Call
@@ -154,6 +154,8 @@ def known(node: Node) -> np.ndarray | None:
 
 
 def _bind(call: Call, operands: Sequence[Any]) -> Any:
+    axes = call.varying or [frozenset().union(*(varying(jax.typeof(x)) for x in operands))] * len(operands)
+    operands = [made_varying(x, a) for x, a in zip(operands, axes, strict=True)]
     return call.primitive.bind(*operands, **call.primitive.get_bind_params(call.params))
 
 

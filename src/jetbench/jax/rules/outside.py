@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jax import Array
-from jax._src import core, debugging  # their primitives have no public name
-from jax._src.lax import parallel
 from jax.extend.core import Primitive
 
+from jetbench.jax._compat import LINEAR_EXCHANGES, PRINTS
 from jetbench.jax.jet import Jet, Value, linear, primal
 from jetbench.jax.propagate import bind
 from jetbench.jax.rules.registry import rule
@@ -23,16 +22,7 @@ def _exchange(primitive: Primitive) -> None:
         return linear(lambda t: bind(primitive, [t], params), x)
 
 
-for _primitive in (
-    core.pvary_p,
-    parallel.psum_p,
-    parallel.psum_invariant_p,
-    parallel.ppermute_p,
-    parallel.all_gather_p,
-    parallel.all_gather_invariant_p,
-    parallel.reduce_scatter_p,
-    parallel.all_to_all_p,
-):
+for _primitive in LINEAR_EXCHANGES:
     _exchange(_primitive)
 
 
@@ -42,5 +32,5 @@ def _print(primitive: Primitive) -> None:
         return bind(primitive, [primal(value) for value in values], params)
 
 
-for _primitive in (debugging.debug_callback_p, debugging.debug_print_p):
+for _primitive in PRINTS:
     _print(_primitive)
