@@ -427,7 +427,7 @@ FUNCTIONS = {
     "scan": scanned,
     "while": looped,
     "fori": lambda x: lax.fori_loop(0, 3, lambda i, h: jnp.sin(h + i * x[..., :1]), features(x)),
-    "cond": lambda x: lax.cond(x.sum() > 0, lambda h: h**2, jnp.ones_like, features(x)) * x[..., :1],
+    "cond": lambda x: lax.cond(jnp.asarray(True), lambda h: h**2, jnp.ones_like, features(x)) * x[..., :1],
     "switch": lambda x: lax.switch(2, [jnp.sin, jnp.cos, lambda h: h * features(x)], features(x)),
     "map": lambda x: jnp.moveaxis(lax.map(jnp.sin, jnp.moveaxis(features(x), -1, 0)), 0, -1),
     "checkpoint": jax.checkpoint(lambda x: jnp.sin(features(x)) * x[..., :1]),
@@ -453,6 +453,19 @@ def test_functions_of_every_kind(name):
         found = evaluated(FUNCTIONS[name], system, X, method, fuses=True)
         for output, value in wanted.items():
             np.testing.assert_allclose(found[output], value, rtol=1e-9, atol=1e-9 * max(1, abs(value).max()))
+
+
+@pytest.mark.parametrize("method", ["nested", "collapsed", "apolar"])
+def test_a_branch_chosen_by_x_is_taken_at_one_point_and_refused_for_several(method):
+    """Where the sum over all rows decides, each row depends on the others."""
+
+    def net(x):
+        return lax.cond(x.sum() > 0, lambda h: h**2, jnp.ones_like, features(x)) * x[..., :1]
+
+    for x in (X[0], -X[0]):
+        close(evaluated(net, LAPLACIAN, x, method), expected(net, LAPLACIAN, x))
+    with pytest.raises(MixedRows, match="decision"):
+        evaluated(net, LAPLACIAN, X, method)
 
 
 def test_a_function_with_its_own_reverse_mode_is_followed():

@@ -119,7 +119,7 @@ def are_mixed(trial: Trial, rows: int, columns: int) -> bool:
     smallest = max(SMALL, trial.tiny**0.375)  # so that half precision holds its square
     small = 10 ** random.uniform(np.log10(smallest), -1, (rows, 1)) * random.random(shape)
     kinds = (
-        (familiar, near),
+        (_other(trial, smallest * random.random(shape), familiar), near),
         (_other(trial, small, familiar), lambda: far(HUGE)),
         (_other(trial, far(LARGE), familiar), lambda: -far(HUGE)),
         (_other(trial, -far(LARGE), familiar), lambda: far(HUGE)),

@@ -160,9 +160,10 @@ def scaled(factor: Array, block: Array) -> Array:
 
 def takes_loop(array: Array, other: Array | None = None) -> bool:
     """Whether a sum over an axis of an array of this size, or of the product of two, is better a loop."""
-    if not _is_jax(array):
-        return False
-    size = array.size if other is None else prod(np.broadcast_shapes(array.shape, other.shape))
+    shapes = [array.shape] if other is None else [array.shape, other.shape]
+    if not _is_jax(array) or not all(isinstance(n, int) for shape in shapes for n in shape):
+        return False  # lengths that are symbols are not known before it runs
+    size = prod(np.broadcast_shapes(*shapes))
     if size < LOOP_SIZE:
         return False
     import jax

@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
-from jetbench.errors import JetbenchError, MixedRows
+from jetbench.errors import JetbenchError, MixedRows, NetworkFailed
 from jetbench.jax import concrete, exchange
 from jetbench.jax.capture import capture
 from jetbench.jax.compiling import compiled_quickly
@@ -49,17 +49,21 @@ def check(net: Callable[[Array], Array], captured: ClosedJaxpr, x: Array, passed
     exchange.check(captured.jaxpr, x)
     if are_independent(captured.jaxpr, len(leading)):
         return
-    x = jax.ShapeDtypeStruct([n if isinstance(n, int) else ROWS for n in x.shape], x.dtype)
-    rows = prod(x.shape[:-1])
+    numbers = jax.ShapeDtypeStruct([n if isinstance(n, int) else ROWS for n in x.shape], x.dtype)
+    rows = prod(numbers.shape[:-1])
     if rows < 2 or 0 in shape:
         return
     if not all(isinstance(n, int) for n in (*leading, *shape)):
-        captured = capture(net, x)
+        try:
+            captured = capture(net, numbers)
+        except NetworkFailed as error:
+            _warn(error)
+            return
     key = _identity(captured)
     if key in passed:
         return
     with _undisturbed():
-        trial = _Runs(captured, x)
+        trial = _Runs(captured, numbers)
         mixed = are_mixed(trial, rows, x.shape[-1])
     if mixed:
         raise MixedRows(
@@ -68,12 +72,16 @@ def check(net: Callable[[Array], Array], captured: ClosedJaxpr, x: Array, passed
             "statistics, or let the mixed axes be coordinates of one point."
         )
     if trial.failure is not None:
-        warnings.warn(
-            "jetbench could not run the network to see whether it keeps rows of x apart, and takes it that it does: "
-            f"{type(trial.failure).__name__}: {str(trial.failure)[:200]}",
-            stacklevel=2,
-        )
+        _warn(trial.failure)
     passed.add(key)
+
+
+def _warn(failure: Exception) -> None:
+    warnings.warn(
+        "jetbench could not run the network to see whether it keeps rows of x apart, and takes it that it does: "
+        f"{type(failure).__name__}: {str(failure)[:200]}",
+        stacklevel=3,
+    )
 
 
 def _identity(captured: ClosedJaxpr) -> tuple:

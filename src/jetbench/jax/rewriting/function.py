@@ -13,6 +13,7 @@ from jetbench.algebra.base import made_varying, varying
 from jetbench.collapse.explain import Explanation
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.collapse.rebuild import without_summed_products
+from jetbench.errors import Unsupported
 from jetbench.jax._compat import context, without_references
 from jetbench.jax.rewriting import arrange, compute, loops  # noqa: F401  their rules are registered by importing them
 from jetbench.jax.rewriting.emit import Evaluation
@@ -53,6 +54,11 @@ class CollapsedFunction:
 
     def _collapsed(self, leaves: list, structure: Any) -> Collapsed:
         avals = tuple(jax.typeof(leaf) for leaf in leaves)
+        if not all(isinstance(n, int) for aval in avals for n in aval.shape):
+            raise Unsupported(
+                "The pass that collapses sums counts operations, for which lengths must be numbers; got arguments of "
+                f"shape {', '.join(str(aval.shape) for aval in avals)}. Use another method of linear_operator."
+            )
         key = (structure, tuple((a.shape, str(a.dtype), a.weak_type, varying(a)) for a in avals), context())
         if key in self._known:
             return self._known[key]
@@ -93,7 +99,8 @@ def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
 
     Raises:
         TypeError: `function` cannot be called.
-        Unsupported: when it is called, and has effects: it prints, calls back, or uses references from outside.
+        Unsupported: when it is called with lengths that are symbols, or has effects: it prints, calls back, or uses
+            references from outside.
     """
     if not callable(function):
         raise TypeError(f"collapse takes a function; got {type(function).__name__}.")
