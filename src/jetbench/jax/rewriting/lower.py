@@ -83,6 +83,7 @@ class Lowering:
         self.notes: list[str] = []
         self._has_product = False
         self.varying = [varying(v.aval) for v in closed.jaxpr.outvars]
+        _refuse_effects(closed.jaxpr)
         inputs = [self._source("input", i, v.aval, i) for i, v in enumerate(closed.jaxpr.invars)]
         self.outputs = tuple(self.inline(closed.jaxpr, closed.consts, inputs))
 
@@ -123,14 +124,6 @@ class Lowering:
 
     def _equation(self, eqn: JaxprEqn, operands: list[Node]) -> list[Node]:
         name = eqn.primitive.name
-        effect = _effect(eqn)
-        if effect is not None:
-            raise Unsupported(
-                f"The pass that collapses sums takes pure functions, and {effect!r} has an effect besides its result: "
-                "it prints, calls back, or uses a reference from outside. Leave it out of the function."
-            )
-        if any(_effects(inner) for inner in jaxprs_in_params(eqn.params)):
-            return self.opaque(eqn, operands)
         is_sum = name == "custom_jvp_call" and is_written_out(eqn.params["call_jaxpr"].jaxpr)
         if name in INLINED or is_sum:
             inner = eqn.params["call_jaxpr" if is_sum else INLINED[name]]
@@ -174,22 +167,17 @@ class Lowering:
         return precision == self.precision
 
 
-def _effect(eqn: JaxprEqn) -> str | None:
-    """The name of a primitive that does more than return results, to be seen from outside of an equation."""
-    if all(type(effect).__name__ == "NamedAxisEffect" for effect in eqn.effects):  # an exchange between devices
-        return None
-    inside = [name for inner in jaxprs_in_params(eqn.params) for name in _effects(inner)]
-    return inside[0] if inside else eqn.primitive.name
-
-
-def _effects(jaxpr: Jaxpr) -> list[str]:
-    """The names of all primitives in a jaxpr that do more than return results."""
-    found = []
+def _refuse_effects(jaxpr: Jaxpr) -> None:
+    """Raise where a primitive does more than return results; the equations around it have its effects, too."""
     for eqn in jaxpr.eqns:
-        effect = _effect(eqn)
-        found += [effect] if effect is not None else []
-        found += [name for inner in jaxprs_in_params(eqn.params) for name in _effects(inner)]
-    return found
+        if all(type(effect).__name__ == "NamedAxisEffect" for effect in eqn.effects):  # an exchange between devices
+            continue
+        for inner in jaxprs_in_params(eqn.params):
+            _refuse_effects(inner)
+        raise Unsupported(
+            f"The pass that collapses sums takes pure functions, and {eqn.primitive.name!r} has an effect besides its "
+            "result: it prints, calls back, or uses a reference from outside. Leave it out of the function."
+        )
 
 
 def behind(x: Node) -> Node:
