@@ -44,7 +44,7 @@ class Call:
     """A primitive with its parameters.
 
     Attributes:
-        varying: of each operand, along which axes of a mesh it has to differ; None where all of them are to be alike.
+        varying: of each operand, along which axes of a mesh it has to differ; None where they only have to be alike.
     """
 
     primitive: Any
