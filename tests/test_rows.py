@@ -367,6 +367,15 @@ def test_jax_check_has_no_effects(capsys):
     assert cell[...] == 1
 
 
+def test_jax_warns_where_it_cannot_look(monkeypatch):
+    def fails(function):
+        raise NotImplementedError("no such device")
+
+    monkeypatch.setattr(jax_rows, "compiled_quickly", lambda _: fails)
+    with pytest.warns(UserWarning, match="could not run the network .* no such device"):
+        check_jax(apart)
+
+
 def test_jax_with_a_batch_that_is_a_symbol():
     def network(y):
         return apart(jnp.tanh(y @ WEIGHT.numpy()[:, :4]))
@@ -422,6 +431,21 @@ def test_gradients_of_replicated_parameters_where_rows_are_in_shards(method):
 
     found = jax.grad(lambda w: spread(values, P("shards"), P())(POINTS, w).sum())(WEIGHTS)
     np.testing.assert_allclose(found, jax.grad(lambda w: values(POINTS, w).sum())(WEIGHTS), rtol=1e-11)
+
+
+def test_rows_spread_by_types():
+    """Where axes of a mesh are `Explicit`, an array's type says how it is spread."""
+    mesh = jax.make_mesh((1,), ("shards",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        x = jax.device_put(POINTS, jax.NamedSharding(mesh, P("shards")))
+        taken = jax_operator(lambda y: jnp.take(y, np.array([2, 1, 0]), -1) ** 2, LAPLACIAN)
+        np.testing.assert_allclose(jax.jit(taken)(x), np.full_like(POINTS, 2.0))
+        for function in (
+            jax_operator(JAX_MIXING["nanmean"], LAPLACIAN),
+            jax_operator(JAX_MIXING["all_large"], LAPLACIAN),
+        ):
+            with pytest.raises(MixedRows):
+                function(x)
 
 
 def test_rows_that_are_mixed_across_devices_are_refused():

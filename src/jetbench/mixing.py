@@ -12,8 +12,8 @@ NaN finds influences that are small or saturate, and which numbers miss, but als
 through the padding of some kernels. It therefore counts only together with a change of numbers beyond the last bits.
 
 What stays unseen: a decision at thresholds outside of 1e-4 … 1e4, or at values that none of the runs meets; an
-influence below rounding, or below what a network that amplifies rounding makes of it; a dependence on the number of
-rows alone.
+influence below rounding, or below what a network that amplifies rounding makes of it, or below 1e-3 where loops end by
+values; a dependence on the number of rows alone.
 """
 
 from __future__ import annotations

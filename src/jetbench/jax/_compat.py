@@ -16,7 +16,9 @@ _NAMES = (
 LINEAR_EXCHANGES: tuple[Primitive, ...] = tuple(
     getattr(module, name) for name in _NAMES for module in (core, parallel) if hasattr(module, name)
 )
-PRINTS: tuple[Primitive, ...] = (debugging.debug_callback_p, debugging.debug_print_p)
+PRINTS: tuple[Primitive, ...] = tuple(
+    getattr(debugging, name) for name in ("debug_callback_p", "debug_print_p") if hasattr(debugging, name)
+)
 
 
 def context() -> Hashable:

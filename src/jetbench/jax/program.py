@@ -22,7 +22,7 @@ class Evaluation(ABC):
 
     def __init__(self, net: Callable[[Array], Array], problem: Problem) -> None:
         self.net, self.problem = net, problem
-        self._checked: set[tuple] = set()
+        self._checked: set[bytes] = set()
 
     @abstractmethod
     def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:

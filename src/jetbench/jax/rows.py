@@ -7,6 +7,7 @@ tell, by running the network: `mixing` says on what, `concrete` how.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from jetbench.mixing import Trial, Undecided, are_mixed
 ROWS = 4  # where the number of rows is a symbol, as under jax.export
 
 
-def check(net: Callable[[Array], Array], captured: ClosedJaxpr, x: Array, passed: set[tuple]) -> None:
+def check(net: Callable[[Array], Array], captured: ClosedJaxpr, x: Array, passed: set[bytes]) -> None:
     """Raise where rows of x influence each other, or the output lacks the leading axes of x.
 
     What has to be run is run once: what passes is noted in `passed`. Parameters that are being traced are replaced by
@@ -84,10 +85,13 @@ def _warn(failure: Exception) -> None:
     )
 
 
-def _identity(captured: ClosedJaxpr) -> tuple:
+def _identity(captured: ClosedJaxpr) -> bytes:
     """What a computation is, but for the values of parameters; whole numbers may say which rows are taken."""
-    known = [np.asarray(c) for c in captured.consts if not isinstance(c, (jax.core.Tracer, jax.Ref)) and _is_whole(c)]
-    return (re.sub("0x[0-9a-f]+", "", str(captured.jaxpr)), *[(c.shape, c.tobytes()) for c in known])
+    found = hashlib.sha256(re.sub("0x[0-9a-f]+", "", str(captured.jaxpr)).encode())
+    for constant in captured.consts:
+        if not isinstance(constant, (jax.core.Tracer, jax.Ref)) and _is_whole(constant):
+            found.update(np.asarray(constant).tobytes())
+    return found.digest()
 
 
 def _is_whole(constant: Any) -> bool:
@@ -120,24 +124,27 @@ class _Runs(Trial):
         random = np.random.default_rng(0)
         constants = [_concrete(constant, random) for constant in captured.consts]
 
-        def run(x: Array) -> Array:
-            given = [jax.new_ref(c) if is_ref else c for c, is_ref in zip(constants, are_refs, strict=True)]
-            return concrete.run(captured.jaxpr, given, [x])[0]
-
+        jaxpr = captured.jaxpr
         are_refs = [isinstance(constant, jax.Ref) for constant in captured.consts]
+
+        def run(x: Array) -> Array:
+            x, *given = (
+                _placed(v, to.aval) for v, to in zip([x, *constants], [*jaxpr.invars, *jaxpr.constvars], strict=True)
+            )
+            given = [jax.new_ref(value) if is_ref else value for value, is_ref in zip(given, are_refs, strict=True)]
+            return concrete.run(jaxpr, given, [x])[0]
+
         self._run = compiled_quickly(run)
 
     def run(self, points: np.ndarray, is_familiar: bool) -> np.ndarray:
         del is_familiar
         try:
-            y = self._run(jnp.asarray(points.reshape(self.shape), self.dtype))
-            y = y.astype(complex if jnp.iscomplexobj(y) else float)
-            found = np.asarray(y).reshape(self.rows, -1)
+            y = np.asarray(self._run(jnp.asarray(points.reshape(self.shape), self.dtype)))
         except Exception as error:
             self.failure = None if self._has_run else error
             raise Undecided from error
         self.failure, self._has_run = None, True
-        return found
+        return y.astype(complex if np.iscomplexobj(y) else float).reshape(self.rows, -1)
 
 
 def _concrete(constant: Any, random: np.random.Generator) -> Any:
@@ -151,3 +158,9 @@ def _concrete(constant: Any, random: np.random.Generator) -> Any:
     if not jnp.issubdtype(constant.dtype, jnp.inexact):
         return jnp.zeros(constant.shape, constant.dtype)
     return jnp.asarray(random.random(constant.shape), constant.dtype)
+
+
+def _placed(value: Array, aval: Any) -> Array:
+    """A value spread over devices as its type says, where types say so (axes of a mesh that are `Explicit`)."""
+    spec = getattr(getattr(aval, "sharding", None), "spec", ())
+    return jax.sharding.reshard(value, spec) if any(axis is not None for axis in spec) else value
