@@ -455,19 +455,6 @@ def test_functions_of_every_kind(name):
             np.testing.assert_allclose(found[output], value, rtol=1e-9, atol=1e-9 * max(1, abs(value).max()))
 
 
-@pytest.mark.parametrize("method", ["nested", "collapsed", "apolar"])
-def test_a_branch_chosen_by_x_is_taken_at_one_point_and_refused_for_several(method):
-    """Where the sum over all rows decides, each row depends on the others."""
-
-    def net(x):
-        return lax.cond(x.sum() > 0, lambda h: h**2, jnp.ones_like, features(x)) * x[..., :1]
-
-    for x in (X[0], -X[0]):
-        close(evaluated(net, LAPLACIAN, x, method), expected(net, LAPLACIAN, x))
-    with pytest.raises(MixedRows, match="decision"):
-        evaluated(net, LAPLACIAN, X, method)
-
-
 def test_a_function_with_its_own_reverse_mode_is_followed():
     close(evaluated(clipped_gradient, LAPLACIAN, X), 6 * jnp.asarray(X))
 

@@ -29,3 +29,14 @@ def context() -> Hashable:
 def without_references(closed: ClosedJaxpr) -> ClosedJaxpr:
     """The same computation with values in the place of the references that it makes for itself."""
     return discharge_state(closed) if closed.effects else closed
+
+
+def maps_here(axis: object) -> bool:
+    """Whether a `jax.vmap` with an axis of this name is under way, within the innermost `jax.jit` if there is one."""
+    trace = core.trace_ctx.trace
+    while trace is not None and type(trace).__name__ != "DynamicJaxprTrace":
+        mapped = getattr(trace, "axis_data", None)
+        if mapped is not None and mapped.name == axis:
+            return True
+        trace = getattr(trace, "parent_trace", None)
+    return False

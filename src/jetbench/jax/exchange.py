@@ -16,6 +16,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 
 from jetbench.algebra.base import varying
 from jetbench.errors import JetbenchError, MixedRows
+from jetbench.jax._compat import maps_here
 from jetbench.jax.rules.control_flow import scan_counts
 
 EXCHANGES = re.compile(
@@ -126,5 +127,5 @@ def _is_batched(x: Any, axis: Any) -> bool | None:
         elif hasattr(x, "primal"):
             x = x.primal
         else:
-            return None
+            return False if maps_here(axis) else None
     return False
