@@ -11,6 +11,7 @@ from jetbench.jax.rules import (  # noqa: F401  (importing a module registers it
     elementwise,
     indexing,
     linalg,
+    outside,
     piecewise,
     products,
     reductions,
