@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from jax import Array
 
 from jetbench.directions import random_unsupported
+from jetbench.jax.corrected import IN_REVERSE
 from jetbench.jax.differentiate import Function, reverse, reverse_over_reverse
 from jetbench.jax.methods.nested import total_vectors
 from jetbench.jax.nesting import Nesting
@@ -15,6 +16,8 @@ from jetbench.problem import Method, Problem
 
 class ReverseOverReverse(Nesting):
     """(v·∂)² by reverse mode through the gradient, one direction after the other."""
+
+    replaced = IN_REVERSE
 
     def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
         def value(x: Array) -> Array:
