@@ -13,14 +13,15 @@ from jetbench.jax.jet import Jet, Value, algebra_of, elementwise, primal
 from jetbench.jax.jvp import derivatives_of, through_jvp, tower_at
 from jetbench.jax.packing import Layout, Packed
 from jetbench.jax.propagate import propagate
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.rules.registry import named_rule, rule
 from jetbench.jax.sums import is_written_out
 
 
 @rule(primitives.jit_p)
 def jit(*values: Value, jaxpr: ClosedJaxpr, **params: object) -> list[Value]:
     del params
-    return propagate(jaxpr.jaxpr, jaxpr.consts, values)
+    named = named_rule(jaxpr)
+    return propagate(jaxpr.jaxpr, jaxpr.consts, values) if named is None else named(*values)
 
 
 @rule(primitives.closed_call_p, primitives.call_p)
@@ -53,6 +54,8 @@ def custom_jvp_call(*values: Value, **params: object) -> list[Value]:
     closed = params["call_jaxpr"]
     if is_written_out(closed.jaxpr):
         return propagate(closed.jaxpr, closed.consts, values)
+    if (named := named_rule(closed)) is not None:
+        return named(*values)
     return authored_call(*values, of=authored(primitives.custom_jvp_call_p, params, evaluate))
 
 

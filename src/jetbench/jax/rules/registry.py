@@ -11,11 +11,15 @@ Where nothing better is known, `jetbench.jax.jvp.by_jvp(primitive)` makes a rule
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
-from jax.extend.core import Primitive
+import jax
+from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive
 
 RULES: dict[Primitive, Callable] = {}
+NAMED: dict[str, tuple[Callable, Callable[[Jaxpr], bool]]] = {}
+OF_JAX = os.path.dirname(jax.__file__) + os.sep
 
 
 def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
@@ -32,3 +36,25 @@ def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
         return function
 
     return register
+
+
+def rule_by_name(name: str, applies: Callable[[Jaxpr], bool]) -> Callable[[Callable], Callable]:
+    """Register the decorated function as the rule of a function of JAX itself, for calls of it that jaxprs keep.
+
+    Args:
+        name: as in the source of JAX.
+        applies: whether a call's jaxpr is one that the rule is for; `vmap` may have moved the axes of its arguments.
+    """
+
+    def register(function: Callable) -> Callable:
+        NAMED[name] = (function, applies)
+        return function
+
+    return register
+
+
+def named_rule(closed: ClosedJaxpr) -> Callable | None:
+    """The rule of the function that a call's jaxpr was made from, if it has one."""
+    name, _, place = str(getattr(closed.jaxpr.debug_info, "func_src_info", "")).partition(" at ")
+    function, applies = NAMED.get(name, (None, None))
+    return function if function is not None and place.startswith(OF_JAX) and applies(closed.jaxpr) else None
