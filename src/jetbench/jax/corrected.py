@@ -1,8 +1,8 @@
-"""Networks as nested methods differentiate them, with the derivatives of the functions' authors in every mode.
+"""Networks as nested methods differentiate them: by the authors' derivatives in every mode, and right at all points.
 
-JAX has no forward mode through `jax.custom_vjp`, and forgets `jax.custom_jvp` in the second derivative of a `scan`.
-What nested methods differentiate is therefore the network's jaxpr, with such calls replaced by `author.authored_p`; a
-network without them runs as it is.
+JAX has no forward mode through `jax.custom_vjp`, forgets `jax.custom_jvp` in the second derivative of a `scan`, and
+differentiates some of its own functions wrongly at single points (`special`). What nested methods differentiate is
+therefore the network's jaxpr with such calls replaced; a network without them runs as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, Va
 
 from jetbench.jax.author import authored
 from jetbench.jax.propagate import bind
+from jetbench.jax.special import right_function
 from jetbench.jax.sums import is_written_out
 
 AUTHORS = (primitives.custom_jvp_call_p, primitives.custom_vjp_call_p)
@@ -41,7 +42,10 @@ def evaluate(closed: ClosedJaxpr, arguments: Sequence[Array], replaced: Sequence
 
     for equation in closed.jaxpr.eqns:
         primitive, params, given = equation.primitive, equation.params, map(read, equation.invars)
-        if _has_author(equation, replaced):
+        if (right := right_function(equation)) is not None:
+            found = right(*given)
+            found = found if primitive.multiple_results else found[0]
+        elif _has_author(equation, replaced):
             found = authored(primitive, params, partial(evaluate, replaced=replaced))(*given)
         else:
             found = bind(primitive, given, {name: _within(value, replaced) for name, value in params.items()})
@@ -71,6 +75,8 @@ def _concerns(value: Any, replaced: Sequence[Primitive], in_loop: bool = False) 
     if not isinstance(value, (Jaxpr, ClosedJaxpr)):
         return False
     for equation in (value.jaxpr if isinstance(value, ClosedJaxpr) else value).eqns:
+        if right_function(equation) is not None:
+            return True
         if _has_author(equation, replaced):
             if in_loop or equation.primitive is primitives.custom_vjp_call_p:
                 return True

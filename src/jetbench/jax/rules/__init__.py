@@ -15,6 +15,7 @@ from jetbench.jax.rules import (  # noqa: F401  (importing a module registers it
     products,
     reductions,
     shape,
+    special,
     windows,
 )
 from jetbench.jax.rules.registry import RULES, rule

@@ -100,8 +100,10 @@ def rem(a: Value, b: Value) -> Jet:
 def atan2(y: Value, x: Value) -> Jet:
     """The angle of (x, y): turned by the angle of the primals, it is the arctangent of a ratio that vanishes there."""
     y0, x0 = primal(y), primal(x)
-    across = add(_scaled(y, x0), _scaled(x, y0), -1)
-    along = add(_scaled(x, x0), _scaled(y, y0))
+    scale = jnp.maximum(jnp.abs(y0), jnp.abs(x0))  # a square would leave the range of numbers
+    scale = jnp.where((scale == 0) | jnp.isinf(scale), 1, scale).astype(scale.dtype)
+    across = add(_scaled(y, x0 / scale), _scaled(x, y0 / scale), -1)
+    along = add(_scaled(x, x0 / scale), _scaled(y, y0 / scale))
     turned = elementwise(arctangent, times(across, reciprocal(along)))
     return Jet(turned.algebra, jnp.arctan2(y0, x0), turned.blocks)
 

@@ -11,15 +11,14 @@ Where nothing better is known, `jetbench.jax.jvp.by_jvp(primitive)` makes a rule
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
-import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive
+
+from jetbench.jax.special import name_in_jax
 
 RULES: dict[Primitive, Callable] = {}
 NAMED: dict[str, tuple[Callable, Callable[[Jaxpr], bool]]] = {}
-OF_JAX = os.path.dirname(jax.__file__) + os.sep
 
 
 def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
@@ -55,6 +54,5 @@ def rule_by_name(name: str, applies: Callable[[Jaxpr], bool]) -> Callable[[Calla
 
 def named_rule(closed: ClosedJaxpr) -> Callable | None:
     """The rule of the function that a call's jaxpr was made from, if it has one."""
-    name, _, place = str(getattr(closed.jaxpr.debug_info, "func_src_info", "")).partition(" at ")
-    function, applies = NAMED.get(name, (None, None))
-    return function if function is not None and place.startswith(OF_JAX) and applies(closed.jaxpr) else None
+    function, applies = NAMED.get(name_in_jax(closed), (None, None))
+    return function if function is not None and applies(closed.jaxpr) else None
