@@ -1,8 +1,8 @@
 """Functions of jax.numpy and jax.scipy.special whose derivatives JAX gets wrong at or near single points.
 
 Their formulas have a case there (sinc and sici at 0, fresnel at odd squares, hypot on the diagonal), a slope of |u|
-(the Bessel functions at 0), or a quotient that cancels. Jets use the towers below, and nested methods run the same
-functions with these towers as their derivatives.
+(the Bessel functions at 0), a quotient that cancels, or squares that overflow (atan2). Jets use the towers below, and
+nested methods run the same functions with these towers as their derivatives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ TowerFunction = Callable[[Array, int], Tower]
 
 OF_JAX = os.path.dirname(jax.__file__) + os.sep
 SINE_RADIUS, SINE_TERMS = 2.2, 36  # where a power series is used, and how much of it
-LOG_RADIUS, LOG_TERMS = 0.25, 32
 BESSEL_RADIUS, BESSEL_TERMS = 8.0, 32
 
 
@@ -63,14 +62,9 @@ def _cosines(u: Array, order: int) -> Tower:
     return _sines(u, order + 1)[1:]
 
 
-def _minus_log1p(u: Array, order: int) -> Tower:
-    return [-jnp.log1p(u), *((-1) ** m * math.factorial(m - 1) * (1 + u) ** -m for m in range(1, order + 1))]
-
-
 _sine_quotient = _quotient(
     _sines, [0 if k % 2 else (-1) ** (k // 2) / math.factorial(k + 1) for k in range(SINE_TERMS)], SINE_RADIUS
 )
-_log_quotient = _quotient(_minus_log1p, [-((-1) ** k) / (k + 1) for k in range(LOG_TERMS)], LOG_RADIUS)
 
 
 def sinc(u: Array, order: int) -> Tower:
@@ -87,11 +81,6 @@ def cosine_integral(u: Array, order: int) -> Tower:
     """φ' = cos(u)/u."""
     inverse = [(-1) ** m * math.factorial(m) * u ** -(m + 1) for m in range(order)]
     return [special.sici(u)[1], *(towers.times(_cosines(u, order - 1), inverse) if order else [])]
-
-
-def dilogarithm(u: Array, order: int) -> Tower:
-    """JAX's spence: φ' = log(u)/(1 − u)."""
-    return [special.spence(u), *(_log_quotient(u - 1, order - 1) if order else [])]
 
 
 def _fresnel(index: int) -> TowerFunction:
@@ -159,12 +148,29 @@ def bessel_i0(u: Array, order: int) -> Tower:
     return [_signs(u) ** (m % 2) * jnp.exp(a) * f for m, f in enumerate(_scaled_slopes(a, order, 0))]
 
 
-def hypot(x: Array, y: Array) -> Array:
-    """√(x² + y²) without overflow."""
+def _scale(x: Array, y: Array) -> Array:
+    """The larger of |x| and |y| as a constant: squares of very large or small numbers leave their range."""
     largest = lax.stop_gradient(jnp.maximum(jnp.abs(x), jnp.abs(y)))
-    scale = jnp.where((largest == 0) | jnp.isinf(largest), 1, largest).astype(largest.dtype)
+    return jnp.where((largest == 0) | jnp.isinf(largest), 1, largest).astype(largest.dtype)
+
+
+def hypot(x: Array, y: Array) -> Array:
+    """√(x² + y²)."""
+    scale = _scale(x, y)
     return scale * jnp.sqrt((x / scale) ** 2 + (y / scale) ** 2)
 
+
+def _angle_and_slope(
+    primals: Sequence[Array], moving: Sequence[int], tangents: Sequence[Array]
+) -> tuple[list[Array], list[Array]]:
+    """atan2(y, x) and (x·dy − y·dx)/(x² + y²)."""
+    scale = _scale(*primals)
+    y, x = (value / scale for value in primals)
+    turned = sum(t / scale * (x, -y)[i] for i, t in zip(moving, tangents, strict=True))
+    return ANGLE(*primals), [turned / (x**2 + y**2)]
+
+
+ANGLE = Authored(lambda y, x: [lax.atan2(y, x)], _angle_and_slope)
 
 OF_PRIMITIVES: dict[Primitive, TowerFunction] = {
     primitives.bessel_i0e_p: _exponentially_scaled(0),
@@ -175,7 +181,6 @@ OF_ONE: dict[str, tuple[TowerFunction, ...]] = {
     "_i0": (bessel_i0,),
     "fresnel": (_fresnel(0), _fresnel(1)),
     "sici": (sine_integral, cosine_integral),
-    "spence": (dilogarithm,),
     "log1mexp": (log1mexp,),
 }
 OF_TWO: dict[str, Callable[[Array, Array], Array]] = {"hypot": hypot}
@@ -201,7 +206,14 @@ def name_in_jax(closed: ClosedJaxpr) -> str | None:
 
 
 def acts_in_place(jaxpr: Jaxpr) -> bool:
-    """Whether results have the shape of all arguments but numbers, and no axes are moved, as `vmap` may do."""
+    """Whether a function of one argument, the last after constants, is applied entry by entry: no axes are moved, as
+    `vmap` may do."""
+    shapes = {atom.aval.shape for atom in (jaxpr.invars[-1], *jaxpr.outvars)}
+    return len(shapes) == 1 and not _moves_axes(jaxpr)
+
+
+def acts_on_two_in_place(jaxpr: Jaxpr) -> bool:
+    """Likewise for two arguments, of one shape or numbers."""
     shapes = {atom.aval.shape for atom in jaxpr.invars} - {()} or {()}
     return shapes == {atom.aval.shape for atom in jaxpr.outvars} and not _moves_axes(jaxpr)
 
@@ -215,12 +227,14 @@ def _moves_axes(jaxpr: Jaxpr) -> bool:
 
 def right_function(equation: JaxprEqn) -> Callable[..., list[Array]] | None:
     """What to run for an equation so that its derivatives are right; None where JAX's are."""
+    if equation.primitive is primitives.atan2_p:
+        return ANGLE
     if (tower := OF_PRIMITIVES.get(equation.primitive)) is not None:
         return differentiable(tower)
     closed = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
     name = name_in_jax(closed) if isinstance(closed, ClosedJaxpr) else None
-    if not (name in OF_ONE or name in OF_TWO) or not acts_in_place(closed.jaxpr):
-        return None
-    if name in OF_TWO:
+    if name in OF_ONE and acts_in_place(closed.jaxpr):
+        return lambda *arrays: [differentiable(tower)(arrays[-1])[0] for tower in OF_ONE[name]]
+    if name in OF_TWO and acts_on_two_in_place(closed.jaxpr):
         return lambda x, y: [OF_TWO[name](x, y)]
-    return lambda u: [differentiable(tower)(u)[0] for tower in OF_ONE[name]]
+    return None

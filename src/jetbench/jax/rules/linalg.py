@@ -235,7 +235,7 @@ def slogdet(a: Value) -> list[Value]:
     sign, logarithm = jnp.linalg.slogdet(primal(a))
     if not isinstance(a, Jet) or not a.present:
         return [sign, logarithm]
-    first = linear(lambda t: jnp.linalg.solve(a.primal, t), _change(a), lambda t: _solved_at_once(a.primal, t))
+    first = Jet(a.algebra, jnp.zeros_like(a.primal), rest=_solved_at_once(a.primal, a.rest), present=a.present)
     powers = [first]
     while 2 * len(powers) < a.algebra.order:
         powers.append(_matmul(powers[-1], first))
