@@ -11,6 +11,7 @@ from jax.scipy import special
 
 import jax_settings
 from jetbench import operators
+from jetbench.errors import MissingRule
 from jetbench.jax import linear_operator
 from jetbench.jax.counting import dot_product
 from jetbench.symbol import variables
@@ -65,6 +66,12 @@ def test_bessel_functions_at_all_sizes(method):
     found = operator(x)
     true = special.i0(x) + special.i1(x) * (1 + 1 / x**2)
     np.testing.assert_allclose(found["2"] + found["1"] / x, true, rtol=1e-12)
+
+
+@pytest.mark.parametrize("function", [special.exp1, lambda x: special.gammainc(x, 2.0)])
+def test_what_jax_cannot_differentiate_twice_is_refused(function):
+    with pytest.raises(MissingRule, match=r"as often as.*custom_jvp"):
+        linear_operator(function, T**2, "collapsed")(jnp.ones((1, 1)))
 
 
 def test_a_function_of_the_user_s_with_the_name_of_one_of_jax_is_its_own():

@@ -11,6 +11,7 @@ from jax import Array
 from jax.extend.core import ClosedJaxpr, Literal, Primitive, primitives
 
 from jetbench.algebra.truncated import Truncated
+from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value, algebra_of, constant, elementwise, primal
 from jetbench.jax.propagate import bind, propagate
 from jetbench.jax.rules.registry import rule
@@ -26,7 +27,28 @@ def derivatives_of(function: Callable[[Array], Array], u: Array, order: int) -> 
         known, slopes = jax.jvp(lambda v: derivatives(v, order - 1), (u,), (jnp.ones_like(u),))
         return (*known, slopes[-1])
 
-    return jax.make_jaxpr(lambda v: derivatives(v, order))(u)
+    return _traced(lambda v: derivatives(v, order), u)
+
+
+def _traced(derivative: Callable, *arguments: object) -> ClosedJaxpr:
+    """The jaxpr of a derivative.
+
+    Raises:
+        MissingRule: JAX has no such derivative.
+    """
+    try:
+        return jax.make_jaxpr(derivative)(*arguments)
+    except NotImplementedError as error:
+        raise not_differentiable(error) from error
+
+
+def not_differentiable(error: Exception) -> MissingRule:
+    """What to raise where JAX cannot differentiate one of its own functions, or a function of the user's."""
+    said = " ".join(str(error).split())[:200]
+    return MissingRule(
+        f"JAX cannot differentiate a function of the network as often as this operator asks for: {said}. Replace it by "
+        "a formula, or give its derivative by jax.custom_jvp."
+    )
 
 
 def tower_at(derivatives: ClosedJaxpr, u: Array) -> Tower:
@@ -74,7 +96,7 @@ def through_jvp(function: Callable[..., Sequence[Array]], values: Sequence[Value
         return function(*(replaced.get(index, value) for index, value in enumerate(given)))
 
     points = [given[index] for index in moving]
-    closed = jax.make_jaxpr(lambda points, tangents: jax.jvp(at, points, tangents)[1])(points, points)
+    closed = _traced(lambda points, tangents: jax.jvp(at, points, tangents)[1], points, points)
     lower = Truncated(algebra, algebra.order - 1)
     totals: list[list[Array | None]] = [[None] * algebra.order for _ in results]
     nodes, weights = np.polynomial.legendre.leggauss((algebra.order + 1) // 2)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 from jax import Array
+from jax.errors import UnexpectedTracerError
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, primitives
 
 from jetbench.jax.author import Authored, authored, authored_p
 from jetbench.jax.corrected import AUTHORS, evaluate
 from jetbench.jax.independence import ENTRYWISE
 from jetbench.jax.jet import Jet, Value, algebra_of, elementwise, primal
-from jetbench.jax.jvp import derivatives_of, through_jvp, tower_at
+from jetbench.jax.jvp import derivatives_of, not_differentiable, through_jvp, tower_at
 from jetbench.jax.packing import Layout, Packed
 from jetbench.jax.propagate import propagate
 from jetbench.jax.rules.registry import named_rule, rule
@@ -68,6 +71,13 @@ def custom_vjp_call(*values: Value, **params: object) -> list[Value]:
 @rule(authored_p)
 def authored_call(*values: Value, of: Authored) -> list[Value]:
     """By the tower of its derivative where that acts entry by entry, by integrating it elsewhere."""
+    try:
+        return _followed(values, of)
+    except UnexpectedTracerError as error:  # as from second derivatives of jax.scipy.special.expn
+        raise not_differentiable(error) from error
+
+
+def _followed(values: Sequence[Value], of: Authored) -> list[Value]:
     jets = [index for index, value in enumerate(values) if isinstance(value, Jet) and value.present]
     if len(jets) == 1:
         (at,) = jets
