@@ -1,6 +1,6 @@
 """Networks as nested methods differentiate them: by the authors' derivatives in every mode, and right at all points.
 
-JAX has no forward mode through `jax.custom_vjp`, forgets `jax.custom_jvp` in the second derivative of a `scan`, and
+JAX has no forward mode through `jax.custom_vjp`, loses derivatives of authors at higher orders (`author`), and
 differentiates some of its own functions wrongly at single points (`special`). What nested methods differentiate is
 therefore the network's jaxpr with such calls replaced; a network without them runs as it is.
 """
@@ -16,11 +16,11 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, Va
 
 from jetbench.jax.author import authored
 from jetbench.jax.propagate import bind
-from jetbench.jax.special import right_function
+from jetbench.jax.special import name_in_jax, right_function
 from jetbench.jax.sums import is_written_out
 
 AUTHORS = (primitives.custom_jvp_call_p, primitives.custom_vjp_call_p)
-IN_REVERSE = (primitives.custom_jvp_call_p,)  # rules of custom_vjp are obeyed by reverse mode
+IN_REVERSE = (primitives.custom_jvp_call_p,)  # reverse mode obeys rules of custom_vjp, also those it cannot transpose
 
 
 def corrected(
@@ -69,7 +69,7 @@ def _within(value: Any, replaced: Sequence[Primitive]) -> Any:
 
 
 def _concerns(value: Any, replaced: Sequence[Primitive], in_loop: bool = False) -> bool:
-    """Whether a parameter is or holds a jaxpr with a call to replace: one of `custom_jvp` counts in a loop only."""
+    """Whether a parameter is or holds a jaxpr with a call to replace; those of JAX itself count in loops only."""
     if isinstance(value, tuple):
         return any(_concerns(each, replaced, in_loop) for each in value)
     if not isinstance(value, (Jaxpr, ClosedJaxpr)):
@@ -78,7 +78,7 @@ def _concerns(value: Any, replaced: Sequence[Primitive], in_loop: bool = False) 
         if right_function(equation) is not None:
             return True
         if _has_author(equation, replaced):
-            if in_loop or equation.primitive is primitives.custom_vjp_call_p:
+            if in_loop or name_in_jax(equation.params["call_jaxpr"]) is None:
                 return True
         elif equation.primitive not in AUTHORS:
             within = in_loop or equation.primitive is primitives.scan_p

@@ -29,11 +29,10 @@ BESSEL_RADIUS, BESSEL_TERMS = 8.0, 32
 
 
 def _series(coefficients: Sequence[float], u: Array, m: int) -> Array:
-    """The m-th derivative of Σ_k a_k u^k, by Horner's scheme."""
-    total = jnp.zeros_like(u)
-    for k in reversed(range(m, len(coefficients))):
-        total = total * u + coefficients[k] * math.perm(k, m)
-    return total
+    """The m-th derivative of Σ_k a_k u^k, in a few operations."""
+    exponents = range(m, len(coefficients))
+    weights = jnp.asarray([coefficients[k] * math.perm(k, m) for k in exponents], u.dtype)
+    return (weights * u[..., None] ** jnp.arange(len(exponents), dtype=u.dtype)).sum(-1)
 
 
 def _quotient(numerator: TowerFunction, coefficients: Sequence[float], radius: float) -> TowerFunction:

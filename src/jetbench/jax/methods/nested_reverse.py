@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jax import Array
+from jax.extend.core import ClosedJaxpr
 
 from jetbench.directions import random_unsupported
+from jetbench.errors import Unsupported
 from jetbench.jax.corrected import IN_REVERSE
 from jetbench.jax.differentiate import Function, reverse, reverse_over_reverse
 from jetbench.jax.methods.nested import total_vectors
@@ -17,7 +19,14 @@ from jetbench.problem import Method, Problem
 class ReverseOverReverse(Nesting):
     """(v·∂)² by reverse mode through the gradient, one direction after the other."""
 
-    replaced = IN_REVERSE
+    def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
+        try:
+            return super().evaluate(x, draws, captured)
+        except Unsupported:  # a rule for reverse mode that is not linear, which JAX's own reverse mode takes
+            if self.replaced is IN_REVERSE:
+                raise
+            self.replaced = IN_REVERSE
+            return super().evaluate(x, draws, captured)
 
     def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
         def value(x: Array) -> Array:

@@ -90,7 +90,8 @@ def _followed(values: Sequence[Value], of: Authored) -> list[Value]:
 
             derivatives = derivatives_of(function, jet.primal, jet.algebra.order)
             if _is_entrywise(derivatives.jaxpr, jet.shape):
-                return [elementwise(lambda u, order: tower_at(derivatives, u), jet)]
+                # the value is the function itself, so that its gradients in parameters are its author's
+                return [elementwise(lambda u, order: [function(u), *tower_at(derivatives, u)[1:]], jet)]
     return through_jvp(of, values)
 
 
