@@ -12,7 +12,7 @@ from jax.extend.core import ClosedJaxpr
 
 from jetbench.bricks import Term, terms
 from jetbench.directions import randomize
-from jetbench.jax.corrected import AUTHORS, corrected
+from jetbench.jax.corrected import corrected
 from jetbench.jax.differentiate import Function
 from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
@@ -24,12 +24,7 @@ class Nesting(Evaluation):
     """Evaluates Σ over the parts of a symbol; a known product of factors is applied factor after factor.
 
     Subclasses say how the derivatives along directions are taken.
-
-    Attributes:
-        replaced: calls that JAX cannot differentiate in the modes that are used.
     """
-
-    replaced = AUTHORS
 
     def __init__(self, net: Function, problem: Problem) -> None:
         super().__init__(net, problem)
@@ -46,7 +41,10 @@ class Nesting(Evaluation):
         """x ↦ Σ_r w_r (v_r·∂)^order f(x) for directions (R, ..., D)."""
 
     def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
-        net = corrected(self.net, captured, self.replaced)
+        return self.differentiated(corrected(self.net, captured), x, draws)
+
+    def differentiated(self, net: Function, x: Array, draws: Sequence[Array]) -> dict[str, Array]:
+        """The values for a network that JAX differentiates rightly."""
         factor = factor_of(self.problem.operator, x)
 
         def resolve(directions: Array | np.ndarray) -> Array:

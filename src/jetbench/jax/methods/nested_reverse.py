@@ -9,7 +9,7 @@ from jax.extend.core import ClosedJaxpr
 
 from jetbench.directions import random_unsupported
 from jetbench.errors import Unsupported
-from jetbench.jax.corrected import IN_REVERSE
+from jetbench.jax.corrected import IN_REVERSE, corrected
 from jetbench.jax.differentiate import Function, reverse, reverse_over_reverse
 from jetbench.jax.methods.nested import total_vectors
 from jetbench.jax.nesting import Nesting
@@ -22,11 +22,8 @@ class ReverseOverReverse(Nesting):
     def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
         try:
             return super().evaluate(x, draws, captured)
-        except Unsupported:  # a rule for reverse mode that is not linear, which JAX's own reverse mode takes
-            if self.replaced is IN_REVERSE:
-                raise
-            self.replaced = IN_REVERSE
-            return super().evaluate(x, draws, captured)
+        except Unsupported:  # JAX's own reverse mode takes rules of custom_vjp that are not linear
+            return self.differentiated(corrected(self.net, captured, IN_REVERSE), x, draws)
 
     def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
         def value(x: Array) -> Array:
