@@ -85,6 +85,14 @@ def test_bessel_functions_at_all_sizes(method):
     np.testing.assert_allclose(found["2"] + found["1"] / x, true, rtol=1e-12)
 
 
+@pytest.mark.parametrize("method", ["nested", "collapsed"])
+def test_the_type_of_the_function_is_kept(method):
+    def net(x):
+        return jnp.hypot(x, 1.0) + jnp.arctan2(x, 1.0) + jnp.sinc(x) + jnp.i0(x)
+
+    assert linear_operator(net, T**2, method)(jnp.ones((1, 1), "float32")).dtype == "float32"
+
+
 @pytest.mark.parametrize("function", [special.exp1, lambda x: special.gammainc(x, 2.0)])
 def test_what_jax_cannot_differentiate_twice_is_refused(function):
     with pytest.raises(MissingRule, match=r"as often as.*custom_jvp"):

@@ -235,5 +235,6 @@ def right_function(equation: JaxprEqn) -> Callable[..., list[Array]] | None:
     if name in OF_ONE and acts_in_place(closed.jaxpr):
         return lambda *arrays: [differentiable(tower)(arrays[-1])[0] for tower in OF_ONE[name]]
     if name in OF_TWO and acts_on_two_in_place(closed.jaxpr):
-        return lambda x, y: [OF_TWO[name](x, y)]
+        dtype = closed.out_avals[0].dtype  # a number among the arguments may have a wider one
+        return lambda x, y: [OF_TWO[name](x, y).astype(dtype)]
     return None
