@@ -16,6 +16,7 @@ from jetbench.jax.rules import (  # noqa: F401  (importing a module registers it
     products,
     reductions,
     shape,
+    special,
     windows,
 )
 from jetbench.jax.rules.registry import RULES, rule
