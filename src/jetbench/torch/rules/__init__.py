@@ -8,6 +8,7 @@ from jetbench.torch.rules import (  # noqa: F401  (importing a module registers 
     linalg,
     normalization,
     piecewise,
+    powers,
     products,
     reductions,
     shape,

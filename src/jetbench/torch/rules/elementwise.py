@@ -68,27 +68,6 @@ def _gaussian(factor: float, rate: float) -> Callable[[Tensor, int], Tower]:
     return tower
 
 
-def real_power(u: Tensor, order: int, exponent: float) -> Tower:
-    """u^p: the falling factorial p(p − 1)…(p − m + 1) times u^(p−m); whole exponents p ≥ 0 end at m = p."""
-    exponent = int(exponent) if float(exponent).is_integer() else exponent
-    tower: Tower = [u**exponent]
-    factor = 1.0
-    for m in range(1, order + 1):
-        factor *= exponent - m + 1
-        if factor == 0:
-            tower.append(None)
-        elif exponent == m:
-            tower.append(torch.full_like(u, factor))
-        else:
-            rest = u if exponent - m == 1 else u ** (exponent - m)
-            tower.append(rest if factor == 1 else factor * rest)
-    return tower
-
-
-def _power_of(exponent: float) -> Callable[[Tensor, int], Tower]:
-    return lambda u, order: real_power(u, order, exponent)
-
-
 def _exponential(base: float, offset: float = 0.0) -> Callable[[Tensor, int], Tower]:
     rate = math.log(base) if base != math.e else 1.0
 
@@ -98,15 +77,6 @@ def _exponential(base: float, offset: float = 0.0) -> Callable[[Tensor, int], To
         return [first, *(value if rate == 1 else rate**m * value for m in range(1, order + 1))]
 
     return tower
-
-
-def _logarithm(function: Callable[[Tensor], Tensor], scale: float = 1.0, shift: float = 0.0) -> Callable:
-    """log_b(u + shift), with derivatives scale · (−1)^(m−1) (m − 1)! (u + shift)^(−m)."""
-
-    def derivative(u: Tensor, order: int) -> Tower:
-        return [scale * f for f in real_power(u + shift if shift else u, order, -1)]
-
-    return _from_derivative(function, derivative)
 
 
 def tanh(u: Tensor, order: int) -> Tower:
@@ -197,14 +167,6 @@ _register(silu, aten.silu.default)
 _register(_exponential(math.e), aten.exp.default)
 _register(_exponential(2.0), aten.exp2.default)
 _register(_exponential(math.e, offset=-1.0), aten.expm1.default)
-_register(_logarithm(torch.log), aten.log.default)
-_register(_logarithm(torch.log2, scale=1 / math.log(2)), aten.log2.default)
-_register(_logarithm(torch.log10, scale=1 / math.log(10)), aten.log10.default)
-_register(_logarithm(torch.log1p, shift=1.0), aten.log1p.default)
-_register(_power_of(0.5), aten.sqrt.default)
-_register(_power_of(-0.5), aten.rsqrt.default)
-_register(_power_of(-1), aten.reciprocal.default)
-_register(_power_of(2), aten.square.default)
 _register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
 _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default)
 _register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
