@@ -2,16 +2,19 @@
 
 from jetbench.torch.rules import (  # noqa: F401  (importing a module registers its rules)
     arithmetic,
+    complex_numbers,
     constant,
     elementwise,
     indexing,
     linalg,
+    losses,
     normalization,
     piecewise,
     powers,
     products,
     reductions,
     shape,
+    special,
 )
 from jetbench.torch.rules.registry import RULES, rule
 
