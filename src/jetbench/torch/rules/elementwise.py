@@ -20,6 +20,7 @@ TANH_FLOW = (1, 0, -1)
 SIGMOID_FLOW = (0, 1, -1)
 
 TANH_IS_ONE = 16.0  # gelu's tanh is ±1 there, and its derivatives are 0
+GAUSS_IS_ZERO = 64.0  # exp(−u²/2) is 0 there in every type
 SINC_SERIES, SINC_TERMS = 0.7, 18  # where the power series is used, and how much of it
 
 
@@ -116,7 +117,8 @@ def _gaussian(factor: float, rate: float) -> Callable[[Tensor, int], Tower]:
     """The tower of factor · exp(rate·u²)."""
 
     def tower(u: Tensor, order: int) -> Tower:
-        return [factor * f for f in series.exponential(series.quadratic(u, order, 0.0, rate))]
+        near = u.clamp(-GAUSS_IS_ZERO, GAUSS_IS_ZERO)  # the square may overflow
+        return [factor * f for f in series.exponential(series.quadratic(near, order, 0.0, rate))]
 
     return tower
 

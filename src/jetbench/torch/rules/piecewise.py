@@ -38,7 +38,7 @@ def leaky_relu(x: Jet, negative_slope: Number = 0.01) -> Jet:
     return _with_rest(x, torch.nn.functional.leaky_relu(x.primal, negative_slope), lambda t: t * slope)
 
 
-@rule(aten.rrelu_with_noise.default, aten.rrelu_with_noise_functional.default)
+@rule(aten.rrelu_with_noise.default)
 def rrelu(
     x: Jet,
     noise: Tensor,
@@ -46,12 +46,17 @@ def rrelu(
     upper: Number = 1 / 3,
     training: bool = False,
     generator: object = None,
-) -> Jet | tuple[Jet, Tensor]:
+) -> Jet:
     """In evaluation mode a leaky ReLU with the mean slope, which draws nothing."""
-    del generator
+    del noise, generator
     if training:
         raise Unsupported("torch.nn.RReLU draws random slopes in training mode. Call `net.eval()`.")
     return leaky_relu(x, (lower + upper) / 2)
+
+
+@rule(aten.rrelu_with_noise_functional.default)
+def rrelu_functional(x: Jet, noise: Tensor, *args: object, **kwargs: object) -> tuple[Jet, Tensor]:
+    return rrelu(x, noise, *args, **kwargs), noise
 
 
 @rule(aten.abs.default)
@@ -61,6 +66,24 @@ def absolute(x: Jet) -> Jet:
         return hypot(linear(torch.real, x, torch.real), linear(torch.imag, x, torch.imag))
     signed = _with_rest(x, x.primal, lambda t: torch.where(x.primal < 0, -t, t))
     return rooted(_kept(signed, torch.abs(x.primal), x.primal != 0), lambda: power(x, 2), 2)
+
+
+@rule(aten.copysign.Tensor, aten.copysign.Scalar)
+def copysign(x: Value, sign: Value | Number) -> Value:
+    """|u| with another sign; at u = 0 PyTorch's slope is 0."""
+    value = torch.copysign(primal(x), primal(sign))
+    if not isinstance(x, Jet):
+        return value
+    signed = x if value.shape == x.shape else add(x, torch.zeros_like(value))
+    is_turned = torch.signbit(x.primal) != torch.signbit(value)
+    return _kept(_with_rest(signed, value, lambda t: torch.where(is_turned, -t, t)), value, x.primal != 0)
+
+
+@rule(aten.frexp.Tensor)
+def frexp(x: Jet) -> tuple[Jet, Tensor]:
+    """u·2^(−n) between 1/2 and 1, and the whole number n."""
+    mantissa, exponent = torch.frexp(x.primal)
+    return _with_rest(x, mantissa, lambda t: torch.ldexp(t, -exponent)), exponent
 
 
 @rule(aten.threshold.default)

@@ -13,6 +13,7 @@ from jetbench import towers
 from jetbench.errors import MissingRule
 from jetbench.torch import series
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, times
+from jetbench.torch.rules.elementwise import sinc
 from jetbench.torch.rules.powers import logarithm
 from jetbench.torch.rules.registry import rule
 from jetbench.towers import Tower
@@ -47,10 +48,10 @@ def _times_logarithm(
     if isinstance(b, Jet):
         found = times(logarithm(b, function, shift=shift), a)
         if not isinstance(a, Jet):
-            a = torch.as_tensor(a, device=b.primal.device)
+            a = torch.as_tensor(a, dtype=b.dtype, device=b.primal.device)
             found = linear(lambda t: torch.where(a == 0, 0, t), found)
     else:
-        found = times(a, function(torch.as_tensor(b, device=a.primal.device)))
+        found = times(a, function(torch.as_tensor(b, dtype=a.dtype, device=a.primal.device)))
     return Jet(found.algebra, value(*values), rest=found.rest, present=found.present)
 
 
@@ -92,6 +93,12 @@ def _inverse_normal(u: Tensor, order: int) -> Tower:
     return result
 
 
+def _spherical_bessel(u: Tensor, order: int) -> Tower:
+    """sin(u)/u."""
+    return [f / math.pi**m for m, f in enumerate(sinc(u / math.pi, order))]
+
+
+_register(aten.special_spherical_bessel_j0.default, _spherical_bessel)
 _register(aten.special_entr.default, _entropy)
 _register(aten.special_erfcx.default, _scaled_complement)
 _register(aten.special_log_ndtr.default, _log_normal)
