@@ -12,6 +12,7 @@ from torch import Tensor
 from jetbench import towers
 from jetbench.torch import series
 from jetbench.torch.jet import Jet, elementwise
+from jetbench.torch.rules.powers import even
 from jetbench.torch.rules.registry import rule
 from jetbench.towers import Tower
 
@@ -24,10 +25,12 @@ GAUSS_IS_ZERO = 64.0  # exp(−u²/2) is 0 there in every type
 SINC_SERIES, SINC_TERMS = 0.7, 18  # where the power series is used, and how much of it
 
 
-def _register(tower: Callable[[Tensor, int], Tower], *operations: object) -> Callable[[Jet], Jet]:
+def _register(
+    tower: Callable[[Tensor, int], Tower], *operations: object, is_even: bool = False
+) -> Callable[[Jet], Jet]:
     @rule(*operations)
     def apply(x: Jet) -> Jet:
-        return elementwise(tower, x)
+        return even(tower, x) if is_even else elementwise(tower, x)
 
     return apply
 
@@ -219,9 +222,9 @@ _register(_exponential(math.e), aten.exp.default)
 _register(_exponential(2.0), aten.exp2.default)
 _register(_exponential(math.e, offset=-1.0), aten.expm1.default)
 sine = _register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
-cosine = _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default)
+cosine = _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default, is_even=True)
 _register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
-_register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default)
+_register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default, is_even=True)
 _register(lambda u, order: towers.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
 _register(_inverse_function(torch.atan, _one_plus_square, 1, 2), aten.atan.default)
 _register(_inverse_function(torch.asinh, _one_plus_square, 1, 1), aten.asinh.default)
@@ -236,8 +239,8 @@ _register(_from_derivative(torch.erf, _gaussian(2 / math.sqrt(math.pi), -1.0)), 
 _register(_from_derivative(torch.erfc, _gaussian(-2 / math.sqrt(math.pi), -1.0)), aten.erfc.default)
 _register(_from_derivative(torch.lgamma, lambda u, order: polygamma_tower(u, order, 0)), aten.lgamma.default)
 _register(lambda u, order: polygamma_tower(u, order, 0), aten.digamma.default)
-_register(lambda u, order: inverse_erf(u, order), aten.erfinv.default)
-_register(lambda u, order: sinc(u, order), aten.sinc.default)
+_register(inverse_erf, aten.erfinv.default)
+_register(sinc, aten.sinc.default, is_even=True)
 
 
 @rule(aten.polygamma.default)

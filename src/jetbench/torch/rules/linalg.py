@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jetbench.errors import JetbenchError
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, multiply, primal, times
 from jetbench.torch.rules.registry import rule
 
@@ -77,7 +78,13 @@ def _solved(matrix: Tensor, right: Value) -> Value:
     batch = torch.broadcast_shapes(matrix.shape[:-2], right.shape[:-2])
 
     def solve(t: Tensor) -> Tensor:
-        return torch.linalg.solve(matrix, t)
+        try:
+            return torch.linalg.solve(matrix, t)
+        except torch.linalg.LinAlgError as error:
+            raise JetbenchError(
+                "Jets of determinants, inverses and solutions of linear systems need invertible matrices; one is "
+                "singular at a point of x."
+            ) from error
 
     if not isinstance(right, Jet):
         return solve(right)
@@ -171,3 +178,23 @@ def cholesky(a: Jet, *, upper: bool = False, check_errors: bool = False) -> tupl
     product = linear(lambda t: factor @ t, result)
     found = Jet(a.algebra, factor, rest=product.rest, present=product.present)
     return (_adjoint(found) if upper else found), _no_errors(a)
+
+
+def _of_factor(factor: Value, upper: bool) -> Value:
+    """LLᴴ for the triangle that is used of a factor."""
+
+    def lower(t: Tensor) -> Tensor:
+        return t.triu().mH if upper else t.tril()
+
+    triangle = linear(lower, factor) if isinstance(factor, Jet) else lower(factor)
+    return multiply(torch.matmul, triangle, _adjoint(triangle) if isinstance(triangle, Jet) else triangle.mH)
+
+
+@rule(aten.cholesky_inverse.default)
+def cholesky_inverse(factor: Jet, upper: bool = False) -> Jet:
+    return inverse(_of_factor(factor, upper))[0]
+
+
+@rule(aten.cholesky_solve.default)
+def cholesky_solve(b: Value, factor: Value, upper: bool = False) -> Value:
+    return _inverse_times(_of_factor(factor, upper), b)

@@ -65,7 +65,7 @@ def logsumexp(x: Jet, dim: Sequence[int], keepdim: bool = False) -> Jet:
 @rule(aten.logaddexp.default)
 def logaddexp(a: Value, b: Value) -> Jet:
     """log(e^a + e^b), smooth also where a = b."""
-    largest = torch.maximum(primal(a), primal(b)).detach()
+    largest = torch.maximum(*(primal(v).detach().real for v in (a, b)))
     largest = torch.where(largest.isinf(), 0, largest)
 
     def shifted(value: Value) -> Value:

@@ -5,7 +5,7 @@ before the coefficients of the result do. Coefficients are therefore divided by 
 derivatives of u₀^p (1 + ν)^p by ν are whole multiples of u₀^p.
 
 A norm is not smooth at 0 and has coefficients NaN there, but its square is. Roots are therefore kept with their
-radicand (`jet.Root`), of which even powers are then taken.
+radicand (`jet.Root`), of which even powers and even functions are then taken.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numbers import Number
 import torch
 from torch import Tensor
 
-from jetbench.torch.jet import Jet, Root, elementwise, linear, times
+from jetbench.torch.jet import Jet, Root, elementwise, jointly_linear, linear, times
 from jetbench.torch.rules.registry import rule
 from jetbench.towers import Tower
 
@@ -75,6 +75,26 @@ def _power_of_root(x: Jet, root: Root, exponent: Number) -> Jet:
     undefined = x.primal.isnan()
     found = linear(lambda t: t.masked_fill(undefined, torch.nan), found)
     return Jet(x.algebra, x.primal**exponent, rest=found.rest, present=found.present)
+
+
+def even(tower: Callable[[Tensor, int], Tower], x: Jet) -> Jet:
+    """φ(x) for an even φ, smooth also where x = c√r is 0: φ(c√r) = Σ_m φ^(2m)(0)/(2m)!·(c²r)^m."""
+    found = elementwise(tower, x)
+    if x.root is None or x.root.degree != 2 or not x.present:
+        return found
+
+    def of_radicand(u: Tensor, order: int) -> Tower:
+        at_zero = tower(u.new_zeros(()), 2 * order)[::2]
+        factors = [math.factorial(m) / math.factorial(2 * m) for m in range(order + 1)]
+        return [
+            torch.zeros_like(u) if f is None else f * c * torch.ones_like(u)
+            for f, c in zip(at_zero, factors, strict=True)
+        ]
+
+    is_zero = x.primal == 0
+    near = elementwise(of_radicand, times(x.root.radicand(), x.root.factor**2))
+    result = jointly_linear(lambda parts: torch.where(is_zero, *parts), [near, found])
+    return Jet(x.algebra, found.primal, rest=result.rest, present=result.present)
 
 
 def inverse(x: Jet) -> Jet:

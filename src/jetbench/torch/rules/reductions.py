@@ -127,7 +127,10 @@ def centered(x: Jet, axes: tuple[int, ...]) -> Jet:
 
 
 def variance(x: Jet, axes: tuple[int, ...], correction: Number, keepdim: bool) -> Jet:
-    """Σ(x − mean)²/(n − correction) over the axes."""
+    """Σ|x − mean|²/(n − correction) over the axes."""
+    if x.dtype.is_complex:
+        parts = (linear(part, x, part) for part in (torch.real, torch.imag))
+        return add(*(variance(part, axes, correction, keepdim) for part in parts))
     count = 1
     for axis in axes:
         count *= x.shape[axis]
@@ -185,6 +188,11 @@ def var_mean(
 @rule(aten.median.dim, aten.nanmedian.dim)
 def median_dim(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
     return _at(x, x.primal.median(dim, keepdim).indices, dim, keepdim)
+
+
+@rule(aten.mode.default)
+def mode(x: Jet, dim: int = -1, keepdim: bool = False) -> tuple[Jet, Tensor]:
+    return _at(x, x.primal.mode(dim, keepdim).indices, dim, keepdim)
 
 
 @rule(aten.kthvalue.default)

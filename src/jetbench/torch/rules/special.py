@@ -14,7 +14,7 @@ from jetbench.errors import MissingRule
 from jetbench.torch import series
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, times
 from jetbench.torch.rules.elementwise import sinc
-from jetbench.torch.rules.powers import logarithm
+from jetbench.torch.rules.powers import even, logarithm
 from jetbench.torch.rules.registry import rule
 from jetbench.towers import Tower
 
@@ -23,10 +23,10 @@ aten = torch.ops.aten
 BESSEL_SERIES, BESSEL_TERMS = 2.0, 16  # where the power series is used, and how much of it
 
 
-def _register(operation: object, tower: Callable[[Tensor, int], Tower]) -> None:
+def _register(operation: object, tower: Callable[[Tensor, int], Tower], is_even: bool = False) -> None:
     @rule(operation)
     def apply(x: Jet) -> Jet:
-        return elementwise(tower, x)
+        return even(tower, x) if is_even else elementwise(tower, x)
 
 
 @rule(aten.xlogy.Tensor, aten.xlogy.Scalar_Self, aten.xlogy.Scalar_Other)
@@ -98,7 +98,7 @@ def _spherical_bessel(u: Tensor, order: int) -> Tower:
     return [f / math.pi**m for m, f in enumerate(sinc(u / math.pi, order))]
 
 
-_register(aten.special_spherical_bessel_j0.default, _spherical_bessel)
+_register(aten.special_spherical_bessel_j0.default, _spherical_bessel, is_even=True)
 _register(aten.special_entr.default, _entropy)
 _register(aten.special_erfcx.default, _scaled_complement)
 _register(aten.special_log_ndtr.default, _log_normal)
@@ -164,12 +164,12 @@ _I1 = _of_derivative(_I0, torch.special.i1, 1)
 _K0 = _cylindrical(torch.special.modified_bessel_k0, lambda u: -torch.special.modified_bessel_k1(u), -1, False)
 _K1 = _of_derivative(_K0, torch.special.modified_bessel_k1, -1)
 
-_register(aten.special_bessel_j0.default, _J0)
+_register(aten.special_bessel_j0.default, _J0, is_even=True)
 _register(aten.special_bessel_j1.default, _of_derivative(_J0, torch.special.bessel_j1, -1))
 _register(aten.special_bessel_y0.default, _Y0)
 _register(aten.special_bessel_y1.default, _of_derivative(_Y0, torch.special.bessel_y1, -1))
 for _operation in (aten.i0.default, aten.special_modified_bessel_i0.default):
-    _register(_operation, _I0)
+    _register(_operation, _I0, is_even=True)
 for _operation in (aten.special_i1.default, aten.special_modified_bessel_i1.default):
     _register(_operation, _I1)
 _register(aten.special_modified_bessel_k0.default, _K0)
