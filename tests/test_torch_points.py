@@ -6,62 +6,18 @@ not smooth are PyTorch's, of first order.
 
 import math
 
-import mpmath
+import mpmath as mp
 import pytest
 import torch
 from torch.nn import functional as F
 
-from jetbench import operators
-from jetbench.problem import as_operator
-from jetbench.symbol import variables
-from jetbench.torch import linear_operator
+from torch_truth import D64, assert_true, jets, true
 
-(T,) = variables(1)
-D64 = torch.float64
-ORDERS = (1, 2, 3, 4)
 INF = math.inf
-
-
-def jets(function, points, orders=ORDERS, dtype=D64, method="collapsed"):
-    """(points, orders): the derivatives of a function of one variable."""
-    system = as_operator({str(k): T**k for k in orders})
-    x = torch.tensor(points, dtype=dtype)[:, None]
-    found = linear_operator(function, system, method)(x)
-    return torch.stack([found[str(k)].reshape(len(points)) for k in orders], -1)
-
-
-def true(function, points, orders=ORDERS):
-    def derivative(p, k):
-        if isinstance(function, Cylinder):
-            return function(p, derivative=k)
-        return mpmath.diff(function, mpmath.mpf(p), k, relative=p != 0)
-
-    with mpmath.workdps(20):
-        rows = [[derivative(p, k) for k in orders] for p in points]
-    return torch.tensor([[float(mpmath.re(v)) for v in row] for row in rows], dtype=D64)
-
-
-class Cylinder:
-    """A Bessel function, whose derivatives mpmath knows."""
-
-    def __init__(self, kind, index):
-        self.function, self.index = kind, index
-
-    def __call__(self, t, **options):
-        return self.function(self.index, t, **options)
-
-
-def assert_true(found, expected, tolerance=1e-9):
-    error = (found.double() - expected).abs()
-    assert (error <= tolerance * expected.abs().clamp_min(1.0)).all(), (found.tolist(), expected.tolist())
 
 
 def row(*columns):
     return torch.cat(columns, -1)
-
-
-def first(values):
-    return values[:, :1]
 
 
 def constant(y, value):
@@ -69,25 +25,40 @@ def constant(y, value):
 
 
 def mp_norm(p, *entries):
-    return sum(abs(e) ** p for e in entries) ** (mpmath.mpf(1) / p)
+    return sum(abs(e) ** p for e in entries) ** (mp.mpf(1) / p)
 
 
-mp = mpmath
 SMOOTH = {
     # casts
     "cast_to_complex": (lambda y: (y.to(torch.complex128) * (1 + 2j)).abs() ** 2, lambda t: 5 * t**2, (0.5, 0.0)),
-    "cast_by_type_as": (lambda y: (y.type_as(torch.zeros(1, dtype=torch.complex64)) ** 3).real.to(D64), lambda t: t**3, (0.5,)),
+    "cast_by_type_as": (
+        lambda y: (y.type_as(torch.zeros(1, dtype=torch.complex64)) ** 3).real.to(D64),
+        lambda t: t**3,
+        (0.5,),
+    ),
     "complex_cast_back": (lambda y: torch.exp(1j * y).to(D64), mp.cos, (0.3,)),
     # decompositions made for values
     "xlogy": (lambda y: torch.xlogy(y, y + 2), lambda t: t * mp.log(t + 2), (0.0, 0.7)),
     "xlogy_constant": (lambda y: torch.xlogy(torch.zeros_like(y), y), lambda t: mp.mpf(0), (0.0, 0.4)),
-    "xlogy_of_number": (lambda y: torch.xlogy(2.0, y) + torch.xlogy(y, 3.0), lambda t: 2 * mp.log(t) + t * mp.log(3), (0.4,)),
+    "xlogy_of_number": (
+        lambda y: torch.xlogy(2.0, y) + torch.xlogy(y, 3.0),
+        lambda t: 2 * mp.log(t) + t * mp.log(3),
+        (0.4,),
+    ),
     "xlog1py": (lambda y: torch.special.xlog1py(y, 2 * y), lambda t: t * mp.log1p(2 * t), (0.0, 0.7)),
     "entr": (torch.special.entr, lambda t: -t * mp.log(t), (0.3, 2.0)),
     "smooth_l1": (lambda y: F.smooth_l1_loss(y, 0 * y, reduction="none", beta=0.5), lambda t: t**2, (0.0, 0.3, -0.4)),
     "huber": (lambda y: F.huber_loss(y, 0 * y.detach(), reduction="none", delta=2.0), lambda t: t**2 / 2, (0.0, 1.5)),
-    "huber_beyond": (lambda y: F.huber_loss(y, 0 * y, reduction="none", delta=0.5), lambda t: abs(t) / 2 - 0.125, (1.5, -3.0)),
-    "soft_margin": (lambda y: F.soft_margin_loss(y, -torch.ones_like(y), reduction="none"), lambda t: t + mp.log1p(mp.exp(-t)), (0.0, 800.0)),
+    "huber_beyond": (
+        lambda y: F.huber_loss(y, 0 * y, reduction="none", delta=0.5),
+        lambda t: abs(t) / 2 - 0.125,
+        (1.5, -3.0),
+    ),
+    "soft_margin": (
+        lambda y: F.soft_margin_loss(y, -torch.ones_like(y), reduction="none"),
+        lambda t: t + mp.log1p(mp.exp(-t)),
+        (0.0, 800.0),
+    ),
     "logaddexp_at_a_tie": (lambda y: torch.logaddexp(y, -y), lambda t: mp.log(2 * mp.cosh(t)), (0.0, 0.3, 500.0)),
     "logaddexp2_at_a_tie": (lambda y: torch.logaddexp2(y, -y), lambda t: mp.log(2**t + 2**-t, 2), (0.0, 0.3)),
     "mse": (lambda y: F.mse_loss(y, torch.ones_like(y), reduction="none"), lambda t: (t - 1) ** 2, (1.0,)),
@@ -96,8 +67,16 @@ SMOOTH = {
         lambda t: 0.7 * t + mp.log1p(mp.exp(-t)) if t > -40 else -0.3 * t + mp.exp(t),
         (0.0, 300.0, -300.0),
     ),
-    "poisson": (lambda y: F.poisson_nll_loss(y, torch.ones_like(y), reduction="none"), lambda t: mp.exp(t) - t, (0.0, 1.0)),
-    "kl_div": (lambda y: F.kl_div(y, y * y + 1, reduction="none"), lambda t: (t * t + 1) * (mp.log(t * t + 1) - t), (0.0, 1.0)),
+    "poisson": (
+        lambda y: F.poisson_nll_loss(y, torch.ones_like(y), reduction="none"),
+        lambda t: mp.exp(t) - t,
+        (0.0, 1.0),
+    ),
+    "kl_div": (
+        lambda y: F.kl_div(y, y * y + 1, reduction="none"),
+        lambda t: (t * t + 1) * (mp.log(t * t + 1) - t),
+        (0.0, 1.0),
+    ),
     "lerp": (lambda y: torch.lerp(y**2, y, y), lambda t: t**2 + t * (t - t**2), (0.5, 0.0)),
     "logit": (torch.logit, lambda t: mp.log(t / (1 - t)), (0.5, 1e-3)),
     "mish": (F.mish, lambda t: t * mp.tanh(mp.log1p(mp.exp(t))), (0.0, -1.0, 25.0, -30.0)),
@@ -122,20 +101,43 @@ SMOOTH = {
         )
     },
     "cos_of_modulus": (lambda y: torch.cos(y.abs()), mp.cos, (0.0, -0.5)),
-    "cos_of_sqrt": (lambda y: torch.cos(torch.sqrt(y)), lambda t: mp.cos(mp.sqrt(t)) if t >= 0 else mp.cosh(mp.sqrt(-t)), (0.0, 0.5)),
-    "norm_squared_by_product": (lambda y: (n := torch.linalg.vector_norm(row(y, 2 * y), dim=-1)) * n, lambda t: 5 * t**2, (0.0, 0.5)),
+    "cos_of_sqrt": (
+        lambda y: torch.cos(torch.sqrt(y)),
+        lambda t: mp.cos(mp.sqrt(t)) if t >= 0 else mp.cosh(mp.sqrt(-t)),
+        (0.0, 0.5),
+    ),
+    "norm_squared_by_product": (
+        lambda y: (n := torch.linalg.vector_norm(row(y, 2 * y), dim=-1)) * n,
+        lambda t: 5 * t**2,
+        (0.0, 0.5),
+    ),
     "norm_squared_moved": (
-        lambda y: (torch.linalg.vector_norm(row(y, 2 * y), dim=-1)[:, None, None] / 3).expand(-1, 1, 2).transpose(1, 2)[:, 0].square(),
+        lambda y: (
+            (torch.linalg.vector_norm(row(y, 2 * y), dim=-1)[:, None, None] / 3)
+            .expand(-1, 1, 2)
+            .transpose(1, 2)[:, 0]
+            .square()
+        ),
         lambda t: 5 * t**2 / 9,
         (0.0, 0.5),
     ),
     "norm_with_widths": (
-        lambda y: ((torch.linalg.vector_norm(row(y, 2 * y), dim=-1, keepdim=True) * torch.tensor([1.0, -2.0], dtype=D64)) ** 4).sum(-1),
+        lambda y: (
+            (torch.linalg.vector_norm(row(y, 2 * y), dim=-1, keepdim=True) * torch.tensor([1.0, -2.0], dtype=D64)) ** 4
+        ).sum(-1),
         lambda t: 17 * 25 * t**4,
         (0.0, 0.5),
     ),
-    "inverse_quadric": (lambda y: (1 + torch.linalg.norm(row(y, y**2), dim=-1) ** 2) ** -1, lambda t: 1 / (1 + t**2 + t**4), (0.0, 0.5)),
-    "norm_3_cubed": (lambda y: torch.linalg.vector_norm(row(y, y + 1), 3, -1) ** 3, lambda t: t**3 + (t + 1) ** 3, (0.5,)),
+    "inverse_quadric": (
+        lambda y: (1 + torch.linalg.norm(row(y, y**2), dim=-1) ** 2) ** -1,
+        lambda t: 1 / (1 + t**2 + t**4),
+        (0.0, 0.5),
+    ),
+    "norm_3_cubed": (
+        lambda y: torch.linalg.vector_norm(row(y, y + 1), 3, -1) ** 3,
+        lambda t: t**3 + (t + 1) ** 3,
+        (0.5,),
+    ),
     "sqrt_squared": (lambda y: torch.sqrt(y) ** 2, lambda t: t, (0.0, 0.5)),
     "rsqrt_squared": (lambda y: torch.rsqrt(y) ** 2, lambda t: 1 / t, (0.5,)),
     "hypot_squared": (lambda y: torch.hypot(y, 2 * y) ** 2, lambda t: 5 * t**2, (0.0, 0.5)),
@@ -144,11 +146,19 @@ SMOOTH = {
     "std_squared": (lambda y: row(y, -y, 2 * y).std(-1) ** 2, lambda t: mp.mpf(7) / 3 * t**2, (0.0, 0.5)),
     # vector norms of every order
     **{
-        f"norm_{p}": (lambda y, p=p: torch.linalg.vector_norm(row(y, y + 2), p, -1), lambda t, p=p: mp_norm(p, t, t + 2), (1.0, -0.7))
+        f"norm_{p}": (
+            lambda y, p=p: torch.linalg.vector_norm(row(y, y + 2), p, -1),
+            lambda t, p=p: mp_norm(p, t, t + 2),
+            (1.0, -0.7),
+        )
         for p in (0.5, 1.5, 2, 3, 4, -1, -2.5)
     },
     "norm_least": (lambda y: torch.linalg.vector_norm(row(y, y + 2), -INF, -1), lambda t: abs(t), (1.0, -0.7)),
-    "norm_largest": (lambda y: torch.linalg.vector_norm(row(y, y + 2) ** 2, INF, -1), lambda t: (t + 2) ** 2, (1.0, -0.7)),
+    "norm_largest": (
+        lambda y: torch.linalg.vector_norm(row(y, y + 2) ** 2, INF, -1),
+        lambda t: (t + 2) ** 2,
+        (1.0, -0.7),
+    ),
     "norm_count": (lambda y: torch.linalg.vector_norm(row(y, y + 2), 0, -1) * y, lambda t: 2 * t, (1.0,)),
     "normalize_at_zero": (lambda y: F.normalize(row(y, 0 * y), dim=-1)[:, :1], lambda t: t / 1e-12, (0.0,)),
     # running and masked sums of exponentials
@@ -158,9 +168,21 @@ SMOOTH = {
         lambda t: mp.log(mp.exp(t) + mp.exp(2 * t)),
         (0.3, 0.0),
     ),
-    "logsumexp_padded": (lambda y: torch.logsumexp(row(y, 2 * y, constant(y, -INF)), -1), lambda t: mp.log(mp.exp(t) + mp.exp(2 * t)), (0.0, 0.5)),
-    "logsumexp_all_masked": (lambda y: torch.logsumexp(row(y, y).masked_fill(y > -9, -INF), -1).exp(), lambda t: mp.mpf(0), (0.5,)),
-    "softmax_masked": (lambda y: torch.softmax(row(y, 2 * y, constant(y, -INF)), -1)[:, 0], lambda t: 1 / (1 + mp.exp(t)), (0.0, 0.5)),
+    "logsumexp_padded": (
+        lambda y: torch.logsumexp(row(y, 2 * y, constant(y, -INF)), -1),
+        lambda t: mp.log(mp.exp(t) + mp.exp(2 * t)),
+        (0.0, 0.5),
+    ),
+    "logsumexp_all_masked": (
+        lambda y: torch.logsumexp(row(y, y).masked_fill(y > -9, -INF), -1).exp(),
+        lambda t: mp.mpf(0),
+        (0.5,),
+    ),
+    "softmax_masked": (
+        lambda y: torch.softmax(row(y, 2 * y, constant(y, -INF)), -1)[:, 0],
+        lambda t: 1 / (1 + mp.exp(t)),
+        (0.0, 0.5),
+    ),
     "attention_fully_masked": (
         lambda y: F.scaled_dot_product_attention(
             *[row(y, y)[:, :, None]] * 3, attn_mask=torch.tensor([[True, True], [False, False]])
@@ -175,7 +197,11 @@ SMOOTH = {
     "power_of_huge": (lambda y: (1e200 * y) ** 0.5 * (1e200 * y) ** -0.5 * y, lambda t: t, (1.0,)),
     # whole powers at 0
     "powers_at_zero": (lambda y: y**0 + y**1 + y**2.0 + y**3 + y**4.0, lambda t: t + t**2 + t**3 + t**4, (0.0,)),
-    "tensor_powers": (lambda y: (y ** torch.arange(5)).sum(-1) + (y ** torch.arange(5.0).double()).sum(-1), lambda t: 2 * (1 + t + t**2 + t**3 + t**4), (0.0, -0.5)),
+    "tensor_powers": (
+        lambda y: (y ** torch.arange(5)).sum(-1) + (y ** torch.arange(5.0).double()).sum(-1),
+        lambda t: 2 * (1 + t + t**2 + t**3 + t**4),
+        (0.0, -0.5),
+    ),
     "power_of_zero": (lambda y: torch.zeros(1, dtype=D64) ** (y + 1) + 0 * y, lambda t: mp.mpf(0), (0.5,)),
     "power_of_jets": (lambda y: (y + 1) ** (y * y), lambda t: (t + 1) ** (t * t), (0.5, 0.0)),
     "float_power": (lambda y: torch.float_power(y, 3), lambda t: t**3, (0.0, -0.5)),
@@ -239,67 +265,33 @@ SMOOTH = {
     "amax_of_infinite": (lambda y: row(torch.log(y), y).amax(-1), lambda t: t, (0.0,)),
     # ties of equal functions
     "ties": (
-        lambda y: row(y**2, y**2).amax(-1) + row(y**2, y**2).max(-1)[0] + torch.maximum(y**2, y**2)[:, 0] + row(y**2, y**2).median(-1)[0],
+        lambda y: (
+            row(y**2, y**2).amax(-1)
+            + row(y**2, y**2).max(-1)[0]
+            + torch.maximum(y**2, y**2)[:, 0]
+            + row(y**2, y**2).median(-1)[0]
+        ),
         lambda t: 4 * t**2,
         (0.5,),
     ),
-    "sorted_ties": (lambda y: row(y**2, y**2, y).sort(-1)[0][:, 1] + row(y**2, y**2).topk(1)[0][:, 0] + row(y**2, y**2).kthvalue(2)[0], lambda t: 3 * t**2, (2.0,)),
-    "median_of_all": (lambda y: torch.vmap(lambda r: torch.median(r) + torch.nanmedian(r))(row(y**2, y, y + 1)), lambda t: 2 * t, (0.5,)),
-}  # fmt: skip
-
-
-SPECIAL = {
-    "bessel_j0": (torch.special.bessel_j0, lambda t: mp.besselj(0, t), (0.0, 0.3, -1.9, 2.1, 20.0)),
-    "bessel_j1": (torch.special.bessel_j1, lambda t: mp.besselj(1, t), (0.0, 0.3, -1.9, 2.1)),
-    "bessel_y0": (torch.special.bessel_y0, Cylinder(mp.bessely, 0), (0.3, 2.1)),
-    "bessel_y1": (torch.special.bessel_y1, Cylinder(mp.bessely, 1), (0.3, 2.1)),
-    "i0": (torch.i0, lambda t: mp.besseli(0, t), (0.0, 0.3, -1.9, 2.1, 9.0)),
-    "i1": (torch.special.i1, lambda t: mp.besseli(1, t), (0.0, 0.3, -2.1)),
-    "i0e": (torch.special.i0e, lambda t: mp.besseli(0, t) * mp.exp(-abs(t)), (0.3, -2.1, 9.0)),
-    "i1e": (torch.special.i1e, lambda t: mp.besseli(1, t) * mp.exp(-abs(t)), (0.3, -2.1)),
-    "modified_i0": (torch.special.modified_bessel_i0, lambda t: mp.besseli(0, t), (0.3,)),
-    "modified_i1": (torch.special.modified_bessel_i1, lambda t: mp.besseli(1, t), (0.3,)),
-    "k0": (torch.special.modified_bessel_k0, lambda t: mp.besselk(0, t), (0.3,)),
-    "k1": (torch.special.modified_bessel_k1, lambda t: mp.besselk(1, t), (0.3,)),
-    "k0e": (torch.special.scaled_modified_bessel_k0, lambda t: mp.besselk(0, t) * mp.exp(t), (0.3,)),
-    "k1e": (torch.special.scaled_modified_bessel_k1, lambda t: mp.besselk(1, t) * mp.exp(t), (0.3,)),
-    "spherical_j0": (torch.special.spherical_bessel_j0, mp.sinc, (0.0, 0.3, 4.0)),
-    "erfcx": (torch.special.erfcx, lambda t: mp.exp(t * t) * mp.erfc(t), (0.0, 0.5, -1.0)),
-    "log_ndtr": (torch.special.log_ndtr, lambda t: mp.log(mp.ncdf(t)), (0.0, -8.0, 5.0)),
-    "ndtr": (torch.special.ndtr, mp.ncdf, (0.0, -8.0, 5.0)),
-    "ndtri": (torch.special.ndtri, lambda t: mp.sqrt(2) * mp.erfinv(2 * t - 1), (0.5, 0.1)),
-    "gammainc": (
-        lambda y: torch.special.gammainc(torch.full_like(y, 2.5), y),
-        lambda t: mp.gammainc(2.5, 0, t, regularized=True),
-        (0.5, 3.0),
+    "sorted_ties": (
+        lambda y: (
+            row(y**2, y**2, y).sort(-1)[0][:, 1] + row(y**2, y**2).topk(1)[0][:, 0] + row(y**2, y**2).kthvalue(2)[0]
+        ),
+        lambda t: 3 * t**2,
+        (2.0,),
     ),
-    "gammaincc": (
-        lambda y: torch.special.gammaincc(torch.full_like(y[:1], 1.0), y),
-        lambda t: mp.gammainc(1, t, regularized=True),
-        (0.5, 3.0),
+    "median_of_all": (
+        lambda y: torch.vmap(lambda r: torch.median(r) + torch.nanmedian(r))(row(y**2, y, y + 1)),
+        lambda t: 2 * t,
+        (0.5,),
     ),
-    "multigammaln": (lambda y: torch.special.multigammaln(y, 2), lambda t: mp.log(mp.pi) / 2 + mp.loggamma(t) + mp.loggamma(t - 0.5), (1.5,)),
-    **{
-        name: (lambda y, name=name, n=n: getattr(torch.special, name)(y, n), formula, points)
-        for name, n, formula, points in (
-            ("chebyshev_polynomial_t", 4, lambda t: 8 * t**4 - 8 * t**2 + 1, (0.3, 0.0, 1.0, 2.0)),
-            ("chebyshev_polynomial_u", 3, lambda t: 8 * t**3 - 4 * t, (0.3, 0.0)),
-            ("chebyshev_polynomial_v", 2, lambda t: 4 * t**2 - 2 * t - 1, (0.3, 0.0)),
-            ("chebyshev_polynomial_w", 2, lambda t: 4 * t**2 + 2 * t - 1, (0.3, 0.0)),
-            ("shifted_chebyshev_polynomial_t", 2, lambda t: 2 * (2 * t - 1) ** 2 - 1, (0.3, 0.0)),
-            ("hermite_polynomial_h", 3, lambda t: 8 * t**3 - 12 * t, (0.3, 0.0)),
-            ("hermite_polynomial_he", 4, lambda t: t**4 - 6 * t**2 + 3, (0.3, 0.0)),
-            ("laguerre_polynomial_l", 3, lambda t: (-(t**3) + 9 * t**2 - 18 * t + 6) / 6, (0.3, 0.0)),
-            ("legendre_polynomial_p", 4, lambda t: (35 * t**4 - 30 * t**2 + 3) / 8, (0.3, 0.0)),
-        )
-    },
-    "chebyshev_of_degree_0": (lambda y: torch.special.chebyshev_polynomial_t(y, 0) * y, lambda t: t, (0.3,)),
-}  # fmt: skip
+}
 
 
-@pytest.mark.parametrize("name", [*SMOOTH, *SPECIAL])
+@pytest.mark.parametrize("name", SMOOTH)
 def test_value(name):
-    function, formula, points = (SMOOTH | SPECIAL)[name]
+    function, formula, points = SMOOTH[name]
     assert_true(jets(function, points), true(formula, points))
 
 
@@ -354,7 +346,7 @@ EDGES = {  # function, point, derivatives of order 1, 2, … as far as given
     "exp_at_infinity": (torch.exp, -INF, (0, 0)),
     "erf_at_infinity": (torch.erf, INF, (0, 0)),
     "softplus_at_infinity": (F.softplus, -INF, (0, 0)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("method", ["taylor", "collapsed"])
@@ -410,8 +402,10 @@ def test_a_length_near_the_ends_of_the_range_has_a_second_derivative():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(
     "function",
-    [torch.tanh, torch.sigmoid, F.silu, F.gelu, lambda y: F.gelu(y, approximate="tanh"), F.softplus, F.mish, F.elu]
-    + [F.logsigmoid, torch.atan, torch.erf, F.hardswish, F.softsign, F.tanhshrink],
+    [
+        *(torch.tanh, torch.sigmoid, torch.atan, torch.erf, F.softplus, F.mish, F.elu, F.logsigmoid, F.hardswish),
+        *(F.silu, F.gelu, lambda y: F.gelu(y, approximate="tanh"), F.softsign, F.tanhshrink),
+    ],
 )
 def test_activations_are_straight_lines_far_from_zero(function, dtype):
     """At ±60,000, in types whose squares overflow there."""

@@ -8,10 +8,16 @@ from functools import cache
 import pytest
 import torch
 
-from jetbench.problem import as_operator
+from jetbench.algebra.taylor import Taylor
+from jetbench.errors import Unsupported
+from jetbench.problem import Problem, as_operator
 from jetbench.symbol import variables
 from jetbench.torch import linear_operator, reference
 from jetbench.torch.coverage import FUNCTIONS as KINDS
+from jetbench.torch.jet import Jet
+from jetbench.torch.rules import RULES
+
+aten = torch.ops.aten
 
 XI = variables(3)
 SYSTEM = as_operator(
@@ -20,9 +26,7 @@ SYSTEM = as_operator(
         "fourth": (XI[0] ** 2 + XI[1] ** 2) ** 2 + XI[0] * XI[2],
     }
 )
-FUNCTIONS = {
-    name: function for kind, inner in KINDS.items() if kind != "complex numbers" for name, function in inner.items()
-}
+FUNCTIONS = {name: function for inner in KINDS.values() for name, function in inner.items()}
 POINTS = torch.tensor([[0.31, -0.42, 0.13], [-0.25, 0.48, 0.71]], dtype=torch.float64)
 
 # PyTorch computes the slope of celu in single precision, and higher derivatives of sinc with cancellation near 0.
@@ -48,3 +52,19 @@ def test_rule(method, name):
     assert torch.equal(found["value"].isnan(), FUNCTIONS[name](POINTS).isnan())
     for output, value in expected(name).items():
         agrees(found[output], value, INEXACT.get(name, 1e-10))
+
+
+def jet_of(x):
+    """x as the jet of a function with all its first derivatives 1."""
+    return Jet(Taylor(Problem(as_operator(variables(1)[0]))), x, [torch.ones(1, *x.shape, dtype=x.dtype)])
+
+
+def test_a_random_relu_draws_nothing_in_evaluation():
+    x = torch.tensor([-2.0, 0.0, 3.0], dtype=torch.float64)
+    for operation in (aten.rrelu_with_noise.default, aten.rrelu_with_noise_functional.default):
+        found = RULES[operation](jet_of(x), torch.zeros_like(x), 0.1, 0.3, False)
+        found = found[0] if isinstance(found, tuple) else found
+        assert torch.equal(found.primal, torch.nn.functional.rrelu(x, 0.1, 0.3, training=False))
+        torch.testing.assert_close(found.rest[0], torch.tensor([0.2, 0.2, 1.0], dtype=x.dtype))
+        with pytest.raises(Unsupported, match=r"net\.eval\(\)"):
+            RULES[operation](jet_of(x), torch.zeros_like(x), 0.1, 0.3, True)
