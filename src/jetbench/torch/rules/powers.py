@@ -73,8 +73,7 @@ def _power_of_root(x: Jet, root: Root, exponent: Number) -> Jet:
     if isinstance(root.factor, Tensor) or root.factor != 1:
         found = times(found, root.factor**exponent)
     undefined = x.primal.isnan()
-    found = linear(lambda t: t.masked_fill(undefined, torch.nan), found)
-    return Jet(x.algebra, x.primal**exponent, rest=found.rest, present=found.present)
+    return linear(lambda t: t.masked_fill(undefined, torch.nan), found)
 
 
 def even(tower: Callable[[Tensor, int], Tower], x: Jet) -> Jet:
