@@ -447,3 +447,13 @@ def test_gradients_by_a_parameter(name):
     (again,) = torch.autograd.grad(derivatives(s), s, create_graph=True)
     torch.testing.assert_close(found, expected.detach(), rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(again.detach(), found, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_normalization_squares_in_single_precision(dtype):
+    def normalized(y):
+        entries = row(y, 2 * y, constant(y, 400.0))
+        return F.layer_norm(entries, (3,))[:, 0] + entries.std(-1) / 400
+
+    found, expected = jets(normalized, (512.0,), (1,), dtype), jets(normalized, (512.0,), (1,))
+    assert found.item() == pytest.approx(expected.item(), rel=0.02)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jetbench.torch.jet import Jet, Value, add, elementwise, jointly_linear, linear, primal, times
 from jetbench.torch.rules.powers import inverse, logarithm, power
+from jetbench.torch.rules.precision import accumulated, in_type
 from jetbench.torch.rules.reductions import centered
 from jetbench.torch.rules.registry import rule
 
@@ -35,7 +36,7 @@ def softmax(x: Jet, dim: int, half_to_float: bool = False) -> Jet:
 @rule(aten._safe_softmax.default)
 def safe_softmax(x: Jet, dim: int, dtype: torch.dtype | None = None) -> Jet:
     """As `softmax`, but 0 where all entries are −∞."""
-    found = softmax(x if dtype is None else linear(lambda t: t.to(dtype), x), dim)
+    found = softmax(x if dtype is None else in_type(x, dtype), dim)
     masked = (x.primal == -torch.inf).all(dim, keepdim=True)
     return linear(lambda t: t.masked_fill(masked, 0), found)
 
@@ -97,6 +98,7 @@ def logcumsumexp(x: Jet, dim: int) -> Jet:
     return result
 
 
+@accumulated
 def _normalized(x: Jet, axes: tuple[int, ...], eps: float) -> Jet:
     """(x − mean)/√(variance + ε) over the axes."""
     deviation = centered(x, axes)

@@ -64,8 +64,9 @@ def absolute(x: Jet) -> Jet:
     """|u| = √(u²), whose even powers are smooth; at 0 PyTorch's slope is 0."""
     if x.dtype.is_complex:
         return hypot(linear(torch.real, x, torch.real), linear(torch.imag, x, torch.imag))
-    signed = _with_rest(x, x.primal, lambda t: torch.where(x.primal < 0, -t, t))
-    return rooted(_kept(signed, torch.abs(x.primal), x.primal != 0), lambda: power(x, 2), 2)
+    is_zero, sign = x.primal == 0, torch.sign(x.primal)
+    result = _with_rest(x, torch.abs(x.primal), lambda t: (t * sign).masked_fill(is_zero, 0))
+    return rooted(result, lambda: power(x, 2), 2)
 
 
 @rule(aten.copysign.Tensor, aten.copysign.Scalar)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from jetbench.torch.jet import Jet, Root, elementwise, jointly_linear, linear, times
+from jetbench.torch.rules.precision import accumulated
 from jetbench.torch.rules.registry import rule
 from jetbench.towers import Tower
 
@@ -61,7 +62,7 @@ def power(x: Jet, exponent: Number) -> Jet:
         return _power_of_root(x, x.root, exponent)
     if is_whole(exponent) and exponent >= 0:
         return elementwise(lambda u, order: real_power(u, order, exponent), x)
-    result = elementwise(lambda u, order: _relative_power(u, order, exponent), relative(x))
+    result = _relatively(x, lambda u, order: _relative_power(u, order, exponent))
     if not is_whole(exponent) and not isinstance(exponent, complex):
         return rooted(result, lambda: x, 1 / exponent)
     return result
@@ -111,6 +112,12 @@ def logarithm(x: Jet, function: Callable[[Tensor], Tensor] = torch.log, scale: f
             result.append((-1) ** (m - 1) * math.factorial(m - 1) * scale * (edge if m % 2 else edge * edge))
         return result
 
+    return _relatively(x, tower, shift)
+
+
+@accumulated
+def _relatively(x: Jet, tower: Callable[[Tensor, int], Tower], shift: float = 0.0) -> Jet:
+    """φ(x) from the derivatives of φ by ν."""
     return elementwise(tower, relative(x, shift))
 
 

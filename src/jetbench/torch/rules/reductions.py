@@ -12,6 +12,7 @@ from torch import Tensor
 from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, times
 from jetbench.torch.rules.piecewise import absolute
 from jetbench.torch.rules.powers import power, rooted
+from jetbench.torch.rules.precision import accumulated, in_type
 from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
@@ -100,7 +101,7 @@ def min_dim(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
 @rule(aten.prod.dim_int)
 def prod_dim(x: Jet, dim: int, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Jet:
     """A balanced tree of products, which is right for zero entries too."""
-    x = x if dtype is None else linear(lambda t: t.to(dtype), x)
+    x = x if dtype is None else in_type(x, dtype)
     width = x.shape[dim]
     if width == 0:
         return Jet(x.algebra, x.primal.prod(dim, keepdim=keepdim))
@@ -126,6 +127,7 @@ def centered(x: Jet, axes: tuple[int, ...]) -> Jet:
     return linear(lambda t: t - t.mean(axes, keepdim=True), x)
 
 
+@accumulated
 def variance(x: Jet, axes: tuple[int, ...], correction: Number, keepdim: bool) -> Jet:
     """Σ|x − mean|²/(n − correction) over the axes."""
     if x.dtype.is_complex:
@@ -145,9 +147,9 @@ def var(x: Jet, dim: Sequence[int] | None = None, *, correction: Number | None =
 
 
 @rule(aten.std.correction)
+@accumulated
 def std(x: Jet, dim: Sequence[int] | None = None, *, correction: Number | None = None, keepdim: bool = False) -> Jet:
-    found = var(x, dim, correction=correction, keepdim=keepdim)
-    return power(found, 0.5)
+    return power(var(x, dim, correction=correction, keepdim=keepdim), 0.5)
 
 
 @rule(aten.linalg_vector_norm.default)
@@ -155,8 +157,7 @@ def vector_norm(
     x: Jet, order: Number = 2, dim: Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None
 ) -> Jet:
     """(Σ|x_i|^p)^(1/p); the largest or least modulus for p = ±∞, the number of entries other than 0 for p = 0."""
-    if dtype is not None:
-        x = linear(lambda t: t.to(dtype), x)
+    x = x if dtype is None else in_type(x, dtype)
     axes = _axes(x, dim)
     if order == 0:
         return torch.linalg.vector_norm(x.primal, 0, axes, keepdim)
@@ -165,16 +166,23 @@ def vector_norm(
     if order == 1:
         return linear(lambda t: t.sum(axes, keepdim=keepdim), absolute(x))
 
-    def sum_of_powers(x: Jet) -> Jet:
-        base = x if order % 2 == 0 and not x.dtype.is_complex else absolute(x)
-        return linear(lambda t: t.sum(axes, keepdim=keepdim), power(base, order))
+    return rooted(_norm(x, order, axes, keepdim), lambda: _sum_of_powers(x, order, axes, keepdim), order)
 
-    # powers of very large or small entries would be out of range
+
+def _sum_of_powers(x: Jet, order: Number, axes: tuple[int, ...], keepdim: bool) -> Jet:
+    """Σ|x_i|^p."""
+    base = x if order % 2 == 0 and not x.dtype.is_complex else absolute(x)
+    return linear(lambda t: t.sum(axes, keepdim=keepdim), power(base, order))
+
+
+@accumulated
+def _norm(x: Jet, order: Number, axes: tuple[int, ...], keepdim: bool) -> Jet:
+    """s·(Σ|x_i/s|^p)^(1/p) with the largest modulus s, as powers of very large or small entries are out of range."""
     size = torch.linalg.vector_norm(x.primal.detach(), torch.inf, axes, keepdim=True)
     size = torch.where((size > 0) & size.isfinite(), size, 1)
-    root = power(sum_of_powers(linear(lambda t: t / size, x)), 1 / order)
+    root = power(_sum_of_powers(linear(lambda t: t / size, x), order, axes, keepdim), 1 / order)
     size = size if keepdim else size.reshape(root.shape)
-    return rooted(linear(lambda t: t * size, root), lambda: sum_of_powers(x), order)
+    return linear(lambda t: t * size, root)
 
 
 @rule(aten.var_mean.correction)
@@ -215,7 +223,7 @@ def cummin(x: Jet, dim: int) -> tuple[Jet, Tensor]:
 @rule(aten.cumprod.default)
 def cumprod(x: Jet, dim: int, *, dtype: torch.dtype | None = None) -> Jet:
     """One product after the other, which is right for zero entries too."""
-    x = x if dtype is None else linear(lambda t: t.to(dtype), x)
+    x = x if dtype is None else in_type(x, dtype)
     found = [linear(lambda t: t.narrow(dim, 0, 1), x)] if x.shape[dim] else []
     for n in range(1, x.shape[dim]):
         found.append(times(found[-1], linear(lambda t, n=n: t.narrow(dim, n, 1), x)))
