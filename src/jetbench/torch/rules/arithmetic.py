@@ -109,7 +109,7 @@ def pow_tensor(base: Value | Number, exponent: Value) -> Jet:
     value = torch.pow(primal(base), exponent.primal)
     result = elementwise(lambda u, order: [torch.exp(u)] * (order + 1), inner)
     if not isinstance(base, Jet):
-        result = linear(lambda t: torch.where((base == 0) & (exponent.primal > 0), 0, t), result)
+        result = linear(lambda t: torch.where((base == 0) & (exponent.primal.real > 0), 0, t), result)
     return Jet(result.algebra, value, rest=result.rest, present=result.present)
 
 

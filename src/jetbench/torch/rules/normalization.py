@@ -19,7 +19,7 @@ aten = torch.ops.aten
 
 def _exponentials(x: Jet, dims: Sequence[int]) -> tuple[Jet, Jet, Tensor]:
     """e^{x − m}, its sum over the axes (kept) and the largest entries m, which count as constants."""
-    largest = x.primal.detach().amax(dims, keepdim=True)
+    largest = x.primal.detach().real.amax(dims, keepdim=True)
     largest = torch.where(largest.isinf(), torch.zeros_like(largest), largest)
     shifted = add(x, largest, -1)
     powers = elementwise(lambda u, order: [torch.exp(u)] * (order + 1), shifted)
