@@ -36,6 +36,8 @@ SPECIAL = {
         lambda t: mp.gammainc(1, t, regularized=True),
         (0.5, 3.0),
     ),
+    "zeta": (lambda y: torch.special.zeta(3.0, y), lambda t: mp.zeta(3, t), (0.5, 2.0)),
+    "zeta_of_tensor": (lambda y: torch.special.zeta(torch.full_like(y, 2.5), y), lambda t: mp.zeta(2.5, t), (0.5,)),
     "multigammaln": (
         lambda y: torch.special.multigammaln(y, 2),
         lambda t: mp.log(mp.pi) / 2 + mp.loggamma(t) + mp.loggamma(t - 0.5),

@@ -265,3 +265,24 @@ def _incomplete_gamma(a: Value, x: Value, function: Callable[[Tensor, Tensor], T
 
     x = x if x.shape == torch.broadcast_shapes(a.shape, x.shape) else add(x, torch.zeros_like(a))
     return elementwise(tower, x, constants=[a])
+
+
+@rule(aten.special_zeta.default, aten.special_zeta.self_scalar)
+def zeta(s: Value | Number, x: Value) -> Jet:
+    """Hurwitz' ζ(s, x) for a constant s, with ζ^(m) = (−1)^m s(s + 1)…(s + m − 1)·ζ(s + m, x)."""
+    if isinstance(s, Jet):
+        raise MissingRule(
+            "The zeta function has a rule for a first argument that does not depend on x. Extend the rule in "
+            "jetbench/torch/rules/special.py."
+        )
+
+    def tower(u: Tensor, order: int) -> Tower:
+        result: Tower = [torch.special.zeta(s, u)]
+        factor = 1.0
+        for m in range(order):
+            factor = -factor * (s + m)
+            result.append(factor * torch.special.zeta(s + m + 1, u))
+        return result
+
+    constants = [s] if isinstance(s, Tensor) else []
+    return elementwise(tower, x if not constants else add(x, torch.zeros_like(s)), constants=constants)
