@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from jetbench.errors import Unsupported
 from torch_truth import D64, assert_true, jets, true
 
 INF = math.inf
@@ -467,3 +468,8 @@ def test_normalization_squares_in_single_precision(dtype):
 
     found, expected = jets(normalized, (512.0,), (1,), dtype), jets(normalized, (512.0,), (1,))
     assert found.item() == pytest.approx(expected.item(), rel=0.02)
+
+
+def test_bits_taken_for_another_type_are_refused():
+    with pytest.raises(Unsupported, match="view_as_complex"):
+        jets(lambda y: row(y, y).view(torch.complex128).view(D64), (0.5,))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from jetbench.errors import Unsupported
 from jetbench.torch.jet import Jet, Value, jointly_linear, linear
 from jetbench.torch.rules.arithmetic import atan2, div, mul
 from jetbench.torch.rules.elementwise import cosine, sine
@@ -49,6 +50,17 @@ def _linear(operation: Callable) -> None:
 
 for _operation in (aten._fft_r2c.default, aten._fft_c2c.default, aten._fft_c2r.default):
     _linear(_operation)
+
+
+@rule(aten.view.dtype)
+def view_as_type(x: Jet, dtype: torch.dtype) -> Jet:
+    """PyTorch detaches what it returns."""
+    if dtype == x.dtype:
+        return x
+    raise Unsupported(
+        f"The network takes the bits of {x.dtype} for {dtype} by Tensor.view, which has no derivatives in PyTorch. Use "
+        "torch.view_as_complex and torch.view_as_real, or Tensor.to to convert numbers."
+    )
 
 
 @rule(aten.complex.default)

@@ -186,14 +186,18 @@ def minimum(a: Value, b: Value) -> Jet:
 
 
 def _choose(a: Value, b: Value, value: Tensor, first: Tensor) -> Jet:
-    is_tie = primal(a) == primal(b)
+    share = torch.where(primal(a) == primal(b), 0.5, first.to(value.dtype)).to(value.dtype)
 
-    def part(x: Value, is_taken: Tensor) -> Value:
+    def part(x: Value, weight: Tensor) -> Value:
         if not isinstance(x, Jet):
             return torch.zeros_like(value)
-        return linear(lambda t: torch.where(is_tie, t / 2, torch.where(is_taken, t, 0)), x)
 
-    mixed = add(part(a, first), part(b, ~(first | is_tie)))
+        def weighted(t: Tensor) -> Tensor:
+            return (t * weight).masked_fill(weight == 0, 0)  # coefficients that are not taken may be infinite
+
+        return linear(weighted, x, weighted if x.shape == value.shape else None)
+
+    mixed = add(part(a, share), part(b, 1 - share))
     return Jet(mixed.algebra, value, rest=mixed.rest, present=mixed.present)
 
 
