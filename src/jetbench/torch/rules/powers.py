@@ -50,6 +50,7 @@ def scaled(x: Jet, factor: Number | Tensor, result: Jet) -> Jet:
     """`result`, which is x times a constant factor: a root remains one."""
     if x.root is not None:
         root, shape = x.root, result.shape
+        factor = factor.to(result.dtype) if isinstance(factor, Tensor) else factor
         expanded = functools.cache(lambda: linear(lambda t: t.expand(shape), root.radicand()))
         radicand = root.radicand if shape == x.shape else expanded
         result.root = Root(radicand, root.degree, root.factor * factor)

@@ -155,12 +155,12 @@ def std(x: Jet, dim: Sequence[int] | None = None, *, correction: Number | None =
 @rule(aten.linalg_vector_norm.default)
 def vector_norm(
     x: Jet, order: Number = 2, dim: Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None
-) -> Jet:
+) -> Value:
     """(Σ|x_i|^p)^(1/p); the largest or least modulus for p = ±∞, the number of entries other than 0 for p = 0."""
     x = x if dtype is None else in_type(x, dtype)
     axes = _axes(x, dim)
-    if order == 0:
-        return torch.linalg.vector_norm(x.primal, 0, axes, keepdim)
+    if order == 0 or any(x.shape[axis] == 0 for axis in axes):
+        return torch.linalg.vector_norm(x.primal, order, axes, keepdim)
     if math.isinf(order):
         return (amax if order > 0 else amin)(absolute(x), axes, keepdim)
     if order == 1:
