@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from numbers import Number
 
 import torch
@@ -144,17 +145,48 @@ def _of_derivative(tower: Callable[[Tensor, int], Tower], function: Callable, si
     return derivative
 
 
-def _scaled(tower: Callable[[Tensor, int], Tower], function: Callable, sign: int) -> Callable:
-    """The tower of e^{±|u|}·Z from that of Z; at 0 the slope of |u| is 0."""
+def _scaled(
+    zeroth: Callable[[Tensor], Tensor], first: Callable[[Tensor], Tensor], regular: Callable | None
+) -> tuple[Callable[[Tensor, int], Tower], Callable[[Tensor, int], Tower]]:
+    """The towers of e^(−τu)·Z for Z = I₀, I₁ with τ = ±1, the sign of u, and for K₀, K₁ with τ = −1.
+
+    With Z₀ = e^(τu)·y: u y'' + (1 + 2τu) y' + τ y = 0, differentiated m times; and Z₁ = ±Z₀' = ±e^(τu)·(y' + τ y).
+    Near 0 the regular ones are products, with 0 for the slope of |u| at 0.
+
+    Args:
+        zeroth, first: e^(−τu)·Z₀ and e^(−τu)·Z₁.
+        regular: the tower of I₀, None for K₀.
+    """
+
+    def equation(u: Tensor, order: int) -> Tower:
+        rate = u.sign() if regular else -torch.ones_like(u)
+        slope = first(u) if regular else -first(u)
+        result: Tower = [zeroth(u), slope - rate * zeroth(u)]
+        for m in range(order - 1):
+            result.append(-((m + 1 + 2 * rate * u) * result[m + 1] + rate * (2 * m + 1) * result[m]) / u)
+        return result[: order + 1]
 
     def product(u: Tensor, order: int) -> Tower:
-        slope = sign * u.sign()
-        factor = [torch.exp(sign * u.abs()), *[None] * order]
-        for m in range(1, order + 1):
-            factor[m] = factor[m - 1] * slope
-        return [function(u), *towers.times(factor, tower(u, order))[1:]]
+        factor: Tower = [torch.exp(-u.abs())]
+        for _ in range(order):
+            factor.append(-u.sign() * factor[-1])
+        return towers.times(factor, regular(u, order))
 
-    return product
+    def tower(u: Tensor, order: int) -> Tower:
+        if regular is None:
+            return equation(u, order)
+        is_near = u.abs() < BESSEL_SERIES
+        near = product(u.clamp(-BESSEL_SERIES, BESSEL_SERIES), order)
+        away = equation(torch.where(is_near, BESSEL_SERIES, u), order)
+        return [torch.where(is_near, f, g) for f, g in zip(near, away, strict=True)]
+
+    def following(u: Tensor, order: int) -> Tower:
+        found = tower(u, order + 1)
+        rate = u.sign() if regular else -torch.ones_like(u)
+        sums = [g + rate * f for f, g in pairwise(found)]
+        return [first(u), *(s if regular else -s for s in sums[1:])]
+
+    return tower, following
 
 
 _J0 = _cylindrical(torch.special.bessel_j0, lambda u: -torch.special.bessel_j1(u), 1, True)
@@ -174,10 +206,12 @@ for _operation in (aten.special_i1.default, aten.special_modified_bessel_i1.defa
     _register(_operation, _I1)
 _register(aten.special_modified_bessel_k0.default, _K0)
 _register(aten.special_modified_bessel_k1.default, _K1)
-_register(aten.special_i0e.default, _scaled(_I0, torch.special.i0e, -1))
-_register(aten.special_i1e.default, _scaled(_I1, torch.special.i1e, -1))
-_register(aten.special_scaled_modified_bessel_k0.default, _scaled(_K0, torch.special.scaled_modified_bessel_k0, 1))
-_register(aten.special_scaled_modified_bessel_k1.default, _scaled(_K1, torch.special.scaled_modified_bessel_k1, 1))
+_I0E, _I1E = _scaled(torch.special.i0e, torch.special.i1e, _I0)
+_K0E, _K1E = _scaled(torch.special.scaled_modified_bessel_k0, torch.special.scaled_modified_bessel_k1, None)
+_register(aten.special_i0e.default, _I0E)
+_register(aten.special_i1e.default, _I1E)
+_register(aten.special_scaled_modified_bessel_k0.default, _K0E)
+_register(aten.special_scaled_modified_bessel_k1.default, _K1E)
 
 
 Line = tuple[float, float]  # a, b of a·u + b
