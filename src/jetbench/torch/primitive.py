@@ -14,22 +14,21 @@ The nested methods and the reference run networks in this way. Jets have rules o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 from torch._ops import HigherOrderOperator, OpOverload
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
-from jetbench.errors import Unsupported
-from jetbench.torch.capture import undisturbed
+from jetbench.errors import JetbenchError, Unsupported
+from jetbench.torch._compat import is_wrapped, undisturbed
+from jetbench.torch.capture import Captured, Capturing, Described, Slot, casts
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.trusted import OPERATIONS
 
@@ -51,20 +50,20 @@ class _Kind:
     refused: str = ""
 
 
-def _key(value: object, exact: bool, tensors: list[Tensor]) -> object:
-    """Equal for arguments for which a function has the same operations; `exact` tells floats apart."""
+def _key(value: object, tensors: list[Tensor]) -> object:
+    """Equal for arguments for which a function has the same operations; numbers with a fraction do not decide that."""
     if isinstance(value, Tensor):
         tensors.append(value)
         return value.shape, value.dtype, value.device
     kind = type(value)
-    if kind is float and not exact:
+    if kind is float:
         return float
     if kind in (list, tuple):
-        return kind, *[_key(item, exact, tensors) for item in value]
+        return kind, *[_key(item, tensors) for item in value]
     if kind is dict:
-        return dict, *[(name, _key(item, exact, tensors)) for name, item in value.items()]
+        return dict, *[(name, _key(item, tensors)) for name, item in value.items()]
     if kind is slice:
-        return slice, *[_key(item, exact, tensors) for item in (value.start, value.stop, value.step)]
+        return slice, *[_key(item, tensors) for item in (value.start, value.stop, value.step)]
     return kind, value
 
 
@@ -81,8 +80,8 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
         result = operation(*args, **(kwargs or {}))
-        if any(map(_is_differentiable, tree_flatten((args, kwargs))[0])) and any(
-            map(_is_differentiable, tree_flatten(result)[0])
+        if any(map(_is_differentiable, tree_leaves((args, kwargs)))) and any(
+            map(_is_differentiable, tree_leaves(result))
         ):
             self.operations.add(functional(operation))
         return result
@@ -97,102 +96,64 @@ def functional(operation: OpOverload) -> OpOverload:
     return getattr(packet, operation._overloadname, operation)
 
 
-def _of_examples(function: Callable, args: tuple, kwargs: dict, run: Callable[[Callable, list[Tensor]], Any]) -> Any:
-    """run(function of the tensors alone, fake tensors in their place), outside of every transformation."""
-    flat, spec = tree_flatten((args, kwargs))
-    places = [i for i, value in enumerate(flat) if isinstance(value, Tensor)]
-
-    def call(*tensors: Tensor) -> object:
-        values = list(flat)
-        for place, tensor in zip(places, tensors, strict=True):
-            values[place] = tensor
-        inner_args, inner_kwargs = tree_unflatten(values, spec)
-        return function(*inner_args, **inner_kwargs)
-
-    with undisturbed(), torch.no_grad():
-        return run(call, [flat[place] for place in places])
-
-
 def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload]:
     """The ATen operations of a call; those on tensors of ones where fake ones have too few values."""
+    leaves, structure = tree_flatten((args, kwargs))
 
-    def on_fake(call: Callable, tensors: list[Tensor]) -> set[OpOverload]:
-        with FakeTensorMode(), _Recorder() as recorder:
-            call(*[torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in tensors])
+    def recorded(make: Callable) -> set[OpOverload]:
+        """Of a call with example tensors, outside of every transformation."""
+        examples = [make(v.shape, dtype=v.dtype, device=v.device) if isinstance(v, Tensor) else v for v in leaves]
+        inner_args, inner_kwargs = tree_unflatten(examples, structure)
+        with sdpa_kernel(SDPBackend.MATH), _Recorder() as recorder:
+            function(*inner_args, **inner_kwargs)
         return recorder.operations
 
-    def on_ones(call: Callable, tensors: list[Tensor]) -> set[OpOverload]:
-        with _Recorder() as recorder:
-            call(*[torch.ones(t.shape, dtype=t.dtype, device=t.device) for t in tensors])
-        return recorder.operations
-
-    for run in (on_fake, on_ones):
-        with contextlib.suppress(Exception):
-            return _of_examples(function, args, kwargs, run)
+    with undisturbed(), torch.no_grad(), contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), FakeTensorMode():
+            return recorded(torch.empty)
+        return recorded(torch.ones)
     return set()  # it raises an error for these arguments, or cannot run without the network's own values
 
 
-def _traced(function: Callable, args: tuple, kwargs: dict) -> tuple[fx.GraphModule, object]:
-    """A call as a graph of ATen operations that takes its tensors, and the structure of its result."""
-    structure: list[object] = []
-
-    def trace(call: Callable, tensors: list[Tensor]) -> fx.GraphModule:
-        def flat(*inner: Tensor) -> list:
-            results, spec = tree_flatten(call(*inner))
-            structure[:] = [spec]
-            return results
-
-        examples = [torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in tensors]
-        with sdpa_kernel(SDPBackend.MATH):
-            return make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
-
-    return _of_examples(function, args, kwargs, trace), structure[0]
+_CAPTURING = Capturing(has_rule=False)
 
 
-class _Formulas(fx.Interpreter):
-    """Runs a graph with the formulas of `corrected` in the place of their operations."""
+def _described(tensor: Tensor) -> tuple:
+    shape = tuple(tensor.shape)
+    strides = torch.empty(shape, device="meta").stride()
+    return shape, strides, tensor.dtype, tensor.device, True
 
-    def call_function(self, target: Callable, args: tuple, kwargs: dict) -> object:
-        if not isinstance(target, OpOverload):
-            return super().call_function(target, args, kwargs)
-        formula = FORMULAS.get(functional(target), target)
-        if formula is target or functional(target) is target:
-            return formula(*args, **kwargs)
-        return args[0].copy_(formula(*args, **kwargs))
+
+def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
+    """Runs the operations of a function, with formulas in the place of those that have one."""
+    values: dict[int, object] = {**dict(enumerate(tensors)), **captured.constants}
+
+    def filled(leaf: object) -> object:
+        return values[leaf.index] if isinstance(leaf, Slot) else leaf
+
+    for step in captured.steps:
+        args, kwargs = tree_map(filled, (step.args, step.kwargs))
+        result = FORMULAS.get(step.target, step.target)(*args, **kwargs)
+        values.update(zip(step.results, result if step.several else (result,), strict=True))
+    for index, place in captured.changed.items():
+        tensors[index].copy_(values[place])
+
+    def returned(leaf: object) -> object:
+        if not isinstance(leaf, Described):
+            return leaf
+        return values[leaf.place] if leaf.same is None else tensors[leaf.same]
+
+    return tree_map(returned, captured.output)
 
 
 def _varies(tensor: Tensor) -> bool:
-    """Whether a derivative of the tensor is asked for, at any level of torch.func or on the tape."""
+    """Whether a derivative by the tensor is asked for, at any level of torch.func or on the tape."""
     while True:
-        if tensor.requires_grad or torch.autograd.forward_ad.unpack_dual(tensor).tangent is not None:
+        if tensor.requires_grad or torch.autograd.forward_ad.unpack_dual(tensor, level=0).tangent is not None:
             return True
-        if not torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        if not is_wrapped(tensor):
             return False
         tensor = torch._C._functorch.get_unwrapped(tensor)
-
-
-def _ambient() -> tuple:
-    """The state that decides which operations a function has, besides its arguments."""
-    if not torch.is_autocast_enabled("cpu") and not torch.is_autocast_enabled("cuda"):
-        return ()
-    return tuple((torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda"))
-
-
-_KINDS: dict[object, _Kind] = {}
-_GRAPHS: dict[object, tuple[fx.GraphModule, object]] = {}
-
-
-def _remembered(table: dict, key: object, make: Callable[[], Any]) -> Any:
-    """table[key], made where it is missing; for arguments that have no key, made at every call."""
-    try:
-        found = table.get(key)
-    except TypeError:
-        return make()
-    if found is None:
-        if len(table) > _KNOWN_AT_MOST:
-            table.clear()
-        found = table[key] = make()
-    return found
 
 
 def _kind(function: Callable, args: tuple, kwargs: dict) -> _Kind:
@@ -205,25 +166,42 @@ class _Checked(TorchFunctionMode):
     def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
         function = _MEANT.get(function, function)
-        if isinstance(function, HigherOrderOperator):
-            return function(*args, **kwargs)
         tensors: list[Tensor] = []
-        ambient = _ambient()
-        key = function, ambient, _key(args, False, tensors), _key(kwargs, False, tensors) if kwargs else None
-        if not tensors:
+        key = _key(args, tensors), _key(kwargs, tensors) if kwargs else None
+        if not tensors or isinstance(function, HigherOrderOperator):
             return function(*args, **kwargs)
-        kind = _remembered(_KINDS, key, lambda: _kind(function, args, kwargs))
-        if not kind.corrected and not ambient:
+        is_cast = casts(tensors[0].device.type)
+        kind = self._kind((function, is_cast, *key), function, args, kwargs)
+        if not kind.corrected and not is_cast:
             return function(*args, **kwargs)
         if kind.refused:
-            if any(_varies(t) for t in tensors if _is_differentiable(t)):
+            if any(map(_varies, tensors)):
                 raise Unsupported(_REFUSAL.format(operation=kind.refused))
             return function(*args, **kwargs)
-        exact = function, ambient, _key(args, True, []), _key(kwargs, True, [])
-        graph, spec = _remembered(_GRAPHS, exact, lambda: _traced(function, args, kwargs))
-        return tree_unflatten(_Formulas(graph).run(*tensors), spec)
+        return self._corrected(function, args, kwargs)
+
+    def _kind(self, key: tuple, function: Callable, args: tuple, kwargs: dict) -> _Kind:
+        try:
+            found = _KINDS.get(key)
+        except TypeError:  # an argument that has no key
+            return _kind(function, args, kwargs)
+        if found is None:
+            if len(_KINDS) > _KNOWN_AT_MOST:
+                _KINDS.clear()
+            found = _KINDS[key] = _kind(function, args, kwargs)
+        return found
+
+    def _corrected(self, function: Callable, args: tuple, kwargs: dict) -> object:
+        try:
+            captured, tensors = _CAPTURING.function(function, args, kwargs, _described)
+        except JetbenchError:  # it reads values
+            return function(*args, **kwargs)
+        device = tensors[0].device.type
+        with torch.autocast(device, enabled=False) if casts(device) else contextlib.nullcontext():
+            return _by_formulas(captured, tensors)
 
 
+_KINDS: dict[tuple, _Kind] = {}
 _REFUSAL = (
     "PyTorch's derivatives of {operation} are not known to be right to every order. Give a formula in other "
     "operations with @jetbench.torch.corrected.formula(torch.ops.{operation}), or use a method that propagates jets, "

@@ -46,9 +46,7 @@ def slogdet(A: Tensor) -> tuple[Tensor, Tensor, None, None]:
 
 
 @formula(aten._linalg_solve_ex.default)
-def solve(
-    A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False
-) -> tuple[Tensor, None, None, Tensor]:
+def solve(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> tuple[Tensor, None, None, Tensor]:
     """A⁻¹B, or BA⁻¹ with left=False."""
     inverse, info = torch.linalg.inv_ex(A, check_errors=check_errors)
     if B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1]):
@@ -101,9 +99,7 @@ def _triangle(A: Tensor, upper: bool, unitriangular: bool) -> Tensor:
 
 
 @formula(aten.linalg_solve_triangular.default)
-def solve_triangular(
-    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Tensor:
+def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     inverse = torch.linalg.inv_ex(_triangle(A, upper, unitriangular))[0]
     return inverse @ B if left else B @ inverse
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from jetbench.torch.corrected.registry import formula
 
@@ -103,4 +104,4 @@ def silu(x: Tensor) -> Tensor:
 @formula(aten.hardsigmoid.default)
 def hardsigmoid(x: Tensor) -> Tensor:
     """max(0, min(6, x + 3))/6."""
-    return torch.clamp(x + 3, 0, 6) / 6
+    return functional.relu6(x + 3) / 6

@@ -50,9 +50,7 @@ def vector_norm(
     return p_norm(x if dtype is None else x.to(dtype), ord, dim, keepdim)
 
 
-@formula(
-    aten.norm.Scalar, aten.norm.ScalarOpt_dtype, aten.norm.ScalarOpt_dim, aten.norm.ScalarOpt_dim_dtype
-)
+@formula(aten.norm.Scalar, aten.norm.ScalarOpt_dtype, aten.norm.ScalarOpt_dim, aten.norm.ScalarOpt_dim_dtype)
 def norm(
     x: Tensor,
     p: float | None = 2,

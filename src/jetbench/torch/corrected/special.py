@@ -1,4 +1,4 @@
-"""Special functions: Bessel's, which PyTorch counts as constants, and those with singular points that can be removed."""
+"""Special functions: Bessel's, which PyTorch counts as constants, and those with removable singularities."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def _sin_over(x: Tensor) -> Tensor:
 @formula(aten.sinc.default)
 def sinc(x: Tensor) -> Tensor:
     return _sin_over(pi * x)
+
+
+@formula(aten.polar.default)
+def polar(modulus: Tensor, angle: Tensor) -> Tensor:
+    """r·e^(iφ), also for r = 0."""
+    return torch.complex(modulus * angle.cos(), modulus * angle.sin())
 
 
 @formula(aten.special_spherical_bessel_j0.default)
