@@ -85,7 +85,7 @@ def test_what_an_operator_remembers_is_bounded():
     op = linear_operator(network(), LAPLACIAN)
     for rows in range(1, 70):
         op(X[:1].expand(rows, 2))
-    assert len(op._evaluation._checked) <= 64
+    assert len(op._evaluation._known) <= 64
 
 
 @pytest.mark.parametrize("method", METHODS)

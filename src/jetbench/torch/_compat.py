@@ -13,6 +13,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.utils._python_dispatch import _disable_current_modes
 
 without_torch_function = torch._C.DisableTorchFunctionSubclass
+with_torch_function = torch._C._EnableTorchFunction
 
 
 @contextlib.contextmanager

@@ -10,9 +10,7 @@ import contextlib
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from math import copysign
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,89 +30,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from jetbench.errors import JetbenchError, MissingRule, Unsupported
+from jetbench.errors import JetbenchError, MissingRule
 from jetbench.torch._compat import undisturbed
+from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.rules import RULES
+from jetbench.torch.steps import Captured, Described, Slot, Step
 
 aten = torch.ops.aten
 CACHED_FUNCTIONS = 4096
-DECIDES = (
-    "The network decides by a value of x what to compute (an `if`, `.item()`, a loop count or a boolean mask). "
-    "Use torch.where, so that one computation holds for every x."
-)
-
-
-@dataclass(frozen=True)
-class Slot:
-    """The place of a tensor among the values of a computation."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """One ATen operation.
-
-    Attributes:
-        target: the operation.
-        args, kwargs: its arguments, slots in place of tensors.
-        results: places of the results, None for one that is no tensor.
-        several: whether the operation returns a sequence.
-        depends: whether it depends on x.
-    """
-
-    target: OpOverload
-    args: tuple
-    kwargs: dict[str, Any]
-    results: tuple[int | None, ...]
-    several: bool
-    depends: bool
-
-
-@dataclass(frozen=True)
-class Described:
-    """A tensor that a function returns: its place, and what Python can ask of it without looking at numbers.
-
-    Attributes:
-        alias: the inputs whose memory it shares.
-        same: the input that it is; None if it is a new tensor.
-    """
-
-    place: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
-    alias: tuple[int, ...] = ()
-    same: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Captured:
-    """A function as ATen operations.
-
-    Places 0, 1, … are the tensors among its arguments; then come constants and the results of the steps.
-
-    Attributes:
-        inputs: number of tensors among the arguments.
-        constants: place → a tensor that is no argument: one that the function makes from numbers, or refers to.
-        steps: in order of execution.
-        output: what it returns, with `Described` in place of tensors.
-        places: how many values there are.
-        changed: input → place of its value afterwards, for inputs that the function changes in place.
-    """
-
-    inputs: int
-    constants: dict[int, Tensor]
-    steps: tuple[Step, ...]
-    output: object
-    places: int
-    changed: dict[int, int]
-
-    @functools.cached_property
-    def is_query(self) -> bool:
-        """Whether it only answers what needs no numbers, such as a shape."""
-        return not self.changed and not any(isinstance(leaf, Described) for leaf in pytree.tree_leaves(self.output))
 
 
 @functools.cache
@@ -418,7 +341,7 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
             steps, result = run(functionalize(function, remove="mutations"))
             leaves = pytree.tree_leaves(result)
         changed = _changes(steps, len(examples))
-        if is_network:
+        if is_network and table:
             _refuse_author_derivatives(leaves)
         output = [
             _described(steps.place_of_argument(leaf), leaf, *relation) if isinstance(leaf, Tensor) else leaf
@@ -476,7 +399,7 @@ def _refuse_draws(steps: Sequence[Step]) -> None:
     """Raise where random numbers are drawn."""
     for step in steps:
         if torch.Tag.nondeterministic_seeded in step.target.tags and not _draws_nothing(step):
-            raise Unsupported(draws(str(step.target)))
+            raise draws(str(step.target))
 
 
 def _draws_nothing(step: Step) -> bool:
@@ -484,27 +407,6 @@ def _draws_nothing(step: Step) -> bool:
     names = [argument.name for argument in step.target._schema.arguments]
     given = dict(zip(names, step.args, strict=False)) | step.kwargs
     return given.get("training", given.get("train", True)) is False or given.get("p", given.get("dropout_p")) == 0
-
-
-def draws(what: str) -> str:
-    return (
-        f"The network draws random numbers ({what}). Call `net.eval()` to turn dropout off, or draw them outside of "
-        "the network."
-    )
-
-
-def changes_outside(what: str) -> str:
-    return (
-        f"The network changes a tensor that lives outside of it ({what}), such as the running statistics of a batch "
-        "norm in training mode. Call `net.eval()`."
-    )
-
-
-def changes_input(what: str) -> str:
-    return (
-        f"The network changes its input in place ({what}). Let it make a new tensor, such as x = x + 1 for x += 1, or "
-        "activations without inplace=True."
-    )
 
 
 def _refuse_changes_outside(steps: _Steps) -> None:
@@ -516,15 +418,8 @@ def _refuse_changes_outside(steps: _Steps) -> None:
                 continue
             is_x = outside[value.index]
             if argument.alias_info.is_write:
-                raise Unsupported(changes_input(str(step.target)) if is_x else changes_outside(str(step.target)))
+                raise (changes_input if is_x else changes_outside)(str(step.target))
             outside.update(dict.fromkeys((place for place in step.results if place is not None), is_x))
-
-
-def author_derivative(name: str) -> str:
-    return (
-        f"The derivative that {name} defines cannot be shown to be that of its forward computation, which is what jets "
-        "follow. Use method='nested', or write the function in differentiable operations."
-    )
 
 
 def _refuse_author_derivatives(leaves: Sequence[object]) -> None:
@@ -537,5 +432,5 @@ def _refuse_author_derivatives(leaves: Sequence[object]) -> None:
             continue
         seen.add(node)
         if isinstance(node, BackwardCFunction):
-            raise Unsupported(author_derivative(type(node).__name__.removesuffix("Backward")))
+            raise author_derivative(type(node).__name__.removesuffix("Backward"))
         nodes += [following for following, _ in node.next_functions]

@@ -51,12 +51,12 @@ class Evaluation(ABC):
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem) -> None:
         self.net, self.problem = net, problem
-        self._checked: OrderedDict[Graph, None] = OrderedDict()
+        self._known: OrderedDict[Graph, None] = OrderedDict()
         self._programs: list[Program] = []
 
     def __getstate__(self) -> dict:
         """What a copy needs; what has been checked and traced so far is found again."""
-        return {**self.__dict__, "_checked": OrderedDict(), "_programs": []}
+        return {**self.__dict__, "_known": OrderedDict(), "_programs": []}
 
     @abstractmethod
     def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -69,15 +69,15 @@ class Evaluation(ABC):
         so there rows are not checked.
         """
         graph, constants = self.recorder.record(self.net, x)
-        if graph in self._checked:
-            self._checked.move_to_end(graph)
+        if graph in self._known:
+            self._known.move_to_end(graph)
         elif active_fake_mode() is None or torch.compiler.is_compiling():
             with undisturbed():
                 plain = [unwrapped(tensor) for tensor in constants]
                 rows.check(lambda x: graph.run(x, plain), tuple(x.shape), x.dtype, x.device)
-            self._checked[graph] = None
-            if len(self._checked) > REMEMBERED:
-                self._checked.popitem(last=False)
+            self._known[graph] = None
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
         return graph, constants
 
     def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:

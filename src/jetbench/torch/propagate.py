@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from jetbench.torch.capture import Captured, Slot, Step, casts
+from jetbench.torch.capture import casts
 from jetbench.torch.jet import Jet
 from jetbench.torch.rules import RULES
+from jetbench.torch.steps import Captured, Slot, Step
+
+Call = tuple[Captured, tuple[int, ...], int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,8 @@ def _apply(step: Step, values: list) -> object:
     args = [_filled(value, values) for value in step.args]
     kwargs = {name: _filled(value, values) for name, value in step.kwargs.items()} if step.kwargs else {}
     if step.depends and any(_has_jet(value) for value in (*args, *kwargs.values())):
-        return RULES[step.target](*args, **kwargs)
+        rule = RULES.get(step.target) or step.target.jet
+        return rule(*args, **kwargs)
     return step.target(*args, **kwargs)
 
 
@@ -85,15 +89,17 @@ def _has_jet(value: object) -> bool:
     return isinstance(value, Jet)
 
 
-def assemble(calls: Sequence[tuple[Captured, tuple[int, ...]]], output: int, constants: int) -> Graph:
-    """One graph of captured functions, as a recording notes them.
+def assemble(calls: Sequence[Call], output: int, constants: int, inputs: Sequence[int] = (0,)) -> Graph | None:
+    """One graph of captured functions, as a recording notes them; None if it needs other values than the inputs.
 
     Args:
-        calls: captured functions, and for each of its tensors a place, or −1 − i for constant i.
+        calls: captured functions, for each of their tensors a place, or −1 − i for constant i, and what is added to
+            their own places for those of the results.
         output: place of the result, likewise.
         constants: number of constants.
+        inputs: places of the values that the graph starts from; the first is its x, the others come before constants.
     """
-    own = tuple(tensor for captured, _ in calls for tensor in captured.constants.values())
+    own = tuple(tensor for captured, *_ in calls for tensor in captured.constants.values())
     first = 1 + constants + len(own)  # the place of the first result of a step
     renamed: dict[int, int] = {}
     steps: list[Step] = []
@@ -105,14 +111,14 @@ def assemble(calls: Sequence[tuple[Captured, tuple[int, ...]]], output: int, con
         found = place and first + place - 1
         return renamed.get(found, found)
 
-    before, own_before = 1, 1 + constants
-    for captured, sources in calls:
+    own_before, places = 1 + constants, 1
+    for captured, sources, offset in calls:
         inside = dict(zip(captured.constants, range(own_before, own_before + len(captured.constants)), strict=True))
 
-        def local(place: int, captured=captured, sources=sources, inside=inside, before=before) -> int:
+        def local(place: int, captured=captured, sources=sources, inside=inside, offset=offset) -> int:
             if place < captured.inputs:
                 return final(sources[place])
-            return inside[place] if place in inside else final(before + place - captured.inputs)
+            return inside[place] if place in inside else final(offset + place)
 
         def slot(leaf: object, local=local) -> object:
             return Slot(local(leaf.index)) if isinstance(leaf, Slot) else leaf
@@ -124,21 +130,41 @@ def assemble(calls: Sequence[tuple[Captured, tuple[int, ...]]], output: int, con
                 renamed[results[0]] = args[0].index
             else:
                 steps.append(replace(step, args=args, kwargs=kwargs, results=results))
-        before += captured.places - captured.inputs
+        places = max(places, offset + captured.places)
         own_before += len(captured.constants)
-    return _graph(steps, final(output), constants, own, before)
+    return _graph(steps, final(output), [final(place) for place in inputs], constants, own, first + places)
 
 
-def _graph(steps: Sequence[Step], output: int, constants: int, own: tuple[Tensor, ...], places: int) -> Graph:
+def _graph(
+    steps: Sequence[Step], output: int, inputs: Sequence[int], constants: int, own: tuple[Tensor, ...], places: int
+) -> Graph | None:
+    """The steps between inputs and output, with the inputs at places 0, 1, …"""
     kept: list[Step] = []
-    frees: list[tuple[int, ...]] = []
-    needed = {output}
+    frees: list[set[int]] = []
+    needed, given = {output}, set(inputs)
     for step in reversed(steps):
-        if not any(place in needed for place in step.results):
+        if not any(place in needed and place not in given for place in step.results):
             continue
         used = {leaf.index for leaf in pytree.tree_leaves((step.args, step.kwargs)) if isinstance(leaf, Slot)}
         kept.append(step)
         unread = {place for place in step.results if place is not None and place not in needed}
-        frees.append(tuple((used - needed) | unread))
+        frees.append((used - needed) | unread)
         needed |= used
-    return Graph(tuple(reversed(kept)), tuple(reversed(frees)), constants, own, output, places)
+    made = {place for step in kept for place in step.results}
+    if not needed - made <= given | set(range(1, 1 + constants + len(own))):
+        return None
+    more = len(inputs) - 1
+    moved = {place: index for index, place in enumerate(inputs)}
+
+    def move(leaf: object) -> object:
+        return Slot(moved.get(leaf.index, leaf.index + more)) if isinstance(leaf, Slot) else leaf
+
+    if more or inputs[0]:
+        for index, step in enumerate(kept):
+            args, kwargs = pytree.tree_map(move, (step.args, step.kwargs), is_leaf=lambda leaf: isinstance(leaf, Slot))
+            results = tuple(place if place is None else moved.get(place, place + more) for place in step.results)
+            kept[index] = replace(step, args=args, kwargs=kwargs, results=results)
+    final_frees = tuple(tuple(moved.get(place, place + more) for place in found) for found in reversed(frees))
+    return Graph(
+        tuple(reversed(kept)), final_frees, constants + more, own, moved.get(output, output + more), places + more
+    )

@@ -15,12 +15,23 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
 
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
-from jetbench.torch._compat import function_node, levels, modes, without_compiler, without_torch_function
-from jetbench.torch.capture import Captured, Capturing, Described, changes_input, draws
-from jetbench.torch.propagate import Graph, assemble
+from jetbench.torch._compat import (
+    function_node,
+    levels,
+    modes,
+    with_torch_function,
+    without_compiler,
+    without_torch_function,
+)
+from jetbench.torch.author import Author, is_entrywise
+from jetbench.torch.capture import Capturing
+from jetbench.torch.propagate import Call, Graph, assemble
+from jetbench.torch.refusals import author_derivative, changes_input, draws
+from jetbench.torch.steps import Captured, Described, Slot, Step
 from jetbench.torch.untouched import untouched
 
 CACHED_GRAPHS = 256
@@ -79,7 +90,7 @@ class Traced(Tensor):
     def __init__(self, recording: Recording, described: Described, memory: _Memory) -> None:
         self.recording, self.place, self.memory = recording, described.place, memory
         self.kind = (described.shape, described.stride, described.dtype, described.device, True)
-        self.is_silent = recording.is_silent()
+        self.is_silent, self.is_saved = recording.is_silent(), False
         memory.members.append(weakref.ref(self))
 
     @classmethod
@@ -94,7 +105,15 @@ class Traced(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
+        if function is torch.ops.aten.detach.default and (args[0].is_saved or function_node(args[0]) is not None):
+            return args[0].saved()
         raise NotFollowed(f"{function} is called other than by a torch function.")
+
+    def saved(self) -> Traced:
+        """What a custom function keeps of its result for its backward pass."""
+        copy = Traced(self.recording, Described(self.place, *self.kind[:4]), self.memory)
+        copy.is_silent = copy.is_saved = True
+        return copy
 
     def __hash__(self) -> int:
         return id(self)
@@ -108,16 +127,19 @@ class Recording:
 
     Attributes:
         depth: how many runs this one is inside of.
-        calls: captured function and where its tensors come from: a place, or −1 − i for constant i.
+        calls: captured function, where its tensors come from (a place, or −1 − i for constant i), and what is added to
+            its own places for those of its results.
         constants: tensors that do not depend on x.
     """
 
     _active = 0
 
-    def __init__(self, x: Tensor, capturing: Capturing) -> None:
-        self._capturing = capturing
+    def __init__(self, x: Tensor, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._returned: dict[BackwardCFunction, Traced] = {}  # what custom functions returned
+        self._following: object = None  # the custom function whose backward pass is run
         self.depth = Recording._active
-        self.calls: list[tuple[Captured, tuple[int, ...]]] = []
+        self.calls: list[Call] = []
         self.constants: list[Tensor] = []
         self._numbers: dict[int, int] = {}
         self._places = 1
@@ -147,7 +169,7 @@ class Recording:
                 "numbers; do not keep values that depend on x."
             )
         try:
-            captured, tensors = self._capturing.function(function, args, kwargs, self._described)
+            captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
         except JetbenchError:
             raise
         except Exception as error:
@@ -157,7 +179,7 @@ class Recording:
         sources = tuple(self._source(tensor) for tensor in tensors)
         offset = self._places - captured.inputs
         self._places += captured.places - captured.inputs
-        self.calls.append((captured, sources))
+        self.calls.append((captured, sources, offset))
         for index, place in captured.changed.items():
             self._change(tensors[index], sources[place] if place < captured.inputs else offset + place)
 
@@ -175,8 +197,15 @@ class Recording:
     def _source(self, tensor: Tensor) -> int:
         if type(tensor) is not Traced or tensor.recording is not self:
             return self.constant(tensor)
-        if tensor.is_silent and torch.is_grad_enabled():
-            self._sound(tensor)
+        if tensor.is_silent:
+            node = function_node(tensor)
+            if node is not None:
+                tensor.place = self._authored(tensor, node)
+                tensor.is_silent = False
+                self._returned[node] = tensor
+            elif torch.is_grad_enabled():
+                tensor.is_silent = False
+                tensor.place = self.call(torch.detach, (tensor,), {}).place
         return tensor.place
 
     def constant(self, tensor: Tensor) -> int:
@@ -186,26 +215,51 @@ class Recording:
             self.constants.append(tensor)
         return -1 - self._numbers[id(tensor)]
 
-    def _sound(self, tensor: Traced) -> None:
-        """Something computed without gradients is used with them: it is a constant, or made by a custom function."""
-        node = function_node(tensor)
-        tensor.is_silent = False
-        if node is None:
-            tensor.place = self.call(torch.detach, (tensor,), {}).place
-        else:
-            self._follow_author(tensor, node)
+    def _authored(self, value: Traced, node: BackwardCFunction) -> int:
+        """The place of what a custom function returns, with the derivative that its author gave.
 
-    def _follow_author(self, tensor: Traced, node: object) -> None:
-        from jetbench.torch.capture import author_derivative
+        `value` is what its forward computation returned.
+        """
+        if not self._recorder.has_rule or node is self._following:
+            return value.place
+        name = type(node).__name__.removesuffix("Backward")
+        before = node.next_functions[0][0] if len(node.next_functions) == 1 else None
+        u = self._returned.get(before, getattr(before, "variable", None))
+        if type(u) is not Traced or u.recording is not self or u.kind[:1] != value.kind[:1]:
+            raise author_derivative(name)
+        cotangent = self._new(value.kind)
+        outer, self._following = self._following, node
+        try:
+            with with_torch_function(), torch.enable_grad():
+                slope = node.apply(cotangent)
+        finally:
+            self._following = outer
+        if type(slope) is not Traced or slope.is_silent or slope.kind[:1] != u.kind[:1]:
+            raise author_derivative(name)
+        count = len(self.constants)
+        graphs = [
+            self._recorder.part(self.calls, inputs, result.place, count)
+            for inputs, result in (((u.place,), value), ((u.place, value.place, cotangent.place), slope))
+        ]
+        if not all(graph is not None and is_entrywise(graph.steps) for graph in graphs):
+            raise author_derivative(name)
+        place = self._new(value.kind).place
+        self.calls.append(
+            (self._recorder.author(name, *graphs), (u.place, *range(-1, -1 - count, -1)), place - 1 - count)
+        )
+        return place
 
-        raise Unsupported(author_derivative(type(node).__name__.removesuffix("Backward")))
+    def _new(self, kind: tuple) -> Traced:
+        """A tensor that no function has made."""
+        self._places += 1
+        return Traced(self, Described(self._places - 1, *kind[:4]), _Memory("inside"))
 
     def _change(self, tensor: Tensor, place: int) -> None:
         """A function has changed a tensor in place."""
         if type(tensor) is not Traced or tensor.recording is not self:
             raise NotFollowed("A tensor is changed that was not made from x.")
         if tensor.memory.origin == "x":
-            raise Unsupported(changes_input("in place"))
+            raise changes_input("in place")
         if tensor.memory.origin == "outside" or tensor.memory.others(tensor):
             raise NotFollowed("A tensor is changed that shares its memory with another one.")
         tensor.place = place
@@ -250,8 +304,9 @@ class Recorder:
     """
 
     def __init__(self, has_rule: bool) -> None:
-        self._capturing = Capturing(has_rule)
+        self.has_rule, self.capturing = has_rule, Capturing(has_rule)
         self._graphs: OrderedDict[Hashable, Graph] = OrderedDict()
+        self._authors: OrderedDict[tuple[Graph, Graph], Captured] = OrderedDict()
 
     def record(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
         """What the network does to x, and the tensors that it does it with.
@@ -263,19 +318,24 @@ class Recorder:
             NetworkFailed: it raises an error itself.
         """
         try:
-            with untouched(net), without_compiler(), _drawing_nothing(), torch.inference_mode(False):
-                with torch.enable_grad():
-                    try:
-                        return self._by_functions(net, x)
-                    except NotFollowed:
-                        return self._whole(net, x)
+            with (
+                untouched(net),
+                without_compiler(),
+                _drawing_nothing(),
+                torch.inference_mode(False),
+                torch.enable_grad(),
+            ):
+                try:
+                    return self._by_functions(net, x)
+                except NotFollowed:
+                    return self._whole(net, x)
         except JetbenchError:
             raise
         except Exception as error:
             raise NetworkFailed(tuple(x.shape), x.dtype, x.device, error) from error
 
     def _by_functions(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
-        recording = Recording(x, self._capturing)
+        recording = Recording(x, self)
         with recording.running():
             place = recording.result(net(recording.x))
         key = (tuple(recording.calls), place, len(recording.constants), recording.x.kind)
@@ -295,12 +355,30 @@ class Recorder:
             return one_tensor(net(x))
 
         described = [(shape, _contiguous(shape), x.dtype, x.device, True)]
-        captured = self._capturing.whole(run, described, is_network=True)
-        graph = assemble([(captured, (0,))], captured.output.place, 0)
+        captured = self.capturing.whole(run, described, is_network=True)
+        graph = assemble([(captured, (0,), 0)], captured.output.place, 0)
         constants = list(graph.own)
         graph = replace(graph, constants=len(constants), own=())
         key = (repr((graph.steps, graph.output)), described[0], *((t.shape, t.dtype) for t in constants))
         return self._remembered(key, lambda: graph), constants
+
+    def part(self, calls: Sequence[Call], inputs: Sequence[int], output: int, constants: int) -> Graph | None:
+        """What a recording does between some of its values; None if other values take part in it."""
+        graph = assemble(calls, output, constants, inputs)
+        if graph is None:
+            return None
+        return self._remembered((repr((graph.steps, graph.output)), *map(id, graph.own)), lambda: graph)
+
+    def author(self, name: str, value: Graph, slope: Graph) -> Captured:
+        """A custom function as a captured one, with the derivative that its author gave."""
+        if (value, slope) not in self._authors:
+            count = value.constants
+            arguments = tuple(Slot(index) for index in range(1 + count))
+            step = Step(Author(name, value, slope), arguments, {}, (1 + count,), False, True)
+            self._authors[value, slope] = Captured(1 + count, {}, (step,), None, 2 + count, {})
+            if len(self._authors) > CACHED_GRAPHS:
+                self._authors.popitem(last=False)
+        return self._authors[value, slope]
 
     def _remembered(self, key: Hashable, make: Callable[[], Graph]) -> Graph:
         if key not in self._graphs:
@@ -331,4 +409,4 @@ def _drawing_nothing() -> Iterator[None]:
     yield
     if not torch.equal(before, torch.default_generator.get_state()):
         torch.default_generator.set_state(before)
-        raise Unsupported(draws("from the global generator"))
+        raise draws("from the global generator")
