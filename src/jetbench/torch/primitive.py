@@ -14,11 +14,13 @@ The nested methods and the reference run networks in this way. Jets have rules o
 from __future__ import annotations
 
 import contextlib
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch._functorch.autograd_function import custom_function_call
 from torch._ops import HigherOrderOperator, OpOverload
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -30,6 +32,7 @@ from jetbench.errors import JetbenchError, Unsupported
 from jetbench.torch._compat import is_wrapped, undisturbed
 from jetbench.torch.capture import Captured, Capturing, Described, Slot, casts
 from jetbench.torch.corrected import FORMULAS
+from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
 from jetbench.torch.trusted import OPERATIONS
 
 _KNOWN_AT_MOST = 20_000
@@ -43,10 +46,14 @@ class _Kind:
 
     Attributes:
         corrected: an operation has a formula.
+        is_root: it is the square root.
+        is_of_roots: roots among its arguments make a difference.
         refused: the operation that has neither trusted derivatives nor a formula.
     """
 
     corrected: bool
+    is_root: bool = False
+    is_of_roots: bool = False
     refused: str = ""
 
 
@@ -116,6 +123,7 @@ def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload
 
 
 _CAPTURING = Capturing(has_rule=False)
+_OF_STEPS = ChainMap(FORMULAS, OF_ROOTS)
 
 
 def _described(tensor: Tensor) -> tuple:
@@ -133,7 +141,7 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
 
     for step in captured.steps:
         args, kwargs = tree_map(filled, (step.args, step.kwargs))
-        result = FORMULAS.get(step.target, step.target)(*args, **kwargs)
+        result = _OF_STEPS.get(step.target, step.target)(*args, **kwargs)
         values.update(zip(step.results, result if step.several else (result,), strict=True))
     for index, place in captured.changed.items():
         tensors[index].copy_(values[place])
@@ -144,6 +152,22 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
         return values[leaf.place] if leaf.same is None else tensors[leaf.same]
 
     return tree_map(returned, captured.output)
+
+
+def _refuse_author(function: type[torch.autograd.Function]) -> None:
+    """Raise where forward mode meets a derivative that its author gave and would lose it.
+
+    PyTorch takes what `jvp` of a custom function returns for a constant, so that forward over forward is 0.
+    """
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    forward = sum(level.key() == torch._C._functorch.TransformType.Jvp for level in stack)
+    has_none = function.jvp is torch.autograd.Function.jvp
+    if forward > 1 or (forward and has_none):
+        why = "has no `jvp`" if has_none else "has a `jvp` that PyTorch does not differentiate again"
+        raise Unsupported(
+            f"The autograd.Function {function.__name__} {why}, and this method nests forward mode. Use "
+            "method='nested_reverse', which needs `backward` alone."
+        )
 
 
 def _varies(tensor: Tensor) -> bool:
@@ -157,9 +181,11 @@ def _varies(tensor: Tensor) -> bool:
 
 
 def _kind(function: Callable, args: tuple, kwargs: dict) -> _Kind:
-    operations = _operations(function, args, kwargs) - OPERATIONS
-    refused = sorted(str(operation) for operation in operations - FORMULAS.keys())
-    return _Kind(bool(operations), refused[0] if refused else "")
+    operations = _operations(function, args, kwargs)
+    untrusted = operations - OPERATIONS
+    refused = sorted(str(operation) for operation in untrusted - FORMULAS.keys())
+    is_root = operations == {torch.ops.aten.sqrt.default}
+    return _Kind(bool(untrusted), is_root, not operations.isdisjoint(OF_ROOTS), refused[0] if refused else "")
 
 
 class _Checked(TorchFunctionMode):
@@ -168,11 +194,16 @@ class _Checked(TorchFunctionMode):
         function = _MEANT.get(function, function)
         tensors: list[Tensor] = []
         key = _key(args, tensors), _key(kwargs, tensors) if kwargs else None
+        if function is custom_function_call:
+            _refuse_author(args[0])
         if not tensors or isinstance(function, HigherOrderOperator):
             return function(*args, **kwargs)
         is_cast = casts(tensors[0].device.type)
         kind = self._kind((function, is_cast, *key), function, args, kwargs)
-        if not kind.corrected and not is_cast:
+        if kind.is_root and len(tensors) == 1:
+            result = function(*args, **kwargs)
+            return result if result is tensors[0] else remembered(result, tensors[0])
+        if not kind.corrected and not is_cast and not (kind.is_of_roots and any(t in RADICANDS for t in tensors)):
             return function(*args, **kwargs)
         if kind.refused:
             if any(map(_varies, tensors)):

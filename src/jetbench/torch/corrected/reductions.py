@@ -1,6 +1,6 @@
 """Norms, variances, distances, products and sums over axes.
 
-A norm is a root of a sum: where it vanishes, its derivatives are not finite. PyTorch gives 0 there.
+A norm is a root of a sum: where it vanishes, its derivatives are not finite (see `roots`). PyTorch gives 0 there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from jetbench.torch.corrected.registry import formula
+from jetbench.torch.corrected.roots import root
 
 aten = torch.ops.aten
 
@@ -26,7 +27,7 @@ def p_norm(x: Tensor, p: float, axes: Sequence[int] | None, keepdim: bool = Fals
     """(Σ |x|^p)^(1/p) over the axes, all of them by default."""
     axes = tuple(range(x.ndim)) if not axes else tuple(axes)
     if p == 2:
-        return _squared_modulus(x).sum(axes, keepdim=keepdim).sqrt()
+        return root(_squared_modulus(x).sum(axes, keepdim=keepdim))
     modulus = _squared_modulus(x).sqrt() if x.is_complex() else x.abs()
     if abs(p) == inf:
         return (torch.amax if p > 0 else torch.amin)(modulus, axes, keepdim=keepdim)
@@ -114,7 +115,7 @@ def var(x: Tensor, dim: Sequence[int] | None = None, *, correction: float | None
 
 @formula(aten.std.correction)
 def std(x: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False):
-    return _moments(x, dim, correction, keepdim)[0].sqrt()
+    return root(_moments(x, dim, correction, keepdim)[0])
 
 
 @formula(aten.var_mean.correction)
@@ -125,7 +126,7 @@ def var_mean(x: Tensor, dim: Sequence[int] | None = None, *, correction: float |
 @formula(aten.std_mean.correction)
 def std_mean(x: Tensor, dim: Sequence[int] | None = None, *, correction: float | None = None, keepdim: bool = False):
     variance, mean = _moments(x, dim, correction, keepdim)
-    return variance.sqrt(), mean
+    return root(variance), mean
 
 
 @formula(aten.cumprod.default)
