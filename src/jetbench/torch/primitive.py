@@ -199,7 +199,7 @@ class _Checked(TorchFunctionMode):
         if not tensors or isinstance(function, HigherOrderOperator):
             return function(*args, **kwargs)
         is_cast = casts(tensors[0].device.type)
-        kind = self._kind((function, is_cast, *key), function, args, kwargs)
+        kind = self._kind((function, is_cast, len(FORMULAS), *key), function, args, kwargs)
         if kind.is_root and len(tensors) == 1:
             result = function(*args, **kwargs)
             return result if result is tensors[0] else remembered(result, tensors[0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from jetbench.torch.corrected.reductions import prod
 from jetbench.torch.corrected.registry import formula
 
 aten = torch.ops.aten
@@ -33,7 +33,7 @@ def det(A: Tensor) -> tuple[Tensor, None, None]:
     if not A.shape[-1]:
         return A.new_ones(A.shape[:-2]), None, None
     pivots, sign = _pivots(A)
-    return sign * pivots.prod(-1), None, None
+    return sign * prod(pivots, -1), None, None
 
 
 @formula(aten._linalg_slogdet.default)
@@ -42,7 +42,7 @@ def slogdet(A: Tensor) -> tuple[Tensor, Tensor, None, None]:
     if not A.shape[-1]:
         return A.new_ones(A.shape[:-2]), A.new_zeros(A.shape[:-2]), None, None
     pivots, sign = _pivots(A)
-    return sign * pivots.sgn().prod(-1), pivots.abs().log().sum(-1), None, None
+    return sign * prod(pivots.sgn(), -1), pivots.abs().log().sum(-1), None, None
 
 
 @formula(aten._linalg_solve_ex.default)
@@ -54,26 +54,10 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False
     return (inverse @ B if left else B @ inverse), None, None, info
 
 
-def _factor(A: Tensor) -> Tensor:
-    """The lower triangular L of A = LLᴴ, column after column, from the lower half of A."""
-    n, columns = A.shape[-1], []
-    for done in range(n):
-        root = A[..., :1, :1].real.sqrt()
-        column = torch.cat([root.to(A.dtype), A[..., 1:, :1] / root], -2)
-        columns.append(functional.pad(column, (0, 0, done, 0)))
-        A = A[..., 1:, 1:] - column[..., 1:, :] @ column[..., 1:, :].mH
-    return torch.cat(columns, -1) if columns else A
-
-
-@formula(aten.linalg_cholesky_ex.default)
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> tuple[Tensor, Tensor]:
-    info = aten.linalg_cholesky_ex.default(A.detach(), upper=upper, check_errors=check_errors)[1]
-    return cholesky(A, upper), info
-
-
 @formula(aten.cholesky.default)
 def cholesky(A: Tensor, upper: bool = False) -> Tensor:
-    return _factor(A.mH).mH if upper else _factor(A)
+    """The older spelling, which has no forward mode."""
+    return torch.linalg.cholesky_ex(A, upper=upper, check_errors=True)[0]
 
 
 def _gram(factor: Tensor, upper: bool) -> Tensor:
@@ -95,7 +79,18 @@ def cholesky_solve(B: Tensor, factor: Tensor, upper: bool = False) -> Tensor:
 def _triangle(A: Tensor, upper: bool, unitriangular: bool) -> Tensor:
     if not unitriangular:
         return A.triu() if upper else A.tril()
-    return (A.triu(1) if upper else A.tril(-1)) + torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    return (A.triu(1) if upper else A.tril(-1)) + torch.eye(*A.shape[-2:], dtype=A.dtype, device=A.device)
+
+
+@formula(aten.linalg_householder_product.default)
+def householder_product(vectors: Tensor, tau: Tensor) -> Tensor:
+    """The first columns of Π_i (1 − τ_i v_i v_iᴴ), v_i = (0, …, 0, 1, vectors[i + 1:, i])."""
+    columns = _triangle(vectors, False, True)
+    product = torch.eye(*vectors.shape[-2:], dtype=vectors.dtype, device=vectors.device).expand(vectors.shape)
+    for i in reversed(range(tau.shape[-1])):
+        v = columns[..., i : i + 1]
+        product = product - tau[..., i, None, None] * v @ (v.mH @ product)
+    return product
 
 
 @formula(aten.linalg_solve_triangular.default)

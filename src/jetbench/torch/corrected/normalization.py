@@ -1,4 +1,4 @@
-"""Normalizations over axes of one row, and gates."""
+"""Normalizations over axes of one row, activations and gates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from jetbench.torch.corrected.reductions import p_norm
 from jetbench.torch.corrected.registry import formula
 
 aten = torch.ops.aten
@@ -88,6 +89,13 @@ def batch_norm(
     return _affine((x - running_mean.reshape(shape)) * scale, weight, bias), empty, empty
 
 
+@formula(aten._weight_norm_interface.default)
+def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> tuple[Tensor, Tensor]:
+    """g·v/|v|, with norms over all axes but one, and the norms."""
+    lengths = p_norm(v, 2, [axis for axis in range(v.ndim) if axis != dim % v.ndim], keepdim=True)
+    return v * (g / lengths), lengths
+
+
 @formula(aten.glu.default)
 def glu(x: Tensor, dim: int = -1) -> Tensor:
     """a·σ(b) for the halves a and b of x."""
@@ -99,6 +107,12 @@ def glu(x: Tensor, dim: int = -1) -> Tensor:
 def silu(x: Tensor) -> Tensor:
     """x·σ(x); traced, as the compiler pass does it, PyTorch's own has no forward mode of second order."""
     return x * torch.sigmoid(x)
+
+
+@formula(aten.celu.default)
+def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """α(e^(x/α) − 1) for x < 0; PyTorch computes its slope in single precision."""
+    return torch.where(x > 0, x, alpha * torch.expm1(torch.clamp(x, max=0) / alpha))
 
 
 @formula(aten.hardsigmoid.default)

@@ -129,6 +129,20 @@ def std_mean(x: Tensor, dim: Sequence[int] | None = None, *, correction: float |
     return root(variance), mean
 
 
+@formula(aten.prod.default, aten.prod.dim_int)
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Products of pairs, products of pairs of these, and so on, which is right for zero entries too."""
+    x = x if dtype is None else x.to(dtype)
+    factors = (x.reshape(-1) if dim is None else x.movedim(dim, -1)) if x.ndim else x.reshape(1)
+    if not factors.shape[-1]:
+        factors = factors.new_ones(*factors.shape[:-1], 1)
+    while factors.shape[-1] > 1:
+        half = factors.shape[-1] // 2
+        pairs = factors[..., :half] * factors[..., half : 2 * half]
+        factors = torch.cat([pairs, factors[..., 2 * half :]], -1)
+    return factors.movedim(-1, dim) if keepdim and x.ndim else factors.squeeze(-1)
+
+
 @formula(aten.cumprod.default)
 def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
     """One product after the other, which is right for zero entries too."""
@@ -154,7 +168,7 @@ def scatter_reduce(
     for axis, length in enumerate(index.shape):
         src = src.narrow(axis, 0, length)
     belongs = index.movedim(dim, -1)[..., None] == torch.arange(x.shape[dim], device=x.device)
-    factors = torch.where(belongs, src.movedim(dim, -1)[..., None], 1).prod(-2)
+    factors = prod(torch.where(belongs, src.movedim(dim, -1)[..., None], 1), -2)
     met = belongs.any(-2)
     missing = [n - m for n, m in zip(x.movedim(dim, -1).shape, met.shape, strict=True)]
     padding = [length for lack in reversed(missing) for length in (0, lack)]
