@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import types
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from math import copysign
@@ -15,7 +16,8 @@ from math import copysign
 import torch
 from torch import Tensor
 from torch._decomp import core_aten_decompositions, decomposition_table
-from torch._ops import OpOverload
+from torch._dispatch.python import enable_python_dispatcher
+from torch._ops import OpOverload, OpOverloadPacket
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -30,8 +32,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from jetbench.errors import JetbenchError, MissingRule
-from jetbench.torch._compat import undisturbed
+from jetbench.errors import JetbenchError, MissingRule, Unsupported
+from jetbench.torch._compat import quietly, undisturbed
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.rules import RULES
 from jetbench.torch.steps import Captured, Described, Slot, Step
@@ -72,6 +74,10 @@ class _Substitutes(TorchFunctionMode):
         if function in _DETACHING:
             with self._steps.detaching():
                 return function(*args, **kwargs)
+        if function == Tensor.data.__set__:
+            raise Unsupported(
+                "The network sets `data` of a tensor, which no derivative shows. Let it make a new tensor."
+            )
         if function is torch.nn.functional.one_hot and (len(args) > 1 or "num_classes" in kwargs):
             return _one_hot(*args, **kwargs)
         if function is torch.nn.functional.cosine_similarity:
@@ -193,6 +199,14 @@ class _Steps(TorchDispatchMode):
         self.steps.append(Step(function, tuple(args), kwargs, results, several, depends))
 
 
+def _replaced(leaves: Sequence, places: Sequence[int], tensors: Sequence[Tensor]) -> list:
+    """The leaves with tensors at the given places."""
+    found = list(leaves)
+    for place, tensor in zip(places, tensors, strict=True):
+        found[place] = tensor
+    return found
+
+
 def _kind(value: object, tensors: list[Tensor], describe: Callable[[Tensor], tuple]) -> Hashable:
     """What a captured function depends on in one of its arguments; collects the tensors on the way.
 
@@ -236,6 +250,23 @@ def ambient(device_type: str) -> tuple:
     )
 
 
+def _is_of_torch(function: Callable) -> bool:
+    """Whether a function depends on nothing but its arguments, as PyTorch's own do; a script has parameters."""
+    if isinstance(function, types.FunctionType):
+        return (function.__module__ or "").partition(".")[0] == "torch"
+    return isinstance(function, _BUILT_IN)
+
+
+_BUILT_IN = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    OpOverload,
+    OpOverloadPacket,
+)
+
+
 class Capturing:
     """Captures functions, each once for each kind of arguments.
 
@@ -253,7 +284,7 @@ class Capturing:
         """The captured function and the tensors among its arguments.
 
         Args:
-            describe: tensor → (shape, stride, dtype, device, whether it depends on x).
+            describe: tensor → (shape, stride or None, dtype, device, whether it depends on x).
 
         Raises:
             JetbenchError: it reads a value that depends on x.
@@ -276,14 +307,13 @@ class Capturing:
 
     def _capture(self, function: Callable, args: tuple, kwargs: dict, described: Sequence[tuple]) -> Captured:
         """As `function`, without a look into the cache."""
+        if not _is_of_torch(function):
+            raise NotImplementedError(f"{function} is not a function of PyTorch")
         leaves, structure = pytree.tree_flatten((args, kwargs))
         places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
         def called(*tensors: Tensor) -> object:
-            filled = list(leaves)
-            for place, tensor in zip(places, tensors, strict=True):
-                filled[place] = tensor
-            args, kwargs = pytree.tree_unflatten(filled, structure)
+            args, kwargs = pytree.tree_unflatten(_replaced(leaves, places, tensors), structure)
             return function(*args, **kwargs)
 
         return self.whole(called, described)
@@ -312,9 +342,11 @@ def _fakes() -> FakeTensorMode:
 
 def _captured(function: Callable, described: Sequence[tuple], table: dict, is_network: bool) -> Captured:
     """Run the function on fake tensors, and once more without changes in place if it made any."""
-    with undisturbed(), torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH), _fakes():
+    with undisturbed(), torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH), quietly(), _fakes():
         examples = [
-            torch.empty_strided(shape, stride, dtype=dtype, device=device)
+            torch.empty(shape, dtype=dtype, device=device)
+            if stride is None
+            else torch.empty_strided(shape, stride, dtype=dtype, device=device)
             for shape, stride, dtype, device, _ in described
         ]
         depends = [of_x for *_, of_x in described]
@@ -325,7 +357,7 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
                 for example in examples:
                     example.requires_grad_()
             try:
-                with torch.set_grad_enabled(is_network), _Substitutes(steps), steps:
+                with torch.set_grad_enabled(is_network), enable_python_dispatcher(), _Substitutes(steps), steps:
                     result = function(*examples)
             except (GuardOnDataDependentSymNode, DynamicOutputShapeException, DataDependentOutputException) as error:
                 raise JetbenchError(DECIDES) from error
@@ -341,7 +373,7 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
             steps, result = run(functionalize(function, remove="mutations"))
             leaves = pytree.tree_leaves(result)
         changed = _changes(steps, len(examples))
-        if is_network and table:
+        if is_network:
             _refuse_author_derivatives(leaves)
         output = [
             _described(steps.place_of_argument(leaf), leaf, *relation) if isinstance(leaf, Tensor) else leaf

@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.torch._compat import (
     function_node,
+    is_transformed,
     levels,
     modes,
     with_torch_function,
@@ -134,19 +135,22 @@ class Recording:
 
     _active = 0
 
-    def __init__(self, x: Tensor, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._returned: dict[BackwardCFunction, Traced] = {}  # what custom functions returned
         self._following: object = None  # the custom function whose backward pass is run
         self.depth = Recording._active
         self.calls: list[Call] = []
         self.constants: list[Tensor] = []
+        self._levels = levels()
         self._numbers: dict[int, int] = {}
         self._places = 1
         self._is_open = True
+
+    def start(self, x: Tensor) -> Traced:
+        """What stands for x. A recording does not keep it, so that both are freed at once when the run ends."""
         shape = tuple(x.shape)
-        described = Described(0, shape, _contiguous(shape), x.dtype, x.device)
-        self.x = Traced(self, described, _Memory("x"))
+        return Traced(self, Described(0, shape, _contiguous(shape), x.dtype, x.device), _Memory("x"))
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -168,6 +172,8 @@ class Recording:
                 "A tensor that a network kept from a run inside of an operator is used outside of it. It has no "
                 "numbers; do not keep values that depend on x."
             )
+        if levels() != self._levels:
+            raise NotFollowed(f"The network transforms {function}.")
         try:
             captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
         except JetbenchError:
@@ -186,13 +192,14 @@ class Recording:
         def wrapped(leaf: object) -> object:
             return self._wrapped(leaf, tensors, sources, offset, captured) if isinstance(leaf, Described) else leaf
 
+        if type(captured.output) is Described:
+            return wrapped(captured.output)
         return pytree.tree_map(wrapped, captured.output, is_leaf=lambda leaf: isinstance(leaf, Described))
 
     def _described(self, tensor: Tensor) -> tuple:
         if type(tensor) is Traced and tensor.recording is self:
             return tensor.kind
-        shape = tuple(tensor.shape)
-        return (shape, _contiguous(shape), tensor.dtype, tensor.device, False)
+        return (tensor.shape, None, tensor.dtype, tensor.device, False)
 
     def _source(self, tensor: Tensor) -> int:
         if type(tensor) is not Traced or tensor.recording is not self:
@@ -220,9 +227,11 @@ class Recording:
 
         `value` is what its forward computation returned.
         """
-        if not self._recorder.has_rule or node is self._following:
+        if node is self._following:
             return value.place
         name = type(node).__name__.removesuffix("Backward")
+        if not self._recorder.has_rule:  # PyTorch itself is to differentiate the function
+            raise author_derivative(name)
         before = node.next_functions[0][0] if len(node.next_functions) == 1 else None
         u = self._returned.get(before, getattr(before, "variable", None))
         if type(u) is not Traced or u.recording is not self or u.kind[:1] != value.kind[:1]:
@@ -318,13 +327,7 @@ class Recorder:
             NetworkFailed: it raises an error itself.
         """
         try:
-            with (
-                untouched(net),
-                without_compiler(),
-                _drawing_nothing(),
-                torch.inference_mode(False),
-                torch.enable_grad(),
-            ):
+            with untouched(net), without_compiler(), torch.inference_mode(False), torch.enable_grad():
                 try:
                     return self._by_functions(net, x)
                 except NotFollowed:
@@ -335,16 +338,17 @@ class Recorder:
             raise NetworkFailed(tuple(x.shape), x.dtype, x.device, error) from error
 
     def _by_functions(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
-        recording = Recording(x, self)
+        recording = Recording(self)
+        traced = recording.start(x)
         with recording.running():
-            place = recording.result(net(recording.x))
-        key = (tuple(recording.calls), place, len(recording.constants), recording.x.kind)
+            place = recording.result(net(traced))
+        key = (tuple(recording.calls), place, len(recording.constants), traced.kind)
         graph = self._remembered(key, lambda: assemble(recording.calls, place, len(recording.constants)))
         return graph, recording.constants
 
     def _whole(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
         """The network captured in one piece, for this call only."""
-        if levels():
+        if is_transformed():
             raise Unsupported(
                 "The network uses a transformation such as torch.vmap, a script or torch.autograd.grad inside, or "
                 "changes views in place, and is itself transformed by torch.func. Use method='nested' here."
@@ -358,7 +362,7 @@ class Recorder:
         captured = self.capturing.whole(run, described, is_network=True)
         graph = assemble([(captured, (0,), 0)], captured.output.place, 0)
         constants = list(graph.own)
-        graph = replace(graph, constants=len(constants), own=())
+        graph = replace(graph, constants=len(constants), own=(), is_whole=True)
         key = (repr((graph.steps, graph.output)), described[0], *((t.shape, t.dtype) for t in constants))
         return self._remembered(key, lambda: graph), constants
 
@@ -400,8 +404,8 @@ def one_tensor(y: object) -> Tensor:
 
 
 @contextlib.contextmanager
-def _drawing_nothing() -> Iterator[None]:
-    """Raise where random numbers are drawn in between."""
+def drawing_nothing() -> Iterator[None]:
+    """Raise where random numbers are drawn in between, other than by operations on what depends on x."""
     if modes() or torch.compiler.is_compiling():
         yield
         return
