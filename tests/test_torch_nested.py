@@ -115,6 +115,7 @@ CASES = {
     "scatter_reduce_others": lambda y: scattered(y, include_self=False),
     "index_reduce": lambda y: torch.ones(3, dtype=D64).index_reduce(0, torch.tensor([1, 1, 2]), three(y)[0], "prod"),
     "sinc": lambda y: torch.sinc(3 * (y - 0.5)) + torch.sinc(y),
+    "conjugate": lambda y: (torch.complex(three(y), y**3).conj() * torch.complex(y, y.exp())).imag,
     "polar": lambda y: torch.view_as_real(torch.polar(y - 0.5, 3 * y)),
     "spherical_bessel": lambda y: SPECIAL.spherical_bessel_j0(4 * y) + SPECIAL.spherical_bessel_j0(y - 0.5),
     **{
@@ -232,6 +233,26 @@ def test_a_formula_of_ones_own_is_used():
     finally:
         del FORMULAS[operation]
     assert found.item() == pytest.approx(48 * 0.3)
+
+
+def test_operations_of_other_libraries_are_refused_until_they_have_a_formula():
+    """Forward mode takes them for constants, whatever derivative they register."""
+
+    @torch.library.custom_op("jetbench_tests::sine", mutates_args=())
+    def sine(x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(x)
+
+    sine.register_fake(torch.empty_like)
+    operation = torch.ops.jetbench_tests.sine.default
+    x = torch.tensor([[0.3]], dtype=D64)
+    with pytest.raises(Unsupported, match=r"jetbench_tests\.sine"):
+        linear_operator(sine, T**2, "nested")(x)
+    try:
+        formula(operation)(torch.sin)
+        found = linear_operator(sine, T**2, "nested")(x)
+    finally:
+        FORMULAS.pop(operation, None)
+    torch.testing.assert_close(found, -x.sin())
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -92,8 +92,8 @@ def main() -> None:
 
 Each row is a derivative of a function of one number t that PyTorch returns without an error, on a CPU in float64, and
 its true value from Chebyshev interpolation of plain values. `F` stands for forward mode, `R` for reverse mode, the
-outermost first: `FR` is forward over reverse, of second order. The nested methods of jetbench run networks with formulas
-in place of these operations (`jetbench.torch.corrected`), or refuse them.
+outermost first: `FR` is forward over reverse, of second order. The nested methods of jetbench run networks with
+formulas in place of these operations (`jetbench.torch.corrected`), or refuse them.
 
 ```python
 {SETUP}

@@ -36,6 +36,12 @@ def sinc(x: Tensor) -> Tensor:
     return _sin_over(pi * x)
 
 
+@formula(aten._conj.default)
+def conj(z: Tensor) -> Tensor:
+    """Carried out at once: parts of conjugates yet to be carried out have no rule in torch.vmap."""
+    return torch.complex(z.real, -z.imag)
+
+
 @formula(aten.polar.default)
 def polar(modulus: Tensor, angle: Tensor) -> Tensor:
     """r·e^(iφ), also for r = 0."""
