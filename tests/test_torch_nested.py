@@ -317,10 +317,26 @@ def test_custom_functions_are_right_or_refused_in_forward_mode():
         linear_operator(WithoutForward.apply, T**2, "nested")(x)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_data_is_a_constant(method):
-    found = linear_operator(lambda y: y**2 * y.data, T**2, method)(torch.tensor([[0.3]], dtype=D64))
-    assert found.item() == pytest.approx(0.6)
+def in_silence(y):
+    with torch.no_grad():
+        return y.clone()
+
+
+@pytest.mark.parametrize("constant", [lambda y: y.data, lambda y: y.detach(), in_silence])
+def test_what_counts_as_a_constant(constant):
+    """In forward mode too, which itself looks neither at `data` as it should nor at `no_grad`."""
+    x = torch.tensor([[0.3]], dtype=D64)
+
+    def function(y):
+        return y**2 * constant(y)
+
+    for k, true in ((1, 0.18), (2, 0.6)):
+        for method in METHODS:
+            with torch.no_grad():
+                found = linear_operator(function, T**k, method)(x)
+            assert not found.requires_grad
+            assert found.item() == linear_operator(function, T**k, method)(x).item() == pytest.approx(true)
+        assert evaluate(function, as_operator(T**k), x)[""].item() == pytest.approx(true)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -26,10 +26,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
 from jetbench.errors import JetbenchError, Unsupported
-from jetbench.torch._compat import is_wrapped, undisturbed
+from jetbench.torch._compat import is_wrapped, modes, undisturbed
 from jetbench.torch.capture import Captured, Capturing, Described, Slot, casts
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
@@ -189,9 +189,23 @@ def _kind(function: Callable, args: tuple, kwargs: dict) -> _Kind:
 
 
 class _Checked(TorchFunctionMode):
+    """Sees the torch functions that a network calls.
+
+    Args:
+        sees_silence: where gradients are off, the network has switched them off.
+    """
+
+    def __init__(self, sees_silence: bool) -> None:
+        super().__init__()
+        self._sees_silence = sees_silence
+
     def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
-        kwargs = kwargs or {}
-        function = _MEANT.get(function, function)
+        result = self._call(_MEANT.get(function, function), args, kwargs or {})
+        if torch.is_grad_enabled() or not self._sees_silence or (args and result is args[0]):
+            return result
+        return tree_map_only(Tensor, Tensor.detach, result)  # forward mode does not look at torch.no_grad
+
+    def _call(self, function: Callable, args: tuple, kwargs: dict) -> object:
         tensors: list[Tensor] = []
         key = _key(args, tensors), _key(kwargs, tensors) if kwargs else None
         if function is custom_function_call:
@@ -241,10 +255,15 @@ _REFUSAL = (
 
 
 def in_primitive_operations(net: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same function, with the formulas of `corrected` where they apply."""
+    """The same function, with the formulas of `corrected` where they apply.
+
+    Gradients are switched on around it, so that where they are off the network has switched them off; not where it is
+    traced, since a trace would hold what autograd does.
+    """
 
     def function(x: Tensor) -> Tensor:
-        with sdpa_kernel(SDPBackend.MATH), _Checked():
+        sees_silence = torch.is_grad_enabled() or not modes()
+        with torch.set_grad_enabled(sees_silence), sdpa_kernel(SDPBackend.MATH), _Checked(sees_silence):
             return net(x)
 
     return function
