@@ -1,4 +1,4 @@
-"""Special functions: Bessel's, which PyTorch counts as constants, and those with removable singularities."""
+"""Special functions: Bessel's, which PyTorch counts as constants, and those with removable singularities; conjugates."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def _sin_over(x: Tensor) -> Tensor:
 @formula(aten.sinc.default)
 def sinc(x: Tensor) -> Tensor:
     return _sin_over(pi * x)
+
+
+@formula(aten.copy.default)
+def copy(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """The source in the shape and type of x, as recorded networks have it in place of copies into a tensor."""
+    del non_blocking
+    return source.to(x.dtype).expand(x.shape).clone()
 
 
 @formula(aten._conj.default)
