@@ -13,6 +13,7 @@ from torch import Tensor, nn
 _SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _PLAIN = (*_SIMPLE, Tensor, types.ModuleType)
 _DEPTH, _MOST = 6, 10_000  # of objects that are visited
+_LIBRARIES = ("torch", "builtins", "numpy")  # whose code stores nothing
 _STATE = ("_parameters", "_buffers", "_modules")
 
 
@@ -53,8 +54,11 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit(value, depth + 1)
 
     def visit_class(kind: type, depth: int) -> None:
+        if kind.__module__.partition(".")[0] in _LIBRARIES:
+            return
         for value in vars(kind).values():
-            if isinstance(value, (dict, list, set)):
+            value = getattr(value, "__func__", value)  # of a class method
+            if isinstance(value, (dict, list, set, types.FunctionType)):
                 visit(value, depth + 1)
 
     def visit_module(module: nn.Module, depth: int) -> None:
@@ -63,13 +67,13 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit_all(hooks.values(), depth)
         for child in module._modules.values():
             visit(child, 0)
-        if not type(module).__module__.startswith("torch.nn.modules."):
+        if not _is_plain(module):
             own = {name: value for name, value in vars(module).items() if name not in _NEW}
             visit_all(own.values(), depth)
             visit_class(type(module), depth)
 
     def visit_function(function: types.FunctionType, depth: int) -> None:
-        if (function.__module__ or "").partition(".")[0] == "torch":
+        if (function.__module__ or "").partition(".")[0] in _LIBRARIES:
             return
         for cell in function.__closure__ or ():
             with contextlib.suppress(ValueError):  # a cell that is not filled yet
@@ -82,6 +86,13 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
 
     visit(net, 0)
     return modules, holders, containers
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is one of PyTorch's own without hooks: these store nothing but in their buffers."""
+    return type(module).__module__.startswith("torch.nn.modules.") and not (
+        module._forward_hooks or module._forward_pre_hooks
+    )
 
 
 _NEW = frozenset(vars(nn.Module()))
@@ -124,7 +135,7 @@ def untouched(net: Callable) -> Iterator[None]:
     modules, holders, containers = reachable(net)
     slotted = [(holder, _attributes(holder)) for holder in holders if not hasattr(holder, "__dict__")]
     holders = [holder for holder in holders if hasattr(holder, "__dict__")]
-    own = [m for m in modules if not type(m).__module__.startswith("torch.nn.modules.") or m._forward_hooks]
+    own = [module for module in modules if not _is_plain(module)]
     dictionaries = [vars(holder) for holder in (*own, *holders)]
     state = [getattr(module, name) for module in own for name in _STATE]
     dictionaries += [dictionary for dictionary in state if isinstance(dictionary, dict)]
