@@ -1,4 +1,4 @@
-"""Special functions: Bessel's, which PyTorch counts as constants, and those with removable singularities; conjugates."""
+"""Special functions: Bessel's, which PyTorch counts as constants, those with removable singularities, conjugates."""
 
 from __future__ import annotations
 
