@@ -115,6 +115,7 @@ CASES = {
     "scatter_reduce_others": lambda y: scattered(y, include_self=False),
     "index_reduce": lambda y: torch.ones(3, dtype=D64).index_reduce(0, torch.tensor([1, 1, 2]), three(y)[0], "prod"),
     "sinc": lambda y: torch.sinc(3 * (y - 0.5)) + torch.sinc(y),
+    "slice_scatter": lambda y: aten.slice_scatter(square(y), three(y)[:, None], 1, 2, 2**63 - 1) ** 2,
     "copy": lambda y: aten.copy(square(y), three(y)[:, None]) * three(y),
     "conjugate": lambda y: (torch.complex(three(y), y**3).conj() * torch.complex(y, y.exp())).imag,
     "polar": lambda y: torch.view_as_real(torch.polar(y - 0.5, 3 * y)),

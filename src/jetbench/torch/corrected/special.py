@@ -1,4 +1,4 @@
-"""Special functions: Bessel's, which PyTorch counts as constants, those with removable singularities, conjugates."""
+"""Special functions: Bessel's, which PyTorch counts as constants, and those with removable singularities."""
 
 from __future__ import annotations
 
@@ -34,19 +34,6 @@ def _sin_over(x: Tensor) -> Tensor:
 @formula(aten.sinc.default)
 def sinc(x: Tensor) -> Tensor:
     return _sin_over(pi * x)
-
-
-@formula(aten.copy.default)
-def copy(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-    """The source in the shape and type of x, as recorded networks have it in place of copies into a tensor."""
-    del non_blocking
-    return source.to(x.dtype).expand(x.shape).clone()
-
-
-@formula(aten._conj.default)
-def conj(z: Tensor) -> Tensor:
-    """Carried out at once: parts of conjugates yet to be carried out have no rule in torch.vmap."""
-    return torch.complex(z.real, -z.imag)
 
 
 @formula(aten.polar.default)
