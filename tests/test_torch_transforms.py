@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
 
+from jetbench.errors import Unsupported
 from jetbench.torch import collapse, linear_operator
 from torch_cases import LAPLACIAN, METHODS, X, close, network
 
@@ -64,6 +65,10 @@ TRANSFORMS: dict[str, Callable[[Loss], Tensor]] = {
 @pytest.mark.parametrize("transform", TRANSFORMS)
 @pytest.mark.parametrize("method", METHODS)
 def test_tensors_that_a_network_closes_over(method: str, transform: str) -> None:
+    if (method, transform) == ("nested", "forward_ad"):
+        with pytest.raises(Unsupported, match=r"Nested forward mode AD is not supported.*Use a method that propagates"):
+            TRANSFORMS[transform](loss(method))
+        return
     close(TRANSFORMS[transform](loss(method)), TRANSFORMS[transform](loss(None)), 1e-9)
 
 
@@ -85,7 +90,7 @@ def test_parameters_that_are_handed_in(method: str) -> None:
     torch.manual_seed(0)
     residual = Residual(method)
     parameters = dict(residual.named_parameters())
-    plain = torch.autograd.grad(residual(X), list(parameters.values()))
+    plain = torch.autograd.grad(residual(X), list(parameters.values()), materialize_grads=True)
 
     def call(values: dict[str, Tensor]) -> Tensor:
         return functional_call(residual, values, (X,))
