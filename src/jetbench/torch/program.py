@@ -65,7 +65,8 @@ class Evaluation(ABC):
         """
         fake = active_fake_mode()
         if fake is not None and not torch.compiler.is_compiling():
-            return self.prepare(shape, dtype, device)
+            with undisturbed():
+                return self.prepare(shape, dtype, device)
         key = (shape, dtype, device, fingerprint(self.net))
         if key not in self._known:
             with undisturbed(), unchanged(self.net):

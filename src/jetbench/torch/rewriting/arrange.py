@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from jetbench.collapse.cost import STOPPED
 from jetbench.collapse.graph import Node, is_inexact
 from jetbench.collapse.layout import numbered
 from jetbench.torch.rewriting.lower import Lowering, dtype_name, lowering
@@ -23,12 +24,19 @@ def _axis(axis: int, ndim: int) -> int:
     aten.alias_copy.default,
     aten.clone.default,
     aten.contiguous.default,
-    aten.detach.default,
-    aten.detach_copy.default,
     aten._conj.default,
 )
 def _same(low: Lowering, value: Tensor, x: Node, **_: object) -> Node | None:
     return None if x.dtype.startswith("complex") else x
+
+
+@lowering(aten.detach.default, aten.detach_copy.default)
+def _detach(low: Lowering, value: Tensor, x: Node) -> Node:
+    """The same numbers without a derivative; those of autograd's own are not in the graph."""
+    if not is_inexact(x.dtype):
+        return x
+    call, _ = low.call(aten.detach.default, (x,), {})
+    return low.builder.map(STOPPED, (x,), x.dtype, linear=(0,), payload=call)
 
 
 @lowering(aten.lift_fresh.default, aten.lift_fresh_copy.default)

@@ -10,42 +10,104 @@ from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.fx._lazy_graph_module import _LazyGraphModule
 
 from jetbench.collapse.explain import Explanation
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.errors import JetbenchError
-from jetbench.torch.capture import fingerprint, settings, unchanged, undisturbed
-from jetbench.torch.program import CACHED_SHAPES, Program, lift
+from jetbench.torch.rewriting import ambient
+from jetbench.torch.rewriting.contents import PLAIN, Contents
 from jetbench.torch.rewriting.emit import Emission
 from jetbench.torch.rewriting.lower import Lowering
+from jetbench.torch.rewriting.outside import Entangled, Outside, Read
+from jetbench.torch.rewriting.restored import Restored
 from jetbench.torch.rewriting.trace import trace
+
+MOST_KEPT = 64
 
 
 @dataclass
 class Collapsed:
-    """A collapsed program for inputs of certain shapes, with what the pass has to tell about it."""
+    """A collapsed program for inputs of certain shapes, with what the pass has to tell about it.
 
-    program: Program
+    Attributes:
+        run: takes the tensors that the program reads.
+        places: of these tensors, in the contents of the call.
+        reads: of numbers, which are to be the same; their tensors are those that `run` takes.
+        structure: of what the function returns.
+        explanation: what the pass did.
+        settings: module, name and value of the plain attributes and children that its networks had.
+    """
+
+    run: Callable[..., tuple]
+    places: tuple[int, ...]
+    reads: tuple[Read, ...]
     structure: pytree.TreeSpec
     explanation: Explanation
+    settings: tuple[tuple[nn.Module, str, object], ...] = ()
+    sources: tuple[tuple[nn.Module, str], ...] = ()
+
+    def fits(self, contents: Contents) -> bool:
+        """Whether the numbers that were read are still the same."""
+        return not self.reads or all(read.holds(self.taken(contents)) for read in self.reads)
+
+    def taken(self, contents: Contents) -> list[Tensor]:
+        """The tensors that `run` takes."""
+        return [contents.tensors[place] for place in self.places]
+
+    def returned(self, values: tuple) -> Any:
+        """The result of `run` in the structure in which the function returns it."""
+        return values[0] if self.structure.is_leaf() else pytree.tree_unflatten(values, self.structure)
+
+
+def _rewritten(
+    function: Callable[..., Sequence[object]], examples: Sequence[Tensor]
+) -> tuple[fx.GraphModule, Explanation, Outside]:
+    """A program that takes the tensors of `Outside`, the examples first."""
+    traced = trace(function, examples)
+    outside = traced.outside.tensors
+    device = examples[0].device if examples else outside[0].device if outside else torch.device("cpu")
+    lowered = Lowering(traced.module, device, len(examples))
+    effects = [value for _, value in lowered.effects]
+    result = pull_up(lowered.builder, (*lowered.outputs, *effects))
+    new, changed = result.outputs[: len(lowered.outputs)], result.outputs[len(lowered.outputs) :]
+    places = [place for place, _ in lowered.effects]
+    traced.outside.refuse_changes(places)
+    emission = Emission(lowered.structure, new, list(zip(places, changed, strict=True)), len(outside), device)
+    return emission.module, Explanation(lowered.outputs, result), traced.outside
 
 
 def collapse_graph(
     function: Callable[..., Sequence[object]], examples: Sequence[Tensor]
 ) -> tuple[fx.GraphModule, Explanation]:
-    """Trace a function from tensors to a tuple, collapse it, and write it as a graph of ATen operations."""
-    module = trace(function, examples)
-    device = examples[0].device if examples else torch.device("cpu")
-    lowered = Lowering(module, device)
-    result = pull_up(lowered.builder, lowered.outputs)
-    emitted = Emission(lowered.structure, result.outputs, examples, device).module
-    return emitted, Explanation(lowered.outputs, result)
+    """Trace a function from tensors to a tuple, collapse it, and write it as a graph of ATen operations.
+
+    Tensors that the function closes over become parts of the module.
+    """
+    examples = [t if all(t is not other for other in examples[:i]) else t.view_as(t) for i, t in enumerate(examples)]
+    module, explanation, outside = _rewritten(function, examples)
+    return _bound(module, dict(enumerate(outside.tensors[len(examples) :], len(examples)))), explanation
+
+
+def _bound(module: fx.GraphModule, tensors: dict[int, Tensor]) -> fx.GraphModule:
+    """The module with some of its inputs as parts of it."""
+    placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
+    for position, tensor in tensors.items():
+        name, node = f"outside_{position}", placeholders[position]
+        if isinstance(tensor, nn.Parameter):
+            module.register_parameter(name, tensor)
+        else:
+            module.register_buffer(name, tensor, persistent=False)
+        with module.graph.inserting_after(placeholders[-1]):
+            node.replace_all_uses_with(module.graph.get_attr(name))
+        module.graph.erase_node(node)
+    return module
 
 
 def _described(tensor: Tensor) -> tuple:
-    return ("tensor", tuple(len(range(n)) for n in tensor.shape), tensor.dtype, tensor.device)
+    shape = tuple(len(range(n)) for n in tensor.shape)
+    return ("tensor", shape, tensor.dtype, tensor.device, tensor.requires_grad)
 
 
 def _is_description(leaf: object) -> bool:
@@ -62,25 +124,46 @@ class CollapsedFunction:
     def __init__(self, function: Callable, explain: bool) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function, self._explains = function, explain
-        self._known: OrderedDict[tuple, Collapsed] = OrderedDict()
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all programs; the next call traces the function anew."""
+        self._known: OrderedDict[tuple, list[Collapsed]] = OrderedDict()
         self._programs: list[Collapsed] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_known", "_programs")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.forget()
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        leaves, structure = pytree.tree_flatten((args, kwargs))
-        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         if torch.compiler.is_dynamo_compiling():
-            # a length is a plain number, also for an axis that the compiler holds for dynamic
-            leaves = [_described(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-            places = pytree.tree_unflatten(range(len(leaves)), structure)
-            found = self._programs[self._trace(places, tuple(leaves))]
-        else:
-            found = self._collapsed(leaves, structure)
-        values = found.program.run(*tensors, *[getattr(module, name) for module, name in found.program.places])
-        return values[0] if found.structure.is_leaf() else pytree.tree_unflatten(values, found.structure)
+            return self._compiled(args, kwargs)
+        try:
+            found, tensors = self._collapsed(args, kwargs)
+        except Entangled:
+            return self.function(*args, **kwargs)
+        with ambient.without_autocast(tensors):
+            return found.returned(found.run(*tensors))
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """What the pass does for these arguments: print it, or draw it with its `draw`."""
-        return self._collapsed(*pytree.tree_flatten((args, kwargs))).explanation
+        return self._collapsed(args, kwargs)[0].explanation
+
+    def _compiled(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A call while `torch.compile` traces."""
+        leaves, structure = pytree.tree_flatten((args, kwargs))
+        # a length is a plain number, also for an axis that the compiler holds for dynamic
+        described = [_described(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        places = pytree.tree_unflatten(range(len(leaves)), structure)
+        program = self._programs[self._trace(places, tuple(described))]
+        for module, name, value in program.settings:  # read here, so that compiled code is renewed when they change
+            if (getattr(module, name) is not value) if isinstance(value, nn.Module) else getattr(module, name) != value:
+                raise RuntimeError(f"The attribute {name} changed while the function was traced.")
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        return program.returned(program.run(*tensors, *[getattr(module, name) for module, name in program.sources]))
 
     @torch._dynamo.assume_constant_result
     def _trace(self, places: Any, leaves: tuple) -> int:
@@ -90,51 +173,90 @@ class CollapsedFunction:
         has none at hand.
         """
         made = [
-            torch.empty(leaf[1], dtype=leaf[2], device=leaf[3]) if _is_description(leaf) else leaf for leaf in leaves
+            torch.empty(leaf[1], dtype=leaf[2], device=leaf[3]).requires_grad_(leaf[4])
+            if _is_description(leaf)
+            else leaf
+            for leaf in leaves
         ]
-        self._programs.append(self._collapsed(made, pytree.tree_structure(places)))
+        args, kwargs = pytree.tree_unflatten(made, pytree.tree_structure(places))
+        contents = Contents(self.function)
+        module, structure, explanation, outside = self._made(args, kwargs, contents)
+        arguments = [leaf for leaf in made if isinstance(leaf, Tensor)]
+        sources = {
+            id(tensor): (owner, name)
+            for owner in contents.modules
+            for tensors in (owner._parameters, owner._buffers)
+            for name, tensor in tensors.items()
+        }
+        inner = list(enumerate(outside.tensors[len(arguments) :], len(arguments)))
+        module = _bound(module, {i: tensor for i, tensor in inner if id(tensor) not in sources})
+        _LazyGraphModule.force_recompile(module)
+        found = tuple(sources[id(tensor)] for _, tensor in inner if id(tensor) in sources)
+        self._programs.append(Collapsed(module, (), (), structure, explanation, _settings(contents.modules), found))
         return len(self._programs) - 1
 
-    def _collapsed(self, leaves: list, structure: pytree.TreeSpec) -> Collapsed:
-        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        others = tuple(None if isinstance(leaf, Tensor) else leaf for leaf in leaves)
-        described = tuple((tuple(t.shape), t.dtype, t.device) for t in tensors)
-        key = (str(structure), repr(others), described, fingerprint(self.function))
-        if key not in self._known:
-            self._known[key] = self._make(leaves, structure)
-            if len(self._known) > CACHED_SHAPES:
+    def _collapsed(self, args: tuple, kwargs: dict[str, Any]) -> tuple[Collapsed, list[Tensor]]:
+        """The program for these arguments, made where there is none that holds for all that the function refers to."""
+        contents = Contents(self.function, args, kwargs)
+        is_known = contents.opaque is None and ambient.unknown_mode() is None
+        key = (contents.key, ambient.settings(contents.tensors)) if is_known else None
+        for found in self._known.get(key, ()):
+            if found.fits(contents):
+                self._known.move_to_end(key)
+                return found, found.taken(contents)
+        module, structure, explanation, outside = self._made(args, kwargs, contents)
+        _LazyGraphModule.force_recompile(module)
+        if self._explains:
+            print(explanation)
+        places = {id(tensor): place for place, tensor in enumerate(contents.tensors)}
+        lasting = is_known and outside.is_lasting and all(id(tensor) in places for tensor in outside.tensors)
+        taken = tuple(places[id(tensor)] for tensor in outside.tensors) if lasting else ()
+        found = Collapsed(module, taken, tuple(outside.reads), structure, explanation)
+        if lasting:
+            self._known.setdefault(key, []).insert(0, found)
+            del self._known[key][MOST_KEPT:]
+            if len(self._known) > MOST_KEPT:
                 self._known.popitem(last=False)
-            if self._explains:
-                print(self._known[key].explanation)
-        self._known.move_to_end(key)
-        return self._known[key]
+        return found, outside.tensors
 
-    def _make(self, leaves: list, structure: pytree.TreeSpec) -> Collapsed:
+    def _made(
+        self, args: tuple, kwargs: dict[str, Any], contents: Contents
+    ) -> tuple[fx.GraphModule, pytree.TreeSpec, Explanation, Outside]:
+        """A program that takes the tensors of the result's `Outside`."""
+        leaves, structure = pytree.tree_flatten((args, kwargs))
+        tensors = list({id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values())
         returned: list[pytree.TreeSpec] = []
 
-        def flat(*tensors: Tensor) -> tuple:
-            given = iter(tensors)
-            filled = [next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        def flat(*given: Tensor) -> tuple:
+            made = {id(tensor): stand_in for tensor, stand_in in zip(tensors, given, strict=True)}
+            filled = [made[id(leaf)] if isinstance(leaf, Tensor) else leaf for leaf in leaves]
             args, kwargs = pytree.tree_unflatten(filled, structure)
             values, spec = pytree.tree_flatten(self.function(*args, **kwargs))
             returned.append(spec)
             return tuple(values)
 
-        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        with undisturbed(), unchanged(self.function):
-            try:
-                module, explanation = collapse_graph(flat, tensors)
-            except JetbenchError:
-                raise
-            except Exception as error:
-                name = getattr(self.function, "__name__", type(self.function).__name__)
-                shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
-                raise JetbenchError(
-                    f"collapse could not trace {name} for tensors of shapes {shapes}: {type(error).__name__}: {error}"
-                ) from error
-        places = lift(module, self.function)
-        _LazyGraphModule.force_recompile(module)
-        return Collapsed(Program(module, places, settings(self.function)), returned[-1], explanation)
+        try:
+            with Restored(contents) as restored:
+                module, explanation, outside = _rewritten(flat, tensors)
+        except JetbenchError:
+            raise
+        except Exception as error:
+            name = getattr(self.function, "__name__", type(self.function).__name__)
+            shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
+            raise JetbenchError(
+                f"collapse could not trace {name} for tensors of shapes {shapes}: {type(error).__name__}: {error}"
+            ) from error
+        outside.is_lasting &= not restored.has_changed
+        return module, returned[-1], explanation, outside
+
+
+def _settings(modules: Sequence[nn.Module]) -> tuple[tuple[nn.Module, str, object], ...]:
+    """Module, name and value of each plain attribute of the modules, such as `training`, and of each child."""
+    found: list[tuple[nn.Module, str, object]] = []
+    for module in modules:
+        plain = [(name, value) for name, value in vars(module).items() if type(value) in PLAIN or type(value) is float]
+        found += [(module, name, value) for name, value in (*plain, *module._modules.items())]
+    return tuple(found)
 
 
 def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:

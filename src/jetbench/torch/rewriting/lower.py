@@ -58,12 +58,14 @@ class Lowering:
     Attributes:
         builder: makes the neutral nodes.
         device: of the inputs.
+        effects: the numbers of placeholders that get a new value, each with that value.
         outputs: the neutral values of the outputs that are tensors.
         structure: what the function returns, with neutral values in place of tensors.
     """
 
-    def __init__(self, module: fx.GraphModule, device: torch.device) -> None:
+    def __init__(self, module: fx.GraphModule, device: torch.device, arguments: int) -> None:
         self.builder, self.device = Builder(), device
+        self.effects: list[tuple[int, Node]] = []
         self._module = module
         self._values: dict[fx.Node, object] = {}
         self._tokens = 0
@@ -71,7 +73,8 @@ class Lowering:
         position = 0
         for node in module.graph.nodes:
             if node.op == "placeholder":
-                self._values[node] = self._source("input", position, node.meta["val"], position)
+                kind = "input" if position < arguments else "constant"  # as parameters and tables are
+                self._values[node] = self._source(kind, (position, None), node.meta["val"], position)
                 position += 1
             elif node.op == "get_attr":
                 tensor = getattr(module, node.target)
@@ -83,7 +86,7 @@ class Lowering:
         self.outputs = tuple(value for value in self.structure if isinstance(value, Node))
 
     def _source(self, op: str, key: object, value: Tensor, payload: object) -> Node:
-        key = (key,) if op == "input" else key
+        key = key[:1] if op == "input" else key
         return self.builder.graph.make(op, (), key, value.shape, dtype_name(value.dtype), payload)
 
     def _constant(self, tensor: Tensor, numbers: tuple[float, ...] | None) -> Node:
@@ -91,7 +94,7 @@ class Lowering:
 
     def fixed(self, x: Node) -> Node:
         """A constant that the function makes itself, so that its numbers are known; only vectors are looked at."""
-        if x.op != "constant" or x.ndim != 1 or not x.payload.is_floating_point():
+        if x.op != "constant" or x.ndim != 1 or isinstance(x.payload, int) or not x.payload.is_floating_point():
             return x
         return self._constant(x.payload, tuple(x.payload.tolist()))
 
@@ -101,6 +104,9 @@ class Lowering:
         value = node.meta.get("val")
         if node.target is python_operator.getitem:
             return args[0][args[1]]
+        if node.target is torch.ops.aten.copy_.default and node.args[0].op == "placeholder":
+            self.effects.append((args[0].payload, args[1]))
+            return args[1]
         if node.target is torch.ops.aten._to_copy.default and self._device_of(node.args[0]) != value.device:
             return self._moved(args[0], value) or self.opaque(node.target, value, args, kwargs)
         rule = LOWERINGS.get(node.target)
@@ -115,8 +121,8 @@ class Lowering:
         return tensor.device
 
     def _moved(self, x: Node, value: Tensor) -> Node | None:
-        """A constant that the function copies to another device, copied once and for all; None for all else."""
-        if x.op != "constant":
+        """A constant of the function itself, copied to another device once and for all; None for all else."""
+        if x.op != "constant" or isinstance(x.payload, int):
             return None
         _, numbers = x.attributes
         return self._constant(x.payload.to(value.device, value.dtype), numbers)
