@@ -10,7 +10,7 @@ from jetbench.collapse.graph import Node, live
 
 FREE = frozenset({"input", "constant", "fill", "identity", "view", "split", "merge", "reshape", "part", "numbers"})
 
-STOPPED = "without derivative"  # a map that only keeps derivatives from passing
+CUT = "cut"  # a map that only keeps derivatives from passing
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def runs(weights: Sequence[float]) -> list[tuple[float, int, int]]:
 
 def operations(node: Node) -> int:
     """Operations that the node itself costs."""
-    if node.op in FREE or (node.op == "map" and node.attributes[0] == STOPPED):
+    if node.op in FREE or (node.op == "map" and node.attributes[0] == CUT):
         return 0
     if node.op == "product":
         contracted = contracted_sizes(node)

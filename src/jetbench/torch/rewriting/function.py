@@ -11,7 +11,9 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx._lazy_graph_module import _LazyGraphModule
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from jetbench.collapse.explain import Explanation
 from jetbench.collapse.pull import collapse as pull_up
@@ -62,10 +64,10 @@ class Collapsed:
 
 
 def _rewritten(
-    function: Callable[..., Sequence[object]], examples: Sequence[Tensor]
+    function: Callable[..., Sequence[object]], examples: Sequence[Tensor], known: Sequence[Tensor] = ()
 ) -> tuple[fx.GraphModule, Explanation, Outside]:
     """A program that takes the tensors of `Outside`, the examples first."""
-    traced = trace(function, examples)
+    traced = trace(function, examples, known)
     outside = traced.outside.tensors
     device = examples[0].device if examples else outside[0].device if outside else torch.device("cpu")
     lowered = Lowering(traced.module, device, len(examples))
@@ -130,6 +132,10 @@ class CollapsedFunction:
         """Drop all programs; the next call traces the function anew."""
         self._known: OrderedDict[tuple, list[Collapsed]] = OrderedDict()
         self._programs: list[Collapsed] = []
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_known", "_programs")}
@@ -237,14 +243,18 @@ class CollapsedFunction:
 
         try:
             with Restored(contents) as restored:
-                module, explanation, outside = _rewritten(flat, tensors)
+                module, explanation, outside = _rewritten(flat, tensors, contents.tensors)
         except JetbenchError:
             raise
+        except (GuardOnDataDependentSymNode, DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise JetbenchError(
+                f"The function {self._name} decides by values of its arguments what to compute (an `if`, `.item()`, a "
+                "loop count or a boolean mask). Use torch.where, so that one computation holds for all of them."
+            ) from error
         except Exception as error:
-            name = getattr(self.function, "__name__", type(self.function).__name__)
             shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
             raise JetbenchError(
-                f"collapse could not trace {name} for tensors of shapes {shapes}: {type(error).__name__}: {error}"
+                f"collapse could not trace {self._name} for tensors of shapes {shapes}: {type(error).__name__}: {error}"
             ) from error
         outside.is_lasting &= not restored.has_changed
         return module, returned[-1], explanation, outside

@@ -105,12 +105,12 @@ class Outside(TorchFunctionMode):
         is_lasting: whether the trace depends on nothing else from outside.
     """
 
-    def __init__(self, is_transformed: bool) -> None:
+    def __init__(self, known: Sequence[Tensor], is_transformed: bool) -> None:
         super().__init__()
         self.tensors: list[Tensor] = []
         self.reads: list[Read] = []
         self.is_lasting = True
-        self._is_transformed = is_transformed
+        self._known, self._is_transformed = {id(tensor): is_differentiable(tensor) for tensor in known}, is_transformed
         self._stand_ins: dict[int, Tensor] = {}
         self._tracer: PythonKeyTracer | None = None
         self._expressions: dict[int, tuple[Tensor, object]] = {}
@@ -136,10 +136,11 @@ class Outside(TorchFunctionMode):
         if id(tensor) not in self._stand_ins:
             number = len(self.tensors)
             with temporarily_clear_interpreter_stack(), torch._C.DisableTorchFunction(), self._below.paused():
+                differentiable = self._known.get(id(tensor), tensor.requires_grad)
                 with disable_proxy_modes_tracing():
                     made = torch.empty_strided(
                         tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
-                    ).requires_grad_(is_differentiable(tensor))
+                    ).requires_grad_(differentiable)
                 proxy = self._tracer.create_proxy("placeholder", f"outside_{number}", (), {})
                 track_tensor_tree(made, proxy, constant=None, tracer=self._tracer)
             self.tensors.append(tensor)
@@ -161,17 +162,17 @@ class Outside(TorchFunctionMode):
 
     def is_outside(self, tensor: Tensor) -> bool:
         """Whether a tensor is none of the trace."""
-        if id(tensor) in self._stand_ins:
-            return True
+        if id(tensor) in self._known or id(tensor) in self._stand_ins:
+            return tensor.layout is torch.strided
         if tensor.layout is not torch.strided or _has_functions(tensor):
             self.is_lasting &= _has_functions(tensor)
             return False
         *wrappers, last = layers(tensor)
-        if any(id(layer) in self._stand_ins for layer in wrappers[1:]):
+        if any(id(layer) in self._known for layer in wrappers[1:]):
             raise Entangled
         if id(last) in self._fresh or has_proxy_slot(last, self._tracer):
             return False
-        if wrappers and (self._is_transformed or id(last) in self._stand_ins):
+        if wrappers and self._is_transformed and id(last) not in self._known:
             raise Entangled
         return not wrappers  # others came in through a transformation, and are met below it
 
@@ -189,11 +190,11 @@ class Outside(TorchFunctionMode):
             raise Unsupported(f"The function changes tensors that it does not return, by {SETTING[function]}.")
         if args and isinstance(args[0], type) and issubclass(args[0], torch.autograd.Function):
             _refuse(args[0])
-        if function is Tensor.grad.__get__ and id(args[0]) in self._stand_ins:
+        if function == Tensor.grad.__get__ and id(args[0]) in self._stand_ins:
             return args[0].grad
         leaves = [self.stand_in(v) if isinstance(v, Tensor) and self.is_outside(v) else v for v in leaves]
         args, kwargs = pytree.tree_unflatten(leaves, structure)
-        if function is Tensor.data.__get__:
+        if function == Tensor.data.__get__:
             function = Tensor.detach
         if all(id(v) in self._expressions for v in leaves if isinstance(v, Tensor)):
             return self._of_outside(function, leaves, structure)
@@ -232,7 +233,7 @@ class Outside(TorchFunctionMode):
                 self._expressions.pop(id(leaf), None)
             return result
         for which, leaf in enumerate(pytree.tree_leaves(result)):
-            if isinstance(leaf, Tensor) and id(leaf) not in self._expressions and bare(leaf) is leaf:
+            if isinstance(leaf, Tensor) and id(leaf) not in self._expressions:
                 self._expressions[id(leaf)] = (leaf, _Expression((function, known, structure, which)))
         return result
 
@@ -305,6 +306,8 @@ class _Below(TorchDispatchMode):
             return operation(*args, **kwargs)
         if operation is aten.detach.default and not self._stops:
             operation = aten.alias.default
+        if operation is aten.expand.default:
+            kwargs = {}
         args, kwargs = pytree.tree_map_only(Tensor, self.met, (args, kwargs))
         self._count(operation, args)
         result = operation(*args, **kwargs)
@@ -325,7 +328,8 @@ class _Below(TorchDispatchMode):
 
     def _without_derivatives(self, tensor: Tensor) -> Tensor:
         if id(tensor) not in self._stopped:
-            self._stopped[id(tensor)] = aten.detach.default(tensor)
+            # as a view that no one else makes: `lower` knows it by that
+            self._stopped[id(tensor)] = aten.expand.default(tensor, list(tensor.shape), implicit=True)
         return self._stopped[id(tensor)]
 
     def _count(self, operation: OpOverload, args: tuple) -> None:

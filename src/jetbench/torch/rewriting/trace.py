@@ -81,24 +81,26 @@ class Traced:
     outside: Outside
 
 
-def trace(function: Callable[..., Sequence[object]], examples: Sequence[Tensor]) -> Traced:
-    """The graph of a function from tensors to a tuple, for inputs like the examples.
+def trace(
+    function: Callable[..., Sequence[object]], examples: Sequence[Tensor], known: Sequence[Tensor] = ()
+) -> Traced:
+    """The graph of a function from tensors to a tuple, for inputs like the examples, and for tensors known beforehand.
 
     Autograd records during the trace as it does around it, as the function may differentiate by itself. What works in
     place is put right in the traced graph only: the function may hold the levels of its functional transforms as
     numbers, as those from `torch.compile` do, and one more transform around it would shift them.
     """
-    is_transformed = functorch.peek_interpreter_stack() is not None
+    outside = functools.partial(Outside, (*examples, *known), functorch.peek_interpreter_stack() is not None)
     with _alone():
         try:
-            traced = _recorded(function, examples, is_transformed, "fake")
+            traced = _recorded(function, examples, outside(), "fake")
         except RuntimeError as error:
             # PyTorch 2.11 has no type of its own for it
             if re.search("two (different )?devices", str(error)) is None:
                 raise
             # adding forward mode's zeros to a number goes through the device "meta", which only real tensors can do
             with _one_fake_mode():
-                traced = _recorded(function, examples, is_transformed, "real")
+                traced = _recorded(function, examples, outside(), "real")
         if not _put_right(traced.module.graph):
             _make_functional(traced)
     return traced
@@ -119,9 +121,7 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _recorded(function: Callable, examples: Sequence[Tensor], is_transformed: bool, mode: str) -> Traced:
-    outside = Outside(is_transformed)
-
+def _recorded(function: Callable, examples: Sequence[Tensor], outside: Outside, mode: str) -> Traced:
     def run() -> tuple:
         with outside.watching():
             values = function(*outside.given(examples))
