@@ -40,6 +40,7 @@ PLAIN = frozenset((
     torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size,
 ))  # fmt: skip
 LEAVES = (np.dtype,)
+HOOKS = [value for name, value in vars(nn.modules.module).items() if name.startswith("_global") and "hooks" in name]
 MODULE_STATE = frozenset(vars(nn.Module())) - {"training"}
 COMPILED = (
     types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType,
@@ -119,6 +120,8 @@ class Contents:
         self._take([vars(value)] if getattr(value, "__dict__", None) else ())
 
     def _network(self, module: nn.Module) -> None:
+        if not self.modules:
+            self._take(HOOKS)
         self.modules.append(module)
         state = vars(module)
         self.containers += [state, *(value for value in state.values() if isinstance(value, dict))]

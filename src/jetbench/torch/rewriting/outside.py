@@ -39,6 +39,8 @@ SETTING = {
     Tensor.grad.__set__: "setting .grad",
     Tensor.data.__set__: "setting .data",
 }
+#: Of a tensor that was just made from numbers.
+NEW = (aten.lift_fresh.default, aten.lift_fresh_copy.default)
 STOPPING = (Tensor.detach, torch.detach, aten.detach.default, aten.detach)
 
 
@@ -190,7 +192,7 @@ class Outside(TorchFunctionMode):
             raise Unsupported(f"The function changes tensors that it does not return, by {SETTING[function]}.")
         if args and isinstance(args[0], type) and issubclass(args[0], torch.autograd.Function):
             _refuse(args[0])
-        if function == Tensor.grad.__get__ and id(args[0]) in self._stand_ins:
+        if function == Tensor.grad.__get__ and self.is_outside(args[0]):
             return args[0].grad
         leaves = [self.stand_in(v) if isinstance(v, Tensor) and self.is_outside(v) else v for v in leaves]
         args, kwargs = pytree.tree_unflatten(leaves, structure)
@@ -308,7 +310,8 @@ class _Below(TorchDispatchMode):
             operation = aten.alias.default
         if operation is aten.expand.default:
             kwargs = {}
-        args, kwargs = pytree.tree_map_only(Tensor, self.met, (args, kwargs))
+        if operation not in NEW:
+            args, kwargs = pytree.tree_map_only(Tensor, self.met, (args, kwargs))
         self._count(operation, args)
         result = operation(*args, **kwargs)
         if self._records and not torch.is_grad_enabled():

@@ -116,6 +116,7 @@ def _alone() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.set_grad_enabled(records))
         stack.enter_context(torch.autograd.set_multithreading_enabled(False))
+        stack.enter_context(torch._dynamo.config.patch(error_on_nested_fx_trace=False))  # compiled parts run as written
         torch.set_autocast_cache_enabled(False)
         stack.callback(torch.set_autocast_cache_enabled, caches)
         yield
