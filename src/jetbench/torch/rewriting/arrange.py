@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from jetbench.collapse.cost import CUT
 from jetbench.collapse.graph import Node, is_inexact
 from jetbench.collapse.layout import numbered
 from jetbench.torch.rewriting.lower import Lowering, dtype_name, lowering
@@ -24,30 +23,12 @@ def _axis(axis: int, ndim: int) -> int:
     aten.alias_copy.default,
     aten.clone.default,
     aten.contiguous.default,
+    aten.detach.default,
+    aten.detach_copy.default,
     aten._conj.default,
 )
 def _same(low: Lowering, value: Tensor, x: Node, **_: object) -> Node | None:
     return None if x.dtype.startswith("complex") else x
-
-
-def unrecorded(x: Tensor) -> Tensor:
-    """x as autograd knows it under `torch.no_grad`: without a derivative, but for that of forward mode."""
-    with torch.no_grad():
-        return x.view_as(x)
-
-
-def _cut(low: Lowering, x: Node, function: Callable) -> Node:
-    """The same numbers without a derivative."""
-    if not is_inexact(x.dtype):
-        return x
-    call, _ = low.call(function, (x,), {})
-    return low.builder.map(CUT, (x,), x.dtype, (function.__name__,), linear=(0,), payload=call)
-
-
-@lowering(aten.detach.default, aten.detach_copy.default)
-def _detach(low: Lowering, value: Tensor, x: Node) -> Node:
-    """Those of the function; autograd's own are not in the graph."""
-    return _cut(low, x, aten.detach.default)
 
 
 @lowering(aten.lift_fresh.default, aten.lift_fresh_copy.default)
@@ -125,9 +106,7 @@ def _eye(low: Lowering, value: Tensor, *_: object, **__: object) -> Node | None:
 
 
 @lowering(aten.expand.default, aten.expand_copy.default)
-def _expand(low: Lowering, value: Tensor, x: Node, *_: object, implicit: bool = False) -> Node:
-    if implicit and x.shape == tuple(value.shape):
-        return _cut(low, x, unrecorded)
+def _expand(low: Lowering, value: Tensor, x: Node, *_: object, **__: object) -> Node:
     return low.builder.broadcast(x, value.shape)
 
 

@@ -22,7 +22,7 @@ from jetbench.torch.rewriting import ambient
 from jetbench.torch.rewriting.contents import PLAIN, Contents
 from jetbench.torch.rewriting.emit import Emission
 from jetbench.torch.rewriting.lower import Lowering
-from jetbench.torch.rewriting.outside import Entangled, Outside, Read
+from jetbench.torch.rewriting.outside import DEPENDENT, Entangled, Outside, Read, is_dependent
 from jetbench.torch.rewriting.restored import Restored
 from jetbench.torch.rewriting.trace import trace
 
@@ -37,6 +37,7 @@ class Collapsed:
         run: takes the tensors that the program reads.
         places: of these tensors, in the contents of the call.
         reads: of numbers, which are to be the same; their tensors are those that `run` takes.
+        roots: which of these tensors derivatives are taken by, so that no other one may depend on them.
         structure: of what the function returns.
         explanation: what the pass did.
         settings: module, name and value of the plain attributes and children that its networks had.
@@ -45,14 +46,18 @@ class Collapsed:
     run: Callable[..., tuple]
     places: tuple[int, ...]
     reads: tuple[Read, ...]
+    roots: tuple[int, ...]
     structure: pytree.TreeSpec
     explanation: Explanation
     settings: tuple[tuple[nn.Module, str, object], ...] = ()
     sources: tuple[tuple[nn.Module, str], ...] = ()
 
     def fits(self, contents: Contents) -> bool:
-        """Whether the numbers that were read are still the same."""
-        return not self.reads or all(read.holds(self.taken(contents)) for read in self.reads)
+        """Whether the numbers that were read are still the same, and autograd knows as much as then."""
+        if not self.reads and not self.roots:
+            return True
+        tensors = self.taken(contents)
+        return all(read.holds(tensors) for read in self.reads) and not is_dependent(tensors, self.roots)
 
     def taken(self, contents: Contents) -> list[Tensor]:
         """The tensors that `run` takes."""
@@ -198,7 +203,7 @@ class CollapsedFunction:
         module = _bound(module, {i: tensor for i, tensor in inner if id(tensor) not in sources})
         _LazyGraphModule.force_recompile(module)
         found = tuple(sources[id(tensor)] for _, tensor in inner if id(tensor) in sources)
-        self._programs.append(Collapsed(module, (), (), structure, explanation, _settings(contents.modules), found))
+        self._programs.append(Collapsed(module, (), (), (), structure, explanation, _settings(contents.modules), found))
         return len(self._programs) - 1
 
     def _collapsed(self, args: tuple, kwargs: dict[str, Any]) -> tuple[Collapsed, list[Tensor]]:
@@ -217,7 +222,7 @@ class CollapsedFunction:
         places = {id(tensor): place for place, tensor in enumerate(contents.tensors)}
         lasting = is_known and outside.is_lasting and all(id(tensor) in places for tensor in outside.tensors)
         taken = tuple(places[id(tensor)] for tensor in outside.tensors) if lasting else ()
-        found = Collapsed(module, taken, tuple(outside.reads), structure, explanation)
+        found = Collapsed(module, taken, tuple(outside.reads), tuple(outside.roots), structure, explanation)
         if lasting:
             self._known.setdefault(key, []).insert(0, found)
             del self._known[key][MOST_KEPT:]
@@ -256,6 +261,8 @@ class CollapsedFunction:
             raise JetbenchError(
                 f"collapse could not trace {self._name} for tensors of shapes {shapes}: {type(error).__name__}: {error}"
             ) from error
+        if is_dependent(outside.tensors, tuple(outside.roots)):
+            raise Entangled(DEPENDENT)
         outside.is_lasting &= not restored.has_changed
         return module, returned[-1], explanation, outside
 

@@ -14,7 +14,8 @@ from torch import Tensor, fx
 from torch._ops import OpOverload
 
 from jetbench.collapse.build import Builder
-from jetbench.collapse.graph import Node
+from jetbench.collapse.cost import CUT
+from jetbench.collapse.graph import Node, is_inexact
 
 Rule = Callable[..., Node | None]
 LOWERINGS: dict[OpOverload, Rule] = {}
@@ -45,6 +46,12 @@ def lowering(*operations: OpOverload) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+def unrecorded(x: Tensor) -> Tensor:
+    """x as autograd takes it under `torch.no_grad`: without a derivative, but for that of forward mode."""
+    with torch.no_grad():
+        return x.view_as(x)
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -107,6 +114,9 @@ class Lowering:
         if node.target is torch.ops.aten.copy_.default and node.args[0].op == "placeholder":
             self.effects.append((args[0].payload, args[1]))
             return args[1]
+        if node.target is torch.ops.aten.expand.default and node.kwargs.get("implicit"):
+            detaches = node.args[0].target is torch.ops.aten.detach.default
+            return self._cut(torch.ops.aten.detach.default if detaches else unrecorded, args[0])
         if node.target is torch.ops.aten._to_copy.default and self._device_of(node.args[0]) != value.device:
             return self._moved(args[0], value) or self.opaque(node.target, value, args, kwargs)
         rule = LOWERINGS.get(node.target)
@@ -115,6 +125,12 @@ class Lowering:
             if found is not None:
                 return found
         return self.opaque(node.target, value, args, kwargs)
+
+    def _cut(self, function: Callable, x: Node) -> Node:
+        """The same numbers without a derivative; see `jetbench.torch.rewriting.outside`."""
+        call, operands = self.call(function, (x,), {})
+        static = (function.__name__,)
+        return self.builder.map(CUT, operands, x.dtype, static, (0,), call) if is_inexact(x.dtype) else x
 
     def _device_of(self, node: fx.Node) -> torch.device:
         tensor = getattr(self._module, node.target) if node.op == "get_attr" else node.meta["val"]

@@ -44,14 +44,32 @@ NEW = (aten.lift_fresh.default, aten.lift_fresh_copy.default)
 STOPPING = (Tensor.detach, torch.detach, aten.detach.default, aten.detach)
 
 
-class Entangled(JetbenchError):
-    """A tensor of a transformation around the trace got into one within it."""
+WRAPPED = (
+    "A tensor that torch.func transforms around the collapsed function goes straight into a transformation within it. "
+    "Pass it to the function as an argument."
+)
+DEPENDENT = (
+    "The collapsed function takes derivatives by a tensor that others from outside of it were computed from. Compute "
+    "these within the function."
+)
 
-    def __init__(self) -> None:
-        super().__init__(
-            "A tensor that torch.func transforms around the collapsed function goes straight into a transformation "
-            "within it. Pass it to the function as an argument."
-        )
+
+class Entangled(JetbenchError):
+    """The function and what is around it cannot be told apart; it can be called as it is, though."""
+
+
+def is_dependent(tensors: Sequence[Tensor], roots: Sequence[int]) -> bool:
+    """Whether autograd knows any of the tensors to be computed from one of those with the given numbers."""
+    targets = [tensors[number] for number in roots]
+    waiting = [t.grad_fn for t in tensors if t.grad_fn is not None and all(t is not root for root in targets)]
+    seen = set()
+    while targets and waiting:
+        node = waiting.pop()
+        if any(node is root.grad_fn or getattr(node, "variable", None) is root for root in targets):
+            return True
+        seen.add(node)
+        waiting += [before for before, _ in node.next_functions if before is not None and before not in seen]
+    return False
 
 
 @dataclass(frozen=True)
@@ -88,7 +106,7 @@ def _evaluated(expression: tuple, tensors: Sequence[Tensor]) -> object:
     for leaf in leaves:
         if isinstance(leaf, Place):
             if is_batched(tensors[leaf.number]):
-                raise Entangled
+                raise Entangled(WRAPPED)
             values.append(bare(tensors[leaf.number]))
         else:
             values.append(_evaluated(leaf, tensors) if isinstance(leaf, _Expression) else leaf)
@@ -104,6 +122,7 @@ class Outside(TorchFunctionMode):
     Attributes:
         tensors: those from outside, in the order of their placeholders in the graph.
         reads: what was read off them.
+        roots: numbers of the tensors that the function takes derivatives by.
         is_lasting: whether the trace depends on nothing else from outside.
     """
 
@@ -111,6 +130,7 @@ class Outside(TorchFunctionMode):
         super().__init__()
         self.tensors: list[Tensor] = []
         self.reads: list[Read] = []
+        self.roots: set[int] = set()
         self.is_lasting = True
         self._known, self._is_transformed = {id(tensor): is_differentiable(tensor) for tensor in known}, is_transformed
         self._stand_ins: dict[int, Tensor] = {}
@@ -171,11 +191,11 @@ class Outside(TorchFunctionMode):
             return False
         *wrappers, last = layers(tensor)
         if any(id(layer) in self._known for layer in wrappers[1:]):
-            raise Entangled
+            raise Entangled(WRAPPED)
         if id(last) in self._fresh or has_proxy_slot(last, self._tracer):
             return False
         if wrappers and self._is_transformed and id(last) not in self._known:
-            raise Entangled
+            raise Entangled(WRAPPED)
         return not wrappers  # others came in through a transformation, and are met below it
 
     def __torch_function__(
@@ -196,6 +216,9 @@ class Outside(TorchFunctionMode):
             return args[0].grad
         leaves = [self.stand_in(v) if isinstance(v, Tensor) and self.is_outside(v) else v for v in leaves]
         args, kwargs = pytree.tree_unflatten(leaves, structure)
+        if function is torch.autograd.grad:
+            inputs = {id(leaf) for leaf in pytree.tree_leaves(kwargs.get("inputs", args[1:2]))}
+            self.roots |= {n for n, own in enumerate(self.tensors) if id(self._stand_ins[id(own)]) in inputs}
         if function == Tensor.data.__get__:
             function = Tensor.detach
         if all(id(v) in self._expressions for v in leaves if isinstance(v, Tensor)):
@@ -219,17 +242,13 @@ class Outside(TorchFunctionMode):
             with self._below.stopping(function in STOPPING):
                 result = function(*args, **kwargs)
             is_read = any(_is_symbolic(leaf) for leaf in pytree.tree_leaves(result))
-        except (JetbenchError, Entangled):
+        except JetbenchError:
             raise
         except Exception:  # it asks for numbers, or fails on the real ones too
             is_read = True
         if is_read:
-            value = _evaluated((function, known, structure, None), self.tensors)
-            if any(isinstance(leaf, Tensor) or not isinstance(leaf, NUMBERS) for leaf in pytree.tree_leaves(value)):
-                self.is_lasting = False
-            else:
-                self.reads.append(Read((function, known, structure, None), value))
-            return self._made(value)
+            expression = (function, known, structure, None)
+            return self._read(Read(expression, _evaluated(expression, self.tensors)))
         if self._below.effects != effects:
             for leaf in leaves:
                 self._expressions.pop(id(leaf), None)
@@ -238,6 +257,17 @@ class Outside(TorchFunctionMode):
             if isinstance(leaf, Tensor) and id(leaf) not in self._expressions:
                 self._expressions[id(leaf)] = (leaf, _Expression((function, known, structure, which)))
         return result
+
+
+    def _read(self, read: Read) -> object:
+        leaves = pytree.tree_leaves(read.value)
+        if all(isinstance(leaf, NUMBERS) for leaf in leaves):
+            self.reads.append(read)
+        else:
+            self.is_lasting = False
+            if self._is_transformed and any(isinstance(leaf, Tensor) for leaf in leaves):
+                raise Entangled(WRAPPED)
+        return read.value
 
 
 NUMBERS = (bool, int, float, complex, str, type(None), torch.dtype, torch.device)
@@ -263,6 +293,12 @@ def _refuse(function: type) -> None:
             f"The function uses {function.__qualname__}, a torch.autograd.Function with a derivative of its own, which "
             "the collapsed function would not have. Write it in operations of PyTorch, or call it outside of collapse."
         )
+
+
+def _marked(tensor: Tensor) -> Tensor:
+    """The tensor in a view that nothing else makes, by which `lower` knows that it has no derivative."""
+    with torch._C._AutoDispatchBelowAutograd():
+        return aten.expand.default(tensor, list(tensor.shape), implicit=True)
 
 
 class _Below(TorchDispatchMode):
@@ -306,14 +342,14 @@ class _Below(TorchDispatchMode):
         kwargs = kwargs or {}
         if self._pauses or operation.namespace == "prim":
             return operation(*args, **kwargs)
-        if operation is aten.detach.default and not self._stops:
-            operation = aten.alias.default
         if operation is aten.expand.default:
             kwargs = {}
         if operation not in NEW:
             args, kwargs = pytree.tree_map_only(Tensor, self.met, (args, kwargs))
         self._count(operation, args)
         result = operation(*args, **kwargs)
+        if operation is aten.detach.default and self._stops:
+            result = _marked(result)
         if self._records and not torch.is_grad_enabled():
             for leaf in pytree.tree_leaves(result):
                 if isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.is_complex()):
@@ -331,8 +367,7 @@ class _Below(TorchDispatchMode):
 
     def _without_derivatives(self, tensor: Tensor) -> Tensor:
         if id(tensor) not in self._stopped:
-            # as a view that no one else makes: `lower` knows it by that
-            self._stopped[id(tensor)] = aten.expand.default(tensor, list(tensor.shape), implicit=True)
+            self._stopped[id(tensor)] = _marked(tensor)
         return self._stopped[id(tensor)]
 
     def _count(self, operation: OpOverload, args: tuple) -> None:
