@@ -90,6 +90,8 @@ class Builder(Layout):
 
     def reduce(self, x: Node, axes: Sequence[int]) -> Node:
         """The sum over axes, which vanish; over those of an identity matrix in a product, its diagonal."""
+        if x.op == "identity" and axes:
+            return self.full(x.shape[0] if len(set(axes)) == 2 else 1.0, x.shape[len(set(axes)) :], x.dtype)
         if x.op == "product" and not contracted_sizes(x) and any(o.op == "identity" for o in x.operands):
             kept = [i for i in range(x.ndim) if i not in axes]
             terms = list(zip(x.operands, x.attributes[:2], strict=True))
@@ -150,7 +152,7 @@ class Builder(Layout):
             return self.full(factor, shape, dtype)
         kept = [label for label in out if label in present]
         if len(peeled) == 2:
-            peeled = self._unmasked(peeled, kept)
+            peeled = self._unmasked(_unsplit(peeled, kept), kept)
         if len(peeled) == 2:
             if set(kept) == present:
                 peeled = self._small_first(peeled)
@@ -203,10 +205,11 @@ class Builder(Layout):
     def _unmasked(
         self, terms: list[tuple[Node, tuple[Label, ...]]], kept: Sequence[Label]
     ) -> list[tuple[Node, tuple[Label, ...]]]:
-        """Σ_j δ_ij x_ij = x_ii in place of the product with an identity matrix of which an axis is summed over."""
+        """Σ_j δ_ij x_jk = x_ik and Σ_j δ_ij x_ij = x_ii, where an axis of an identity matrix is summed over."""
         for (mask, pair), (x, labels) in (terms, terms[::-1]):
-            if mask.op == "identity" and set(pair) <= set(labels) and not set(pair) <= set(kept):
-                stays, goes = pair if pair[0] in kept else pair[::-1]
+            goes = next((label for label in pair[::-1] if label in labels and label not in kept), None)
+            if mask.op == "identity" and goes is not None:
+                stays = pair[0] if goes == pair[1] else pair[1]
                 names = [stays if label == goes else label for label in labels]
                 return [(self.diagonal(x, numbered(names)), tuple(dict.fromkeys(names)))]
         return terms
@@ -388,3 +391,22 @@ def _as_weighed(x: Node) -> tuple[Node, int, tuple[float, ...]] | None:
         n = inner.operands[0].shape[axis]
         return inner.operands[0], axis, (0.0,) * start + (1.0,) * (stop - start) + (0.0,) * (n - stop)
     return inner, axis, (1.0,) * inner.shape[axis]
+
+
+def _unsplit(
+    terms: list[tuple[Node, tuple[Label, ...]]], kept: Sequence[Label]
+) -> list[tuple[Node, tuple[Label, ...]]]:
+    """Σ_ab x_(ab) y_(ab) = Σ_r x_r y_r, where both terms are split into what is summed over together."""
+    if any(node.op != "split" for node, _ in terms):
+        return terms
+    groups = []
+    for node, labels in terms:
+        rest = iter(labels)
+        groups.append([tuple(next(rest) for _ in part) for part in node.attributes[0]])
+    split = [{group for group in of_term if len(group) > 1} for of_term in groups]
+    if split[0] != split[1] or any(label in kept for group in split[0] for label in group):
+        return terms
+    return [
+        (node.operands[0], tuple(group[0] for group in of_term))
+        for (node, _), of_term in zip(terms, groups, strict=True)
+    ]

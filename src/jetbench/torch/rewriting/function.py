@@ -21,7 +21,7 @@ from jetbench.errors import JetbenchError
 from jetbench.torch.rewriting import ambient
 from jetbench.torch.rewriting.contents import PLAIN, Contents
 from jetbench.torch.rewriting.emit import Emission
-from jetbench.torch.rewriting.lower import Lowering
+from jetbench.torch.rewriting.lower import Lowering, dtype_name
 from jetbench.torch.rewriting.outside import DEPENDENT, Entangled, Outside, Read, is_dependent
 from jetbench.torch.rewriting.restored import Restored
 from jetbench.torch.rewriting.trace import trace
@@ -299,6 +299,12 @@ def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
     if not callable(function):
         raise TypeError(f"collapse takes a function; got {type(function).__name__}.")
     return CollapsedFunction(function, explain)
+
+
+def own_dtype(function: Callable) -> str | None:
+    """The floating-point type of the tensors that a function refers to; None if there are none, or of several types."""
+    found = {tensor.dtype for tensor in Contents(function).tensors if tensor.is_floating_point()}
+    return dtype_name(found.pop()) if len(found) == 1 else None
 
 
 def backend(module: fx.GraphModule, examples: Sequence[Any], **options: Any) -> Callable:

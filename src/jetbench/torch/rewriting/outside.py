@@ -258,7 +258,6 @@ class Outside(TorchFunctionMode):
                 self._expressions[id(leaf)] = (leaf, _Expression((function, known, structure, which)))
         return result
 
-
     def _read(self, read: Read) -> object:
         leaves = pytree.tree_leaves(read.value)
         if all(isinstance(leaf, NUMBERS) for leaf in leaves):
