@@ -372,7 +372,8 @@ class _Below(TorchDispatchMode):
     def _count(self, operation: OpOverload, args: tuple) -> None:
         if operation._schema.is_mutable or torch.Tag.nondeterministic_seeded in operation.tags:
             self.effects += 1
-        if operation._schema.is_mutable and self._records and not torch.is_grad_enabled() and args[0].requires_grad:
+        records = torch.is_grad_enabled() or not self._records
+        if operation._schema.is_mutable and not records and args[0].grad_fn is not None:
             raise Unsupported(
                 f"The function changes a tensor that it differentiates, in place and under torch.no_grad ({operation})."
             )
