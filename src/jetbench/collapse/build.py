@@ -396,17 +396,19 @@ def _as_weighed(x: Node) -> tuple[Node, int, tuple[float, ...]] | None:
 def _unsplit(
     terms: list[tuple[Node, tuple[Label, ...]]], kept: Sequence[Label]
 ) -> list[tuple[Node, tuple[Label, ...]]]:
-    """Σ_ab x_(ab) y_(ab) = Σ_r x_r y_r, where both terms are split into what is summed over together."""
-    if any(node.op != "split" for node, _ in terms):
-        return terms
-    groups = []
+    """Σ_ab x_(ab) y_(ab) = Σ_r x_r y_r, where all that terms are split into is summed over together."""
+    grouped = []
     for node, labels in terms:
         rest = iter(labels)
-        groups.append([tuple(next(rest) for _ in part) for part in node.attributes[0]])
-    split = [{group for group in of_term if len(group) > 1} for of_term in groups]
-    if split[0] != split[1] or any(label in kept for group in split[0] for label in group):
-        return terms
+        parts = node.attributes[0] if node.op == "split" else [(n,) for n in node.shape]
+        grouped.append([tuple(next(rest) for _ in part) for part in parts])
+    for own, other in (grouped, grouped[::-1]):
+        elsewhere = {label for group in other for label in group}
+        for group in own:
+            is_summed_together = set(kept).isdisjoint(group) and (group in other or elsewhere.isdisjoint(group))
+            if len(group) > 1 and not is_summed_together:
+                return terms
     return [
-        (node.operands[0], tuple(group[0] for group in of_term))
-        for (node, _), of_term in zip(terms, groups, strict=True)
+        (node.operands[0] if node.op == "split" else node, tuple(group[0] for group in groups))
+        for (node, _), groups in zip(terms, grouped, strict=True)
     ]
