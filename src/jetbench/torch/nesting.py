@@ -11,13 +11,20 @@ from torch import Tensor
 
 from jetbench.bricks import Term, terms
 from jetbench.directions import randomize
+from jetbench.errors import JetbenchError, MixedRows, Unsupported
 from jetbench.problem import Problem
 from jetbench.symbol import Symbol
-from jetbench.torch.capture import refuse_side_effects
+from jetbench.torch import rows
+from jetbench.torch._compat import undisturbed, without_compiler
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
+from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
+from jetbench.torch.propagate import Graph
+from jetbench.torch.recording import FOR_TENSORS, NotRecorded
+from jetbench.torch.refusals import AuthorDerivative
+from jetbench.torch.untouched import untouched
 
 
 class Nesting(Evaluation):
@@ -29,6 +36,7 @@ class Nesting(Evaluation):
     def __init__(self, net: Function, problem: Problem) -> None:
         super().__init__(net, problem)
         self._function = in_primitive_operations(net)
+        self._run: set[tuple] = set()
         symbols: Mapping[str, Symbol] = problem.operator.symbols
         self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
         if not problem.estimator.is_exact:
@@ -41,11 +49,58 @@ class Nesting(Evaluation):
     def power(self, f: Function, directions: Tensor, weights: Sequence[float], order: int) -> Function:
         """x ↦ Σ_r w_r (v_r·∂)^order f(x) for directions (R, ..., D)."""
 
-    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
-        refuse_side_effects(self.net, shape, dtype, device)
+    recorder = FOR_TENSORS
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: object) -> dict[str, Tensor]:
-        del prepared
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The values, after a check that the network does not mix rows, draw numbers or change tensors outside of it.
+
+        Networks that transform or script what they compute, or write into views, are differentiated as recorded, since
+        PyTorch's derivatives do not all go through such code. What cannot be recorded, such as control flow that
+        depends on values, may still be differentiated as it is.
+        """
+        recording = self._recording(x)
+        errors: list[RuntimeError] = []
+        if recording is None or not recording[0].is_whole:
+            try:
+                with untouched(self.net), without_compiler():
+                    return self.differentiated(self._function, x, draws)
+            except RuntimeError as error:  # PyTorch does not differentiate checkpoints, for example
+                errors.append(error)
+        if recording is not None and not any(map(is_out_of_memory, errors)):
+            try:
+                return self.through(*recording, x, draws)
+            except RuntimeError as error:
+                errors.append(error)
+        if is_out_of_memory(errors[-1]):
+            raise errors[-1]
+        raise Unsupported(
+            f"PyTorch cannot differentiate this network as this method does: {errors[0]} Use a method that propagates "
+            "jets, such as collapsed."
+        ) from errors[0]
+
+    def _recording(self, x: Tensor) -> tuple[Graph, list[Tensor]] | None:
+        """What the network does to x, if that can be recorded."""
+        kind = (tuple(x.shape), x.dtype, x.device)
+        if kind in self._run:
+            return None
+        try:
+            return self.recorded(x)
+        except JetbenchError as error:
+            if isinstance(error, MixedRows | Unsupported) and not isinstance(error, AuthorDerivative | NotRecorded):
+                raise
+            with undisturbed(), untouched(self.net):
+                rows.check(self.net, *kind)
+            self._run.add(kind)
+            return None
+
+    def through(
+        self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """The values for what a network does to x, with the same formulas in place of PyTorch's derivatives."""
+        return self.differentiated(in_primitive_operations(lambda y: graph.run(y, constants)), x, draws)
+
+    def differentiated(self, f: Function, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The values for any function."""
         x = x.contiguous()  # forward mode cannot take points that share memory, as an expanded x does
         factor = factor_of(self.problem.operator, x)
 
@@ -58,19 +113,18 @@ class Nesting(Evaluation):
         for name, found in self._terms.items():
             total = None
             for term in found:
-                value = self._value(term, resolve, x)
+                value = self._value(f, term, resolve, x)
                 total = value if total is None else total + value
             outputs[name] = total
         for (weights, order), draw in zip(self._groups, draws, strict=True):
-            value = self.power(self._function, resolve(draw), weights, order)(x)
+            value = self.power(f, resolve(draw), weights, order)(x)
             outputs[""] = value if outputs[""] is None else outputs[""] + value
         if any(value is None for value in outputs.values()):
-            zeros = torch.zeros_like(self._function(x))
+            zeros = torch.zeros_like(f(x))
             outputs = {name: zeros if value is None else value for name, value in outputs.items()}
         return outputs
 
-    def _value(self, term: Term, resolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        f = self._function
+    def _value(self, f: Function, term: Term, resolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         for brick in term.bricks:
             f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
         value = f(x)
