@@ -282,19 +282,27 @@ def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
     For a sum of derivatives along many directions, such as
     ``vmap(lambda v: jvp(lambda y: jvp(f, (y,), (v,))[1], (x,), (v,))[1])(eye).sum(0)``, that is the rewrite of Taylor
     mode to collapsed Taylor mode: D + 2 instead of 1 + 3·D vectors pass through f for its Laplacian. The trace of
-    ``jacfwd(jacfwd(f))(x)`` comes out at the same. The function is traced once for each shape and type of its
-    arguments; its result is the same up to rounding.
+    ``jacfwd(jacfwd(f))(x)`` comes out at the same. The result is the same up to rounding, and so are its derivatives
+    by arguments and by all that the function closes over; what it keeps from being differentiated, by `detach` or
+    `torch.no_grad`, stays so. It may use `torch.func` and `torch.autograd.grad`.
+
+    The function is traced once for each shape and type of its arguments, and again when something that it reads has
+    changed: attributes, globals, closures, containers, modes, numbers that it takes out of tensors. Where that cannot
+    be found out, as for names that it puts together, for iterators and for objects of compiled libraries, it is traced
+    anew at each call, which is slow. Python code runs while tracing only; what it leaves in objects is put back.
 
     Args:
-        function: of tensors (also in tuples, lists and dictionaries) and plain values; it may use `torch.func`.
+        function: of tensors (also in tuples, lists and dictionaries), plain values, and objects that hold them.
         explain: print what the pass did, each time that it is traced.
 
     Returns:
-        A function that is differentiable, and to which `torch.compile` and `torch.func` apply. Its method `explain`
-        tells what was done for given arguments.
+        A function that is differentiable, and to which `torch.compile` and `torch.func` apply; it can be copied and
+        pickled. Its method `explain` tells what was done for given arguments.
 
     Raises:
         JetbenchError: when called, if the function cannot be traced, with the reason.
+        Unsupported: when called, if it uses a `torch.autograd.Function` with a derivative of its own, or changes
+            tensors outside of it in a way that derivatives depend on.
     """
     if not callable(function):
         raise TypeError(f"collapse takes a function; got {type(function).__name__}.")
