@@ -22,7 +22,7 @@ from jetbench.torch.rewriting import ambient
 from jetbench.torch.rewriting.contents import PLAIN, Contents
 from jetbench.torch.rewriting.emit import Emission
 from jetbench.torch.rewriting.lower import Lowering, dtype_name
-from jetbench.torch.rewriting.outside import DEPENDENT, Entangled, Outside, Read, is_dependent
+from jetbench.torch.rewriting.outside import DEPENDENT, WRAPPED, Conditions, Entangled, Outside, is_dependent
 from jetbench.torch.rewriting.restored import Restored
 from jetbench.torch.rewriting.trace import trace
 
@@ -36,8 +36,7 @@ class Collapsed:
     Attributes:
         run: takes the tensors that the program reads.
         places: of these tensors, in the contents of the call.
-        reads: of numbers, which are to be the same; their tensors are those that `run` takes.
-        roots: which of these tensors derivatives are taken by, so that no other one may depend on them.
+        conditions: for these tensors, under which it may be run.
         structure: of what the function returns.
         explanation: what the pass did.
         settings: module, name and value of the plain attributes and children that its networks had.
@@ -45,19 +44,11 @@ class Collapsed:
 
     run: Callable[..., tuple]
     places: tuple[int, ...]
-    reads: tuple[Read, ...]
-    roots: tuple[int, ...]
+    conditions: Conditions
     structure: pytree.TreeSpec
     explanation: Explanation
     settings: tuple[tuple[nn.Module, str, object], ...] = ()
     sources: tuple[tuple[nn.Module, str], ...] = ()
-
-    def fits(self, contents: Contents) -> bool:
-        """Whether the numbers that were read are still the same, and autograd knows as much as then."""
-        if not self.reads and not self.roots:
-            return True
-        tensors = self.taken(contents)
-        return all(read.holds(tensors) for read in self.reads) and not is_dependent(tensors, self.roots)
 
     def taken(self, contents: Contents) -> list[Tensor]:
         """The tensors that `run` takes."""
@@ -80,7 +71,7 @@ def _rewritten(
     result = pull_up(lowered.builder, (*lowered.outputs, *effects))
     new, changed = result.outputs[: len(lowered.outputs)], result.outputs[len(lowered.outputs) :]
     places = [place for place, _ in lowered.effects]
-    traced.outside.refuse_changes(places)
+    traced.outside.changes(places)
     emission = Emission(lowered.structure, new, list(zip(places, changed, strict=True)), len(outside), device)
     return emission.module, Explanation(lowered.outputs, result), traced.outside
 
@@ -203,7 +194,8 @@ class CollapsedFunction:
         module = _bound(module, {i: tensor for i, tensor in inner if id(tensor) not in sources})
         _LazyGraphModule.force_recompile(module)
         found = tuple(sources[id(tensor)] for _, tensor in inner if id(tensor) in sources)
-        self._programs.append(Collapsed(module, (), (), (), structure, explanation, _settings(contents.modules), found))
+        settings = _settings(contents.modules)
+        self._programs.append(Collapsed(module, (), Conditions(), structure, explanation, settings, found))
         return len(self._programs) - 1
 
     def _collapsed(self, args: tuple, kwargs: dict[str, Any]) -> tuple[Collapsed, list[Tensor]]:
@@ -212,9 +204,10 @@ class CollapsedFunction:
         is_known = contents.opaque is None and ambient.unknown_mode() is None
         key = (contents.key, ambient.settings(contents.tensors)) if is_known else None
         for found in self._known.get(key, ()):
-            if found.fits(contents):
+            tensors = found.taken(contents)
+            if found.conditions.hold(tensors):
                 self._known.move_to_end(key)
-                return found, found.taken(contents)
+                return found, tensors
         module, structure, explanation, outside = self._made(args, kwargs, contents)
         _LazyGraphModule.force_recompile(module)
         if self._explains:
@@ -222,7 +215,7 @@ class CollapsedFunction:
         places = {id(tensor): place for place, tensor in enumerate(contents.tensors)}
         lasting = is_known and outside.is_lasting and all(id(tensor) in places for tensor in outside.tensors)
         taken = tuple(places[id(tensor)] for tensor in outside.tensors) if lasting else ()
-        found = Collapsed(module, taken, tuple(outside.reads), tuple(outside.roots), structure, explanation)
+        found = Collapsed(module, taken, outside.conditions, structure, explanation)
         if lasting:
             self._known.setdefault(key, []).insert(0, found)
             del self._known[key][MOST_KEPT:]
@@ -257,6 +250,8 @@ class CollapsedFunction:
                 "loop count or a boolean mask). Use torch.where, so that one computation holds for all of them."
             ) from error
         except Exception as error:
+            if ambient.functorch.peek_interpreter_stack() is not None:
+                raise Entangled(f"{WRAPPED} {error}") from error
             shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
             raise JetbenchError(
                 f"collapse could not trace {self._name} for tensors of shapes {shapes}: {type(error).__name__}: {error}"

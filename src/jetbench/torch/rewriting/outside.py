@@ -58,6 +58,34 @@ class Entangled(JetbenchError):
     """The function and what is around it cannot be told apart; it can be called as it is, though."""
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """Of the tensors from outside, for which a trace holds.
+
+    Attributes:
+        reads: numbers that were read off them, which are to be the same.
+        roots: which of them derivatives are taken by, so that no other one may depend on them.
+        changed: which of them are changed, so that no other one may share their memory.
+    """
+
+    reads: tuple[Read, ...] = ()
+    roots: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
+
+    def hold(self, tensors: Sequence[Tensor]) -> bool:
+        if are_shared(tensors, self.changed) or is_dependent(tensors, self.roots):
+            return False
+        return all(read.holds(tensors) for read in self.reads)
+
+
+def are_shared(tensors: Sequence[Tensor], numbers: Sequence[int]) -> bool:
+    """Whether any of the tensors with the given numbers has its memory in common with another one."""
+    homes = (
+        [bare(t).untyped_storage()._cdata if t.layout is torch.strided else id(t) for t in tensors] if numbers else []
+    )
+    return any(homes.count(homes[number]) > 1 for number in numbers)
+
+
 def is_dependent(tensors: Sequence[Tensor], roots: Sequence[int]) -> bool:
     """Whether autograd knows any of the tensors to be computed from one of those with the given numbers."""
     targets = [tensors[number] for number in roots]
@@ -123,6 +151,7 @@ class Outside(TorchFunctionMode):
         tensors: those from outside, in the order of their placeholders in the graph.
         reads: what was read off them.
         roots: numbers of the tensors that the function takes derivatives by.
+        changed: numbers of the tensors that it changes.
         is_lasting: whether the trace depends on nothing else from outside.
     """
 
@@ -131,6 +160,7 @@ class Outside(TorchFunctionMode):
         self.tensors: list[Tensor] = []
         self.reads: list[Read] = []
         self.roots: set[int] = set()
+        self.changed: tuple[int, ...] = ()
         self.is_lasting = True
         self._known, self._is_transformed = {id(tensor): is_differentiable(tensor) for tensor in known}, is_transformed
         self._stand_ins: dict[int, Tensor] = {}
@@ -138,6 +168,11 @@ class Outside(TorchFunctionMode):
         self._expressions: dict[int, tuple[Tensor, object]] = {}
         self._fresh: dict[int, Tensor] = {}
         self._below = _Below(self)
+
+    @property
+    def conditions(self) -> Conditions:
+        """Under which the trace holds for other tensors."""
+        return Conditions(tuple(self.reads), tuple(self.roots), self.changed)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -170,12 +205,18 @@ class Outside(TorchFunctionMode):
             self._expressions[id(made)] = (made, Place(number))
         return self._stand_ins[id(tensor)]
 
-    def refuse_changes(self, numbers: Sequence[int]) -> None:
-        """Raise where the function changes one of the tensors that somebody differentiates by."""
+    def changes(self, numbers: Sequence[int]) -> None:
+        """Note which tensors the function changes; raise where somebody differentiates by one, or it is seen twice."""
+        self.changed = tuple(numbers)
         if any(is_differentiable(self.tensors[number]) for number in numbers):
             raise Unsupported(
                 "The function changes a tensor in place that lives outside of it and has a derivative. Let it make a "
                 "new tensor, such as x = x + 1 for x += 1."
+            )
+        if are_shared(self.tensors, numbers):
+            raise Unsupported(
+                "The function changes a tensor in place that shares its memory with another one that it reads. Let it "
+                "read both from one tensor."
             )
 
     def returned(self, tensor: Tensor) -> Tensor:

@@ -65,6 +65,8 @@ def _items(container: object) -> dict[object, object]:
 def _slots_of(container: object) -> dict[object, object]:
     found = {}
     for slot in slots(type(container)):
+        if "__slots__" not in vars(slot.__objclass__):  # a field of a compiled class, which is read-only
+            continue
         with contextlib.suppress(AttributeError):
             found[slot] = slot.__get__(container)
     return found
