@@ -91,15 +91,17 @@ def collapse_graph(
 def _bound(module: fx.GraphModule, tensors: dict[int, Tensor]) -> fx.GraphModule:
     """The module with some of its inputs as parts of it."""
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
+    first = next(node for node in module.graph.nodes if node.op != "placeholder")
     for position, tensor in tensors.items():
         name, node = f"outside_{position}", placeholders[position]
         if isinstance(tensor, nn.Parameter):
             module.register_parameter(name, tensor)
         else:
             module.register_buffer(name, tensor, persistent=False)
-        with module.graph.inserting_after(placeholders[-1]):
+        with module.graph.inserting_before(first):
             node.replace_all_uses_with(module.graph.get_attr(name))
         module.graph.erase_node(node)
+    module.recompile()
     return module
 
 
