@@ -333,3 +333,22 @@ def test_what_a_function_reads_may_change(name):
     after, expected = collapsed(X), function(X)
     agrees(after, expected)
     assert not torch.equal(before.double(), after.double()) or before.dtype != after.dtype
+
+
+@pytest.mark.parametrize("name", ["attribute of the class", "tensor in a closure", "deep in a container", "layer"])
+def test_a_compiled_function_is_compiled_anew(name):
+    torch._dynamo.reset()
+    function, change = CHANGES[name]()
+    compiled = torch.compile(collapse(function), backend="eager", fullgraph=True)
+    before = compiled(X)
+    agrees(before, function(X))
+    change()
+    agrees(compiled(X), function(X))
+    assert not torch.equal(before, compiled(X))
+
+
+@pytest.mark.parametrize("name", ["item", "context"])
+def test_what_a_compiler_cannot_look_at_is_not_compiled(name):
+    torch._dynamo.reset()
+    with pytest.raises(Exception, match=r"cannot be compiled, as it .*outside of torch\.compile"):
+        torch.compile(collapse(CHANGES[name]()[0]), backend="eager")(X)

@@ -66,6 +66,7 @@ class Contents:
         modules: the networks among the objects.
         opaque: why the contents are not fully known, in words; None if they are.
         containers: what holds values that a run may replace.
+        names: global names that code reads, each with where it is looked up.
         caches: of `functools.lru_cache`.
     """
 
@@ -75,6 +76,7 @@ class Contents:
         self.opaque: str | None = None
         self.containers: list[object] = []
         self.caches: list[functools._lru_cache_wrapper] = []
+        self.names: list[tuple[dict, str]] = []
         self._keys: list[object] = []
         self._seen: dict[int, int] = {}
         self._waiting: list[object] = []
@@ -138,6 +140,7 @@ class Contents:
             loaded, attributes = _names(function.__code__)
             self._attributes |= attributes
             self.containers.append(namespace)
+            self.names += [(namespace, name) for name in loaded if name in namespace]
             parts += [self._named(name, namespace) for name in loaded]
         self._take(parts)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import CellType
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from jetbench.torch.rewriting.contents import PLAIN, Contents
 from jetbench.torch.rewriting.emit import Emission
 from jetbench.torch.rewriting.lower import Lowering, dtype_name
 from jetbench.torch.rewriting.outside import DEPENDENT, WRAPPED, Conditions, Entangled, Outside, is_dependent
-from jetbench.torch.rewriting.restored import Restored
+from jetbench.torch.rewriting.restored import Restored, items
 from jetbench.torch.rewriting.trace import trace
 
 MOST_KEPT = 64
@@ -39,7 +40,8 @@ class Collapsed:
         conditions: for these tensors, under which it may be run.
         structure: of what the function returns.
         explanation: what the pass did.
-        settings: module, name and value of the plain attributes and children that its networks had.
+        settings: holder, name and value of what compiled code is to look at.
+        sources: holder and name of the tensors that it takes besides its arguments.
     """
 
     run: Callable[..., tuple]
@@ -47,8 +49,8 @@ class Collapsed:
     conditions: Conditions
     structure: pytree.TreeSpec
     explanation: Explanation
-    settings: tuple[tuple[nn.Module, str, object], ...] = ()
-    sources: tuple[tuple[nn.Module, str], ...] = ()
+    settings: tuple[tuple[object, Any, object], ...] = ()
+    sources: tuple[tuple[object, Any], ...] = ()
 
     def taken(self, contents: Contents) -> list[Tensor]:
         """The tensors that `run` takes."""
@@ -163,11 +165,12 @@ class CollapsedFunction:
         described = [_described(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         places = pytree.tree_unflatten(range(len(leaves)), structure)
         program = self._programs[self._trace(places, tuple(described))]
-        for module, name, value in program.settings:  # read here, so that compiled code is renewed when they change
-            if (getattr(module, name) is not value) if isinstance(value, nn.Module) else getattr(module, name) != value:
-                raise RuntimeError(f"The attribute {name} changed while the function was traced.")
+        for holder, name, value in program.settings:  # read here, so that compiled code is renewed when they change
+            now = _now(holder, name)
+            if (now is not value) if isinstance(value, nn.Module) else now != value:
+                raise RuntimeError(f"{name} changed while the function was traced.")
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        return program.returned(program.run(*tensors, *[getattr(module, name) for module, name in program.sources]))
+        return program.returned(program.run(*tensors, *[_now(holder, name) for holder, name in program.sources]))
 
     @torch._dynamo.assume_constant_result
     def _trace(self, places: Any, leaves: tuple) -> int:
@@ -186,17 +189,18 @@ class CollapsedFunction:
         contents = Contents(self.function)
         module, structure, explanation, outside = self._made(args, kwargs, contents)
         arguments = [leaf for leaf in made if isinstance(leaf, Tensor)]
-        sources = {
-            id(tensor): (owner, name)
-            for owner in contents.modules
-            for tensors in (owner._parameters, owner._buffers)
-            for name, tensor in tensors.items()
-        }
+        unknown = contents.opaque or (
+            "it reads numbers off tensors" if outside.reads or not outside.is_lasting else None
+        )
+        if unknown is not None:
+            raise JetbenchError(f"{self._name} cannot be compiled, as {unknown}. Call it outside of torch.compile.")
+        held = _held(contents)
+        sources = {id(value): (holder, name) for holder, name, value in held if isinstance(value, Tensor)}
         inner = list(enumerate(outside.tensors[len(arguments) :], len(arguments)))
         module = _bound(module, {i: tensor for i, tensor in inner if id(tensor) not in sources})
         _LazyGraphModule.force_recompile(module)
         found = tuple(sources[id(tensor)] for _, tensor in inner if id(tensor) in sources)
-        settings = _settings(contents.modules)
+        settings = tuple(place for place in held if not isinstance(place[2], Tensor))
         self._programs.append(Collapsed(module, (), Conditions(), structure, explanation, settings, found))
         return len(self._programs) - 1
 
@@ -264,13 +268,35 @@ class CollapsedFunction:
         return module, returned[-1], explanation, outside
 
 
-def _settings(modules: Sequence[nn.Module]) -> tuple[tuple[nn.Module, str, object], ...]:
-    """Module, name and value of each plain attribute of the modules, such as `training`, and of each child."""
-    found: list[tuple[nn.Module, str, object]] = []
-    for module in modules:
-        plain = [(name, value) for name, value in vars(module).items() if type(value) in PLAIN or type(value) is float]
-        found += [(module, name, value) for name, value in (*plain, *module._modules.items())]
-    return tuple(found)
+def _held(contents: Contents) -> list[tuple[object, Any, object]]:
+    """What may change of the contents, as `torch.compile` can look at it: holder, name or place, and value."""
+    found = [(namespace, name, namespace[name]) for namespace, name in contents.names]
+    for module in contents.modules:
+        found += [(module, name, value) for name, value in vars(module).items()]
+        for state in (module._parameters, module._buffers, module._modules):
+            found += [(module, name, value) for name, value in state.items()]
+    namespaces = {id(namespace) for namespace, _ in contents.names}
+    states = {id(value) for module in contents.modules for value in (vars(module), *vars(module).values())}
+    for container in contents.containers:
+        if id(container) not in namespaces | states:
+            found += [(container, getattr(name, "__name__", name), value) for name, value in items(container).items()]
+    return [(holder, name, value) for holder, name, value in found if _is_watched(holder, name, value)]
+
+
+def _is_watched(holder: object, name: object, value: object) -> bool:
+    """Whether compiled code can look at a value, and tell another one from it."""
+    if isinstance(holder, set) or not isinstance(name, (str, int)):
+        return False
+    return isinstance(value, (*PLAIN, float, Tensor, nn.Module)) and not (isinstance(value, float) and value != value)
+
+
+def _now(holder: object, name: Any) -> object:
+    """What a holder has under a name or at a place."""
+    if isinstance(holder, (dict, list, deque)):
+        return holder[name]
+    if isinstance(holder, CellType):
+        return holder.cell_contents
+    return getattr(holder, name)
 
 
 def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:

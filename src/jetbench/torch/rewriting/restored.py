@@ -25,7 +25,7 @@ class Restored:
 
     def __init__(self, contents: Contents) -> None:
         containers = {id(container): container for container in contents.containers}.values()
-        self._before = [(container, _items(container)) for container in containers]
+        self._before = [(container, items(container)) for container in containers]
         self._caches = [(cache, cache.cache_info().misses) for cache in contents.caches]
         self.has_changed = False
 
@@ -33,7 +33,7 @@ class Restored:
         return self
 
     def __exit__(self, *error: object) -> None:
-        changes = [(c, before, after) for c, before in self._before if not _same(before, after := _items(c))]
+        changes = [(c, before, after) for c, before in self._before if not _same(before, after := items(c))]
         self.has_changed = bool(changes)
         plain = all(
             _is_plain(after[name]) for _, before, after in changes for name in after if _new(before, after, name)
@@ -47,7 +47,7 @@ class Restored:
                 cache.cache_clear()
 
 
-def _items(container: object) -> dict[object, object]:
+def items(container: object) -> dict[object, object]:
     """What a container holds, by name, key or place."""
     if isinstance(container, dict):
         return dict(container)
