@@ -335,7 +335,7 @@ def test_what_a_function_reads_may_change(name):
     assert not torch.equal(before.double(), after.double()) or before.dtype != after.dtype
 
 
-@pytest.mark.parametrize("name", ["attribute of the class", "tensor in a closure", "deep in a container", "layer"])
+@pytest.mark.parametrize("name", ["attribute", "attribute of the class", "tensor in a closure", "list", "layer"])
 def test_a_compiled_function_is_compiled_anew(name):
     torch._dynamo.reset()
     function, change = CHANGES[name]()

@@ -278,20 +278,27 @@ def _held(contents: Contents) -> list[tuple[object, Any, object]]:
     namespaces = {id(namespace) for namespace, _ in contents.names}
     states = {id(value) for module in contents.modules for value in (vars(module), *vars(module).values())}
     for container in contents.containers:
+        if isinstance(container, (dict, list, deque)) and id(container) not in namespaces:
+            found.append((container, None, len(container)))
         if id(container) not in namespaces | states:
-            found += [(container, getattr(name, "__name__", name), value) for name, value in items(container).items()]
+            # a class has what its bases have, until it gets its own
+            bases = reversed(container.__mro__) if isinstance(container, type) else (container,)
+            values = {name: value for base in bases for name, value in items(base).items()}
+            found += [(container, getattr(name, "__name__", name), value) for name, value in values.items()]
     return [(holder, name, value) for holder, name, value in found if _is_watched(holder, name, value)]
 
 
 def _is_watched(holder: object, name: object, value: object) -> bool:
     """Whether compiled code can look at a value, and tell another one from it."""
-    if isinstance(holder, set) or not isinstance(name, (str, int)):
+    if isinstance(holder, set) or not (name is None or isinstance(name, (str, int))):
         return False
     return isinstance(value, (*PLAIN, float, Tensor, nn.Module)) and not (isinstance(value, float) and value != value)
 
 
 def _now(holder: object, name: Any) -> object:
-    """What a holder has under a name or at a place."""
+    """What a holder has under a name or at a place; how much it holds, without a name."""
+    if name is None:
+        return len(holder)
     if isinstance(holder, (dict, list, deque)):
         return holder[name]
     if isinstance(holder, CellType):
