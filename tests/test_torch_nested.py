@@ -114,6 +114,9 @@ CASES = {
     "scatter_reduce": scattered,
     "scatter_reduce_others": lambda y: scattered(y, include_self=False),
     "index_reduce": lambda y: torch.ones(3, dtype=D64).index_reduce(0, torch.tensor([1, 1, 2]), three(y)[0], "prod"),
+    "atan2": lambda y: torch.atan2(three(y), y + 1),
+    "hypot": lambda y: torch.hypot(three(y), y + 1),
+    "logaddexp": lambda y: torch.logaddexp(three(y), -y) + torch.logaddexp2(three(y), 2 * y),
     "sinc": lambda y: torch.sinc(3 * (y - 0.5)) + torch.sinc(y),
     "slice_scatter": lambda y: aten.slice_scatter(square(y), three(y)[:, None], 1, 2, 2**63 - 1) ** 2,
     "copy": lambda y: aten.copy(square(y), three(y)[:, None]) * three(y),
@@ -193,6 +196,21 @@ def test_gradients_of_derivatives(name):
     (found,) = torch.autograd.grad(y.sum(), scale)
     true = (values[1] + 0.5 * values[2]).sum()
     assert abs(found.item() - true) <= 1e-6 * max(1, abs(true)) + 4 * errors[:3].max()
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+@pytest.mark.parametrize("method", METHODS)
+def test_numbers_at_the_ends_of_the_range(method, size):
+    x = torch.tensor([[size]], dtype=D64)
+
+    def derivative(f, order=1):
+        return linear_operator(f, T**order, method)(x).item()
+
+    assert derivative(lambda y: torch.atan2(y, torch.full_like(y, size)) * size) == pytest.approx(0.5)
+    assert derivative(lambda y: torch.hypot(y, 2 * y)) == pytest.approx(math.sqrt(5))
+    bend = derivative(lambda y: torch.hypot(y, torch.full_like(y, size)) * size, 2)
+    assert bend == pytest.approx(2**-1.5)
+    assert derivative(lambda y: torch.logaddexp(y / size, 2000 * y / size) * size, 2) == 0
 
 
 def test_every_formula_is_tested():

@@ -10,7 +10,18 @@ A formula is called with the operation's own arguments, and computes the same in
 rightly to every order, those of `jetbench.torch.trusted`.
 """
 
-from jetbench.torch.corrected import linalg, normalization, parts, polynomials, reductions, roots, special
+from jetbench.torch.corrected import linalg, normalization, parts, polynomials, ranges, reductions, roots, special
 from jetbench.torch.corrected.registry import FORMULAS, formula
 
-__all__ = ["FORMULAS", "formula", "linalg", "normalization", "parts", "polynomials", "reductions", "roots", "special"]
+__all__ = [
+    "FORMULAS",
+    "formula",
+    "linalg",
+    "normalization",
+    "parts",
+    "polynomials",
+    "ranges",
+    "reductions",
+    "roots",
+    "special",
+]

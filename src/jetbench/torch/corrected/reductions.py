@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from jetbench.torch.corrected.ranges import logaddexp
 from jetbench.torch.corrected.registry import formula
 from jetbench.torch.corrected.roots import root
 
@@ -155,7 +156,7 @@ def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
     """One sum after the other, each shifted by its own maximum."""
     terms = x.unbind(dim) if x.ndim else ()
-    return torch.stack(list(itertools.accumulate(terms, torch.logaddexp)), dim) if terms else x.clone()
+    return torch.stack(list(itertools.accumulate(terms, logaddexp)), dim) if terms else x.clone()
 
 
 @formula(aten.scatter_reduce.two)
