@@ -25,8 +25,12 @@ from jetbench.torch.zeros import fold_zeros
 REMEMBERED = 64
 
 
+def unseen() -> contextlib.AbstractContextManager:
+    """For what only the first call does: the hooks of a checkpoint around an operator see the same at each call."""
+    return saved_tensors_hooks(_as_it_is, _as_it_is) if saves_by_hooks() else contextlib.nullcontext()
+
+
 def _as_it_is(tensor: Tensor) -> Tensor:
-    """For what is only looked at: the hooks of a checkpoint around an operator are to see the same at each call."""
     return tensor
 
 
@@ -79,8 +83,7 @@ class Evaluation(ABC):
         if graph in self._known:
             self._known.move_to_end(graph)
         elif active_fake_mode() is None or torch.compiler.is_compiling():
-            hooks = saved_tensors_hooks(_as_it_is, _as_it_is) if saves_by_hooks() else contextlib.nullcontext()
-            with drawing_nothing(), hooks:
+            with drawing_nothing(), unseen():
                 self.recorder.record(self.net, x)
             with undisturbed():
                 plain = [unwrapped(tensor) for tensor in constants]

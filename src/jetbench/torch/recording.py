@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
 from torch.utils.checkpoint import _StopRecomputationError
@@ -63,6 +63,15 @@ class NotFollowed(BaseException):
 
 class NotRecorded(Unsupported):
     """The network runs, and cannot be recorded."""
+
+
+def _adds_nothing(tensor: Tensor) -> bool:
+    """Whether a tensor is of a user's class that computes as tensors do."""
+    kind = type(tensor)
+    return kind not in (Tensor, nn.Parameter) and getattr(kind.__torch_function__, "__func__", None) is _DEFAULT
+
+
+_DEFAULT = Tensor.__torch_function__.__func__
 
 
 class _Memory:
@@ -152,6 +161,7 @@ class Recording:
         self.constants: list[Tensor] = []
         self._levels = levels()
         self._numbers: dict[int, int] = {}
+        self._seen: list[Tensor] = []  # keeps them alive, so that their identities stay
         self._places = 1
         self._is_open = True
 
@@ -224,10 +234,11 @@ class Recording:
         return tensor.place
 
     def constant(self, tensor: Tensor) -> int:
-        """Where a tensor that does not depend on x is found."""
+        """Where a tensor that does not depend on x is found; classes that only add attributes are left out."""
         if id(tensor) not in self._numbers:
             self._numbers[id(tensor)] = len(self.constants)
-            self.constants.append(tensor)
+            self._seen.append(tensor)
+            self.constants.append(Tensor.as_subclass(tensor, Tensor) if _adds_nothing(tensor) else tensor)
         return -1 - self._numbers[id(tensor)]
 
     def _authored(self, value: Traced, node: BackwardCFunction) -> int:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from jetbench.torch._compat import is_wrapped, undisturbed
+
 _SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _PLAIN = (*_SIMPLE, Tensor, types.ModuleType)
 _DEPTH, _MOST = 6, 10_000  # of objects that are visited
+_DESCRIPTORS = (type, types.GetSetDescriptorType, types.MemberDescriptorType, types.BuiltinFunctionType)
 _LIBRARIES = ("torch", "builtins", "numpy")  # whose code stores nothing
 _STATE = ("_parameters", "_buffers", "_modules")
 
@@ -57,8 +60,8 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
         if kind.__module__.partition(".")[0] in _LIBRARIES:
             return
         for value in vars(kind).values():
-            value = getattr(value, "__func__", value)  # of a class method
-            if isinstance(value, (dict, list, set, types.FunctionType)):
+            value = getattr(value, "__func__", getattr(value, "fget", value))  # of a class method, of a property
+            if not isinstance(value, _DESCRIPTORS):
                 visit(value, depth + 1)
 
     def visit_module(module: nn.Module, depth: int) -> None:
@@ -143,7 +146,8 @@ def untouched(net: Callable) -> Iterator[None]:
     before = [(dictionary, dict(dictionary)) for dictionary in dictionaries]
     others = [(container, type(container)(container)) for container in containers if not isinstance(container, dict)]
     buffers = [b for module in modules if module.training for b in module._buffers.values() if b is not None]
-    copies = [(b, b._version, b.detach().clone()) for b in buffers if not b.is_inference()]
+    with undisturbed(), torch.no_grad():
+        copies = [(b, b._version, b.clone()) for b in buffers if not b.is_inference() and not is_wrapped(b)]
     try:
         yield
     finally:
@@ -165,7 +169,7 @@ def untouched(net: Callable) -> Iterator[None]:
                 delattr(holder, name)
         for buffer, version, value in copies:
             if buffer._version != version:
-                with torch.no_grad():
+                with undisturbed(), torch.no_grad():
                     buffer.copy_(value)
 
 

@@ -9,7 +9,7 @@ import torch.utils._pytree as pytree
 from torch import Tensor, fx
 
 from jetbench.torch._compat import undisturbed
-from jetbench.torch.program import REMEMBERED, Evaluation
+from jetbench.torch.program import REMEMBERED, Evaluation, unseen
 from jetbench.torch.propagate import Graph
 from jetbench.torch.rewriting.function import collapse_graph
 
@@ -50,6 +50,6 @@ class Rewritten(Evaluation):
             structures.append(structure)
             return tuple(leaves)
 
-        with undisturbed():
+        with undisturbed(), unseen():
             module, _ = collapse_graph(run, tensors)
         return module, structures[-1]
