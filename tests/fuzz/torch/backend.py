@@ -1,0 +1,176 @@
+"""What the judge needs of PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from fuzz.judge import NAME, execute, resume
+from fuzz.program import Case, Program
+from fuzz.torch import programs
+from fuzz.torch.reference import Reference, from_values
+from fuzz.torch.uses import USES
+
+draw, program = programs.draw, programs.program
+TOLERANCES = {"float64": 1e-7, "float32": 5e-3}
+PLAIN = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+
+@contextlib.contextmanager
+def pristine() -> Iterator[None]:
+    default = torch.get_default_dtype()
+    grad, cached = torch.is_grad_enabled(), torch.is_autocast_cache_enabled()
+    autocast, kind = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+        torch.set_grad_enabled(grad)
+        torch.set_autocast_enabled("cpu", autocast)
+        torch.set_autocast_dtype("cpu", kind)
+        torch.set_autocast_cache_enabled(cached)
+
+
+def expected(case: Case, program: Program) -> tuple[object, dict]:
+    """The right result and the namespace it came from; raises where the network cannot bear what is done with it."""
+    expect = USES[case.use].expect
+    if expect is not None and "collapse(" not in program.action and "linear_operator(" not in program.action:
+        space = execute(case, program.network)
+        space["operator"] = space["net"]
+        resume(f"{program.setup}\n{program.action}", space)
+    corrected = _from_values(case, program)
+    space = execute(case, program.network)
+    space["operator"] = Reference(space["net"], case.outputs)
+    resume(program.setup, space)
+    if expect is not None:
+        wanted = expect(space)
+    else:
+        resume(program.action, space)
+        wanted = space["result"]
+    return (wanted if corrected is None else corrected), space
+
+
+def _from_values(case: Case, program: Program) -> Tensor | None:
+    """The operator from values alone where PyTorch's derivatives differ from it, which is for `value` to judge."""
+    if case.precision == "float32" or program.traits & {"author", "cut", "kinks"}:
+        return None
+    space = execute(case, program.network)
+    x = space["x"].detach().clone()
+    by_values = from_values(space["net"], case.outputs, x)
+    by_autograd = Reference(space["net"], case.outputs)(x)
+    if by_values is None or _distance(by_values, by_autograd) < 1e-5:
+        return None
+    if case.use != "value":
+        raise ValueError("PyTorch's own derivative is not that of the values.")
+    return by_values
+
+
+def _distance(found: Tensor, wanted: Tensor) -> float:
+    """The largest difference, relative to the largest number where that is above 1; infinite where one is NaN."""
+    if found.numel() == 0:
+        return 0.0
+    found, wanted = found.detach().double(), wanted.detach().double()
+    distance = ((found - wanted).abs().max() / wanted.abs().max().clamp_min(1.0)).item()
+    return distance if distance == distance else float("inf")
+
+
+def _leaves(tree: object) -> list[Tensor | None]:
+    if isinstance(tree, dict):
+        return [leaf for key in sorted(tree) for leaf in _leaves(tree[key])]
+    if isinstance(tree, (list, tuple)):
+        return [leaf for part in tree for leaf in _leaves(part)]
+    return [tree]
+
+
+def differs(case: Case, found: object, wanted: object) -> str | None:
+    """Where numbers, shapes or types differ; a gradient that is None counts as zeros."""
+    mine, theirs = _leaves(found), _leaves(wanted)
+    if len(mine) != len(theirs):
+        return f"{len(mine)} results in place of {len(theirs)}"
+    tolerance = 0.2 if case.use == "autocast, entered" else TOLERANCES[case.precision]
+    for place, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+        if a is None and b is None:
+            continue
+        a, b = (torch.zeros_like(b) if a is None else a), (torch.zeros_like(a) if b is None else b)
+        if type(a) not in PLAIN:
+            return f"result {place} is a {type(a).__name__}"
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"result {place} is of {tuple(a.shape)}, {a.dtype} in place of {tuple(b.shape)}, {b.dtype}"
+        if not b.isfinite().all():
+            raise ArithmeticError("The reference is not finite.")
+        if _distance(a, b) > tolerance:
+            return f"result {place}: {_numbers(a)} in place of {_numbers(b)}"
+    return None
+
+
+def _numbers(tensor: Tensor) -> str:
+    entries = tensor.detach().double().flatten().tolist()
+    return "(" + ", ".join(f"{entry:.6g}" for entry in entries[:6]) + (", …)" if len(entries) > 6 else ")")
+
+
+def changed(space: dict, names: set[str], reference: dict) -> str | None:
+    """Tensors of other types left in what the network holds, or another value of the network itself."""
+    odd = odd_tensor({name: space[name] for name in names})
+    if odd is not None and odd_tensor({name: reference[name] for name in names}) is None:
+        return f"The network is left with {odd}."
+    x = reference["x"].detach().clone().requires_grad_()
+    mine, theirs = space["net"](x), reference["net"](x)
+    if type(mine) is not Tensor:
+        return f"The network returns a {type(mine).__name__} afterwards."
+    if _distance(mine, theirs) > 1e-5:
+        return f"The network returns {_numbers(mine)} afterwards in place of {_numbers(theirs)}."
+    return None
+
+
+def odd_tensor(root: object) -> str | None:
+    """The place of a tensor that is not a plain one, in what the names of a namespace hold."""
+    seen: set[int] = set()
+    waiting: list[tuple[str, object]] = [("", root)]
+    while waiting:
+        path, value = waiting.pop()
+        if id(value) in seen or isinstance(value, (str, int, float, type(None))):
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            if type(value) not in PLAIN and type(value).__module__.startswith(("torch", "jetbench")):
+                return f"a {type(value).__name__} at {path}"
+            if torch._C._functorch.is_functorch_wrapped_tensor(value):
+                return f"a tensor of a transformation at {path}"
+            continue
+        waiting += [(f"{path}.{name}", part) for name, part in _parts(value)]
+    return None
+
+
+def _parts(value: object) -> list[tuple[str, object]]:
+    if isinstance(value, dict):
+        return [(str(key), part) for key, part in value.items() if not str(key).startswith("__")]
+    if isinstance(value, (list, tuple)):
+        return [(str(place), part) for place, part in enumerate(value)]
+    if isinstance(value, types.FunctionType):
+        cells = [(n, c) for n, c in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)]
+        return [(n, c.cell_contents) for n, c in cells] + list((value.__kwdefaults__ or {}).items())
+    if isinstance(value, types.MethodType):
+        return [("self", value.__self__)]
+    if isinstance(value, types.ModuleType) or type(value).__module__.startswith(("torch._", "jetbench", "fuzz.")):
+        return []
+    held = list(getattr(value, "__dict__", {}).items()) if not isinstance(value, type) or is_of_program(value) else []
+    slots = [n for n in getattr(type(value), "__slots__", ()) if isinstance(n, str) and hasattr(value, n)]
+    return held + [(name, getattr(value, name)) for name in slots]
+
+
+def is_of_program(kind: type) -> bool:
+    return kind.__module__ in (NAME, "builtins") and kind.__name__[:1].isupper()
+
+
+def is_network_at_fault(space: dict) -> bool:
+    """Whether the network itself cannot be called with plain points."""
+    try:
+        with torch.no_grad():
+            space["net"](space["x"].detach().clone())
+    except Exception:
+        return True
+    return False
