@@ -65,7 +65,8 @@ class Draft:
         parameters: what gradients are taken of.
         changes: statements, each of which alters what the network computes.
         traits: what the judge must know: "author" (a derivative that is not that of the values), "cut" (a part that
-            counts as a constant), "kinks", "rows" (takes x of shape (N, D) only), "float32".
+            counts as a constant), "kinks", "doubtful" (PyTorch differentiates it wrongly to some order), "mixed" (to be
+            refused), "decides" (only one row may be given).
     """
 
     form: str

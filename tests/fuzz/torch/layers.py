@@ -107,6 +107,7 @@ def sequential(draft: Draft, width: int) -> int:
 
 @piece(2)
 def normalization(draft: Draft, width: int) -> int:
+    draft.traits.add("doubtful")
     if draft.rng.random() < 0.4:
         draft.write(f"y = {layer(draft, f'torch.nn.LayerNorm({width}, eps=0.1, dtype=D)')}(y)")
         return width
@@ -131,7 +132,6 @@ def normalization(draft: Draft, width: int) -> int:
 
 @piece(1)
 def batch_norm_in_evaluation(draft: Draft, width: int) -> int:
-    draft.traits.add("rows")
     read = layer(draft, f"torch.nn.BatchNorm1d({width}, eps=0.1, dtype=D).eval()")
     draft.write(f"y = {read}(y)")
     return width
@@ -162,7 +162,6 @@ def attention(draft: Draft, width: int) -> int:
 
 @piece(0.6)
 def attention_module(draft: Draft, width: int) -> int:
-    draft.traits.add("rows")
     made = "torch.nn.MultiheadAttention(4, 2, batch_first=True, dtype=D)"
     read = layer(draft, made, ("in_proj_weight", "out_proj.bias"))
     draft.write(f"tokens = torch.stack([y.sin(), y, y.cos(), y**2], -1)\ny = {read}(tokens, tokens, tokens)[0].mean(-1)")
@@ -171,7 +170,7 @@ def attention_module(draft: Draft, width: int) -> int:
 
 @piece(0.6)
 def transformer(draft: Draft, width: int) -> int:
-    draft.traits.add("rows")
+    draft.traits.add("doubtful")
     made = "torch.nn.TransformerEncoderLayer(4, 2, 5, dropout=0.0, batch_first=True, activation='gelu', dtype=D)"
     read = layer(draft, made + draft.rng.choice(("", ".eval()")), ("linear1.weight", "norm1.bias"))
     draft.write(
@@ -183,7 +182,6 @@ def transformer(draft: Draft, width: int) -> int:
 
 @piece(1)
 def recurrent_cell(draft: Draft, width: int) -> int:
-    draft.traits.add("rows")
     kind = draft.rng.choice(("RNNCell", "GRUCell", "LSTMCell"))
     read = layer(draft, f"torch.nn.{kind}({width}, 3, dtype=D)", ("weight_ih", "bias_hh"))
     steps = draft.rng.randint(1, 2)
@@ -194,7 +192,6 @@ def recurrent_cell(draft: Draft, width: int) -> int:
 
 @piece(0.6)
 def recurrent_module(draft: Draft, width: int) -> int:
-    draft.traits.add("rows")
     kind = draft.rng.choice(("RNN", "GRU", "LSTM"))
     read = layer(draft, f"torch.nn.{kind}(1, 2, batch_first=True, dtype=D)", ("weight_ih_l0", "weight_hh_l0"))
     draft.write(f"y = {read}(y.unsqueeze(-1))[0][:, -1]")
@@ -229,7 +226,6 @@ def spectral_norm(draft: Draft, width: int) -> int:
             for _ in range(40):
                 made(torch.zeros(1, {width}, dtype=D))
             return made{draft.rng.choice(("", ".eval()"))}""")
-    draft.traits.add("state")
     weight = "parametrizations.weight.original" if parametrized else "weight_orig"
     draft.write(f"y = {layer(draft, f'{name}()', (weight,))}(y)")
     return 3

@@ -201,7 +201,6 @@ def kept_from_the_first_call(draft: Draft, width: int) -> int:
     else:
         draft.define(f"@functools.cache\ndef {name}(width, dtype):\n    return torch.arange(1, width + 1, dtype=dtype)")
         draft.write(f"y = y * {name}({width}, y.dtype)\ny = y.sin()")
-    draft.traits.add("state")
     return width
 
 
@@ -216,7 +215,6 @@ def kept_activation(draft: Draft, width: int) -> int:
     else:
         draft.define(f"{name} = {{}}")
         draft.write(f'y = y.sin()\n{name}["y"] = y' + draft.rng.choice(("", ".detach()", ".shape")))
-    draft.traits.add("state")
     return width
 
 
@@ -230,7 +228,6 @@ def counter(draft: Draft, width: int) -> int:
     else:
         draft.define(f"{name} = [0]")
         draft.write(f"{name}[0] += 1\ny = y.cos()")
-    draft.traits.add("state")
     return width
 
 
@@ -254,7 +251,6 @@ def hook(draft: Draft, width: int) -> int:
     draft.after.append(f"owner.{name}.{kind}")
     draft.changes.append(f"owner.{name}.register_forward_hook(lambda module, given, out: out * out)")
     draft.write(f"y = self.{name}(y)")
-    draft.traits.add("state")
     return 3
 
 
@@ -277,7 +273,6 @@ def running_average(draft: Draft, width: int) -> int:
         f"with torch.no_grad():\n    self.{name}.mul_(0.9).add_(0.1 * y.detach().reshape(-1, {width}).mean(0))",
         "y = torch.sin(y)",
     )
-    draft.traits.add("state")
     return width
 
 
@@ -363,4 +358,47 @@ def scheduled(draft: Draft, width: int) -> int:
                 return torch.sin({name}.value() * h)""")
     draft.changes.append(f"{name}.steps += 2")
     draft.write(f"y = {name}.scaled(y)")
+    return width
+
+
+@piece(0.7)
+def mixed(draft: Draft, width: int) -> int:
+    """Rows that depend on each other, or on chance: to be refused, whatever is done."""
+    draft.traits.add("mixed")
+    draft.write(
+        "y = "
+        + draft.rng.choice(
+            (
+                "y - y.mean(0, keepdim=True)",
+                "y**2 - torch.nanmean(y**2, 0, keepdim=True)",
+                "y**2 * torch.where(y.norm() > 1, 2.0, 1.0)",
+                "y.cumsum(0)",
+                "y.flip(0).sin() + y",
+                "F.batch_norm(y, None, None, training=True)",
+                "y * y.max()",
+                "y.sort(0).values",
+                "y + F.dropout(y, 0.5)",
+                "y * torch.rand_like(y)",
+                "y / torch.linalg.vector_norm(torch.nan_to_num(y))",
+                "y[torch.arange(len(y) - 1, -1, -1)] ** 2",
+                "y * (y.sum() > 0).to(y.dtype)",
+            )
+        )
+    )
+    return width
+
+
+@piece(0.5)
+def decided_by_x(draft: Draft, width: int) -> int:
+    """One row decides which branch is taken; several rows would be mixed."""
+    draft.traits |= {"kinks", "decides"}
+    draft.write(
+        draft.rng.choice(
+            (
+                "if y[..., 0].sum() > 0:\n    y = y.sin() + y\nelse:\n    y = y.cos() * y",
+                "y = y * y.detach().abs().max().item() if y.max().item() > 5 else y.sin()",
+                "level = 0\nwhile (y.detach() + level).max() < 2:\n    level += 1\ny = y.sin() * level",
+            )
+        )
+    )
     return width

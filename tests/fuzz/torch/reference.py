@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fuzz.interpolation import derivative
+from fuzz.interpolation import stencil
 from fuzz.program import Terms
 
 
@@ -57,15 +56,23 @@ class Reference:
         return sum(coefficient * derivative(alpha) for coefficient, alpha in terms)
 
 
-def from_values(net: Callable[[Tensor], Tensor], outputs: tuple[Terms, ...], x: Tensor) -> Tensor | None:
-    """As `Reference`, for x (N, D), from values alone; None where they do not tell the derivatives to eight digits."""
+class FromValues:
+    """x ↦ Σ c ∂^α net(x) from values of net around x alone, differentiable like them: to low orders only."""
 
-    def values(points: np.ndarray) -> np.ndarray:
-        return net(torch.from_numpy(points).requires_grad_()).detach().numpy()
+    def __init__(self, net: Callable[[Tensor], Tensor], outputs: tuple[Terms, ...], scheme: tuple[int, float]) -> None:
+        self.net, self.outputs, self.scheme = net, outputs, scheme
 
-    lead = net(x.detach().clone().requires_grad_()).shape
-    found = [sum(c * derivative(values, x.numpy(), alpha) for c, alpha in terms) for terms in outputs]
-    if any(not np.isfinite(f).all() for f in found):
-        return None
-    tensors = [torch.from_numpy(f).reshape(lead) for f in found]
-    return tensors[0] if len(tensors) == 1 else torch.stack(tensors, -1)
+    def __call__(self, x: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x.clone() if x.is_inference() else x
+            at = x if x.requires_grad else x.detach().requires_grad_()
+            found = [sum(c * self._derivative(at.reshape(-1, x.shape[-1]), alpha) for c, alpha in t) for t in self.outputs]
+            found = [f.reshape(x.shape[:-1] + f.shape[1:]) for f in found]
+            result = found[0] if len(found) == 1 else torch.stack(found, -1)
+        return result if torch.is_grad_enabled() else result.detach()
+
+    def _derivative(self, x: Tensor, alpha: tuple[int, ...]) -> Tensor:
+        """∂^α net at x (N, D)."""
+        shifts, weights = (torch.from_numpy(a).to(x.dtype) for a in stencil(alpha, self.scheme))
+        values = self.net((x[:, None] + shifts).reshape(-1, x.shape[-1]))
+        return torch.tensordot(values.unflatten(0, (len(x), len(weights))), weights, dims=([1], [0]))
