@@ -98,9 +98,7 @@ def kinked(draft: Draft, width: int) -> int:
 
 @piece(1)
 def sequential(draft: Draft, width: int) -> int:
-    made = (
-        f"torch.nn.Sequential(torch.nn.Linear({width}, 4, dtype=D), torch.nn.Tanh(), torch.nn.Linear(4, 3, dtype=D))"
-    )
+    made = f"torch.nn.Sequential(torch.nn.Linear({width}, 4, dtype=D), torch.nn.Tanh(), torch.nn.Linear(4, 3, dtype=D))"
     draft.write(f"y = {layer(draft, made, ('0.weight', '2.bias'))}(y)")
     return 3
 
@@ -164,7 +162,9 @@ def attention(draft: Draft, width: int) -> int:
 def attention_module(draft: Draft, width: int) -> int:
     made = "torch.nn.MultiheadAttention(4, 2, batch_first=True, dtype=D)"
     read = layer(draft, made, ("in_proj_weight", "out_proj.bias"))
-    draft.write(f"tokens = torch.stack([y.sin(), y, y.cos(), y**2], -1)\ny = {read}(tokens, tokens, tokens)[0].mean(-1)")
+    draft.write(
+        f"tokens = torch.stack([y.sin(), y, y.cos(), y**2], -1)\ny = {read}(tokens, tokens, tokens)[0].mean(-1)"
+    )
     return width
 
 

@@ -84,7 +84,9 @@ def loop(draft: Draft, width: int) -> int:
 
 @piece(1)
 def while_loop(draft: Draft, width: int) -> int:
-    draft.write(f"level = {draft.number()}\nwhile level < 2:\n    y, level = torch.tanh(level * y) + y, level * 1.7 + 0.1")
+    draft.write(
+        f"level = {draft.number()}\nwhile level < 2:\n    y, level = torch.tanh(level * y) + y, level * 1.7 + 0.1"
+    )
     return width
 
 
@@ -113,7 +115,9 @@ def chosen_by_name(draft: Draft, width: int) -> int:
 @piece(1)
 def recursion(draft: Draft, width: int) -> int:
     name, weight = draft.name("recurse"), tensor(draft, 1)
-    draft.define(f"def {name}(h, depth, w):\n    return h if depth == 0 else {name}(torch.sin(w * h) + h, depth - 1, w)")
+    draft.define(
+        f"def {name}(h, depth, w):\n    return h if depth == 0 else {name}(torch.sin(w * h) + h, depth - 1, w)"
+    )
     draft.write(f"y = {name}(y, 2, {weight})")
     return width
 

@@ -66,7 +66,9 @@ class FromValues:
         with torch.inference_mode(False), torch.enable_grad():
             x = x.clone() if x.is_inference() else x
             at = x if x.requires_grad else x.detach().requires_grad_()
-            found = [sum(c * self._derivative(at.reshape(-1, x.shape[-1]), alpha) for c, alpha in t) for t in self.outputs]
+            found = [
+                sum(c * self._derivative(at.reshape(-1, x.shape[-1]), alpha) for c, alpha in t) for t in self.outputs
+            ]
             found = [f.reshape(x.shape[:-1] + f.shape[1:]) for f in found]
             result = found[0] if len(found) == 1 else torch.stack(found, -1)
         return result if torch.is_grad_enabled() else result.detach()

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from fuzz.draft import Draft, Parameter
+from fuzz.pieces import Registry
 
-PIECES: dict[str, Callable[[Draft, int], int]] = {}
-WEIGHTS: dict[str, float] = {}
+REGISTRY = Registry()
+piece = REGISTRY.piece
 SCALES = ("0.9", "-0.6", "1.4")
-
-
-def piece(weight: float = 1.0) -> Callable:
-    """Register a piece of a network: it writes statements for y of the given width and returns the new width."""
-
-    def add(function: Callable[[Draft, int], int]) -> Callable[[Draft, int], int]:
-        name = function.__name__
-        if name in PIECES:
-            raise ValueError(f"Two pieces are called {name}.")
-        PIECES[name], WEIGHTS[name] = function, weight
-        return function
-
-    return add
 
 
 def tensor(draft: Draft, *shape: int, positive: bool = False) -> str:

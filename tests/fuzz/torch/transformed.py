@@ -73,7 +73,9 @@ def gradient_inside(draft: Draft, width: int) -> int:
 def own_function(draft: Draft, width: int) -> int:
     """torch.autograd.Function whose derivative is that of its values, or deliberately another one."""
     name = draft.name("Own")
-    forward, slope = draft.rng.choice((("h.sin()", "h.cos()"), ("h.tanh()", "(1 - h.tanh() ** 2)"), ("h**3", "3 * h**2")))
+    forward, slope = draft.rng.choice(
+        (("h.sin()", "h.cos()"), ("h.tanh()", "(1 - h.tanh() ** 2)"), ("h**3", "3 * h**2"))
+    )
     factor = draft.rng.choice(("", "", "", "0.5 * ", "-1 * "))
     if factor:
         draft.traits.add("author")
@@ -163,7 +165,11 @@ def scripted(draft: Draft, width: int) -> int:
         draft.write(f"y = {name}(y, {draft.number()})")
         return width
     made = f"torch.nn.Linear({width}, 3, dtype=D)"
-    script = f"torch.jit.script({made})" if kind == "module" else f"torch.jit.trace({made}, torch.zeros(1, {width}, dtype=D))"
+    script = (
+        f"torch.jit.script({made})"
+        if kind == "module"
+        else f"torch.jit.trace({made}, torch.zeros(1, {width}, dtype=D))"
+    )
     draft.write(f"y = {layer(draft, script)}(y)")
     return 3
 

@@ -28,7 +28,9 @@ def plain(name: str, text: str, weight: float = 1.0, **needs: bool) -> None:
         needs: `precision`, the program's, if it must be float32.
     """
 
-    def write(parameters: Sequence[Parameter], changes: Sequence[str], rng: random.Random, case: Case) -> tuple[str, str] | None:
+    def write(
+        parameters: Sequence[Parameter], changes: Sequence[str], rng: random.Random, case: Case
+    ) -> tuple[str, str] | None:
         if (case.precision == "float32") != needs.get("float32", False):
             return None
         if ("{change}" in text and not changes) or ("{leaves}" in text and not parameters):
@@ -89,7 +91,11 @@ if loss.requires_grad:
 plain("no_grad", "with torch.no_grad():\n    result = operator(x)\nresult = [result, operator(x)]")
 plain("inference mode", "with torch.inference_mode():\n    result = [operator(x).clone()]\nresult.append(operator(x))")
 plain("a change", "operator(x)\n{change}\nresult = operator(x)", 8)
-plain("two changes", "result = [operator(x)]\n{change}\nresult.append(operator(x))\n{other}\nresult.append(operator(x))", 3)
+plain(
+    "two changes",
+    "result = [operator(x)]\n{change}\nresult.append(operator(x))\n{other}\nresult.append(operator(x))",
+    3,
+)
 plain(
     "a change, then gradients",
     WEIGHTED + "operator(x)\n{change}\nloss, leaves = weighted(operator(x)), {leaves}\n"
@@ -105,7 +111,10 @@ result = [operator(points) for points in (x, more, x[:1], more[:2])]
     2,
 )
 plain("other leading axes", "result = [operator(x[0]), operator(x[None]), operator(x[:, None])]")
-plain("views of x", "wide = torch.cat([x, x], -1)\nresult = [operator(wide[:, : x.shape[1]]), operator(x.T.contiguous().T)]")
+plain(
+    "views of x",
+    "wide = torch.cat([x, x], -1)\nresult = [operator(wide[:, : x.shape[1]]), operator(x.T.contiguous().T)]",
+)
 plain("copy", "operator(x)\nother = copy.deepcopy(operator)\n{change}\nresult = [other(x), operator(x)]", 2)
 plain("copy before the first call", "result = copy.deepcopy(operator)(x)")
 plain("pickle", "result = [operator(x), pickle.loads(pickle.dumps(operator))(x)]", 2)
@@ -184,7 +193,12 @@ plain(
     4,
     float32=True,
 )
-plain("autocast, entered", 'operator(x)\nwith torch.autocast("cpu", torch.bfloat16):\n    result = operator(x)', 4, float32=True)
+plain(
+    "autocast, entered",
+    'operator(x)\nwith torch.autocast("cpu", torch.bfloat16):\n    result = operator(x)',
+    4,
+    float32=True,
+)
 plain("value in float32", "result = operator(x)", 2, float32=True)
 plain("a change in float32", "operator(x)\n{change}\nresult = operator(x)", 2, float32=True)
 
@@ -232,7 +246,9 @@ def transformed(name: str, text: str, weight: float = 1.0, shapes: bool = False)
     """A use of `at` by a transformation of PyTorch; the decorated function says what is right, from plain gradients."""
 
     def add(expect: Callable[[Callable, dict[str, Tensor]], object]) -> Callable:
-        def write(parameters: Sequence[Parameter], changes: Sequence[str], rng: random.Random, case: Case) -> tuple[str, str] | None:
+        def write(
+            parameters: Sequence[Parameter], changes: Sequence[str], rng: random.Random, case: Case
+        ) -> tuple[str, str] | None:
             del changes
             if not parameters or case.precision != "float64":
                 return None
@@ -346,7 +362,10 @@ def _grad_vmap(at: Callable, leaves: dict) -> object:
     return _vmap_grad(at, leaves)
 
 
-@transformed("ensemble by backward", STACKED + f"""
+@transformed(
+    "ensemble by backward",
+    STACKED
+    + f"""
 for v in stacked.values():
     v.requires_grad_()
 loss = torch.vmap({LOSS})(stacked).sum()
@@ -354,7 +373,8 @@ result = None
 if loss.requires_grad:
     loss.backward()
     result = {{k: v.grad for k, v in stacked.items()}}
-""")
+""",
+)
 def _ensemble(at: Callable, leaves: dict) -> object:
     return _vmap_grad(at, leaves)
 
@@ -376,7 +396,9 @@ def of_x(name: str, text: str, weight: float = 1.0) -> Callable:
     """A transformation over x; the decorated function says what is right, from x and the reference."""
 
     def add(expect: Callable[[Callable, Tensor], object]) -> Callable:
-        def write(parameters: Sequence[Parameter], changes: Sequence[str], rng: random.Random, case: Case) -> tuple[str, str] | None:
+        def write(
+            parameters: Sequence[Parameter], changes: Sequence[str], rng: random.Random, case: Case
+        ) -> tuple[str, str] | None:
             del parameters, changes, rng
             filled = _block(text).replace("{method}", repr(case.method))
             return ("", filled + "\nresult = (result, operator(x))") if case.precision == "float64" else None
@@ -413,7 +435,11 @@ def _jacrev_x(operator: Callable, x: Tensor) -> object:
     return torch.stack([gradients(v, [x])[0] for v in value.reshape(-1)]).reshape(*value.shape, *x.shape)
 
 
-@of_x("grad by x under grad", "result = torch.func.grad(lambda p: torch.func.grad(lambda q: operator(q).sum())(p).sin().sum())(x)", 0.7)
+@of_x(
+    "grad by x under grad",
+    "result = torch.func.grad(lambda p: torch.func.grad(lambda q: operator(q).sum())(p).sin().sum())(x)",
+    0.7,
+)
 def _grad_grad_x(operator: Callable, x: Tensor) -> object:
     return gradients(gradients(operator(x).sum(), [x])[0].sin().sum(), [x])[0]
 
@@ -425,6 +451,8 @@ def _operator_of_operator(operator: Callable, x: Tensor) -> object:
     return slopes.reshape(value.shape) + 0.5 * value
 
 
-@of_x("collapse", "result = collapse(lambda y: operator(y) + torch.func.jvp(operator, (y,), (torch.ones_like(y),))[1])(x)")
+@of_x(
+    "collapse", "result = collapse(lambda y: operator(y) + torch.func.jvp(operator, (y,), (torch.ones_like(y),))[1])(x)"
+)
 def _collapse(operator: Callable, x: Tensor) -> object:
     return operator(x) + _jvp_x(operator, x)

@@ -1,0 +1,93 @@
+"""What the judge needs of JAX."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from fuzz.interpolation import COARSE, FINE
+from fuzz.jax import programs
+from fuzz.jax.reference import FromValues, Reference
+from fuzz.judge import REFUSAL, execute, resume
+from fuzz.program import Case, Program
+
+jax.config.update("jax_enable_x64", True)
+draw, program, pristine = programs.draw, programs.program, contextlib.nullcontext
+TOLERANCE, ROUGH = 1e-7, 1e-4
+
+
+def expected(case: Case, program: Program) -> tuple[object, dict]:
+    """The right result and the namespace it came from; raises where the network cannot bear what is done with it."""
+    if "mixed" in program.traits:
+        return _refusal(case, program)
+    try:
+        wanted, space = _result(case, program, lambda net: Reference(net, case.outputs, is_reverse=True))
+    except Exception:  # loops without a fixed length have no reverse mode
+        wanted, space = _result(case, program, lambda net: Reference(net, case.outputs, is_reverse=False))
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(wanted)):
+        raise ArithmeticError("The reference is not finite.")
+    if not program.traits & {"author", "cut", "kinks"}:
+        fine, coarse = (
+            _result(case, program, lambda net, scheme=scheme: FromValues(net, case.outputs, scheme))[0]
+            for scheme in (FINE, COARSE)
+        )
+        if differs(case, fine, coarse, 1e-5) is None and differs(case, wanted, fine, 1e-5) is not None:
+            raise ValueError("JAX's own derivative is not that of the values.")
+    return wanted, space
+
+
+def _refusal(case: Case, program: Program) -> tuple[object, dict]:
+    """For networks whose rows depend on each other: check that they do."""
+    space = execute(case, program.network)
+    x = space["x"]
+    if "vmap" in case.use or case.rows < 2 or differs(case, space["net"](x)[:1], space["net"](x[:1]), 1e-6) is None:
+        raise ValueError("Nothing is mixed in this use.")
+    return REFUSAL, space
+
+
+def _result(case: Case, program: Program, reference: Callable) -> tuple[object, dict]:
+    space = execute(case, program.network)
+    space["operator"] = reference(space["net"])
+    space["linear_operator"], space["collapse"] = _of_the_operator, lambda function: function
+    space["xi"] = (0,)
+    resume(f"{program.setup}\n{program.action}", space)
+    return space["result"], space
+
+
+def _of_the_operator(net: Callable, first: float, method: str) -> Callable:
+    """∂₀ + 1/2, which the use "an operator of the operator" takes; xi[0] is 0 here."""
+    del method
+    return lambda x: jax.jvp(net, (x,), (jax.numpy.zeros_like(x).at[..., 0].set(1.0),))[1] + first * net(x)
+
+
+def differs(case: Case, found: object, wanted: object, tolerance: float = TOLERANCE) -> str | None:
+    """Where numbers, shapes or types differ."""
+    mine, theirs = jax.tree.leaves(found), jax.tree.leaves(wanted)
+    if len(mine) != len(theirs):
+        return f"{len(mine)} results in place of {len(theirs)}"
+    for place, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+        a, b = np.asarray(a), np.asarray(b)
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"result {place} is of {a.shape}, {a.dtype} in place of {b.shape}, {b.dtype}"
+        distance = np.abs(a - b).max(initial=0.0) / max(1.0, np.abs(b).max(initial=0.0))
+        if not distance <= tolerance:
+            return f"result {place}: {a.ravel()[:6]} in place of {b.ravel()[:6]}"
+    return None
+
+
+def changed(space: dict, names: set[str], reference: dict) -> str | None:
+    """Whether the network itself still returns what it did."""
+    del names
+    return differs({}, space["net"](space["x"]), reference["net"](reference["x"]))
+
+
+def is_network_at_fault(space: dict) -> bool:
+    """Whether the network itself cannot be called with plain points."""
+    try:
+        space["net"](space["x"])
+    except Exception:
+        return True
+    return False
