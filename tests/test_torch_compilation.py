@@ -81,7 +81,7 @@ def test_meta_device(method):
     assert found.shape == (3, 1)
 
 
-def test_the_number_of_captures_is_bounded():
+def test_what_an_operator_remembers_is_bounded():
     op = linear_operator(network(), LAPLACIAN)
     for rows in range(1, 70):
         op(X[:1].expand(rows, 2))

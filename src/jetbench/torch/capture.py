@@ -1,56 +1,43 @@
-"""From a Python function to a graph of ATen operations, once for each shape, type and device of x.
+"""One torch function as a sequence of ATen operations, captured once for each kind of arguments.
 
-Only capturing belongs here; what is then done with the graph is in `propagate`.
+A function of PyTorch depends on nothing but its arguments and a few modes, so what is captured here cannot go stale.
+How the functions that a network calls are put together is in `recording`, what is done with them in `propagate`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from math import copysign
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor
 from torch._decomp import core_aten_decompositions, decomposition_table
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
+from torch.autograd.function import BackwardCFunction
 from torch.func import functionalize
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from jetbench.errors import JetbenchError, MissingRule, NetworkFailed, Unsupported
+from jetbench.errors import JetbenchError, MissingRule
+from jetbench.torch._compat import undisturbed
+from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.rules import RULES
+from jetbench.torch.steps import Captured, Described, Slot, Step
 
-_MODULE_STATE = frozenset(vars(nn.Module())) - {"training"}
-_DECIDES = (
-    "The network decides by a value of x what to compute (an `if`, `.item()`, a loop count or a boolean mask). "
-    "Use torch.where, so that one computation holds for every x."
-)
-_SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-_DEPTH = 6
-
-
-@dataclass
-class Graph:
-    """A captured network.
-
-    Attributes:
-        graph: nodes in order of execution; one placeholder, x.
-        constants: attribute name → (module, name in it) of a parameter or buffer, which may be replaced between calls;
-            other tensors belong to a module made here.
-        dependent: the nodes whose value depends on x.
-        last_use: node → the nodes whose values are needed no more after it.
-    """
-
-    graph: fx.Graph
-    constants: dict[str, tuple[nn.Module, str]]
-    dependent: frozenset[fx.Node] = frozenset()
-    last_use: dict[fx.Node, list[fx.Node]] = field(default_factory=dict)
+aten = torch.ops.aten
+CACHED_FUNCTIONS = 4096
 
 
 @functools.cache
@@ -70,11 +57,21 @@ def _decompositions(rules: int, references: bool) -> dict:
     }
 
 
-class _Captured(TorchFunctionMode):
-    """Functions that look at values, or work in place, in a way that the tracer cannot follow."""
+_DETACHING = {torch.detach, Tensor.detach, Tensor.detach_, Tensor.data.__get__}
+
+
+class _Substitutes(TorchFunctionMode):
+    """Functions that look at values, or work in place, in a way that cannot be followed."""
+
+    def __init__(self, steps: _Steps) -> None:
+        super().__init__()
+        self._steps = steps
 
     def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
+        if function in _DETACHING:
+            with self._steps.detaching():
+                return function(*args, **kwargs)
         if function is torch.nn.functional.one_hot and (len(args) > 1 or "num_classes" in kwargs):
             return _one_hot(*args, **kwargs)
         if function is torch.nn.functional.cosine_similarity:
@@ -91,292 +88,349 @@ def _one_hot(tensor: Tensor, num_classes: int) -> Tensor:
     return (tensor.unsqueeze(-1) == torch.arange(num_classes, device=tensor.device)).long()
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Outside of any transformation or tracing that is under way, such as torch.vmap around an operator."""
-    with temporarily_clear_interpreter_stack(), _disable_current_modes(), torch._guards.tracing(None):
-        yield
+class _Steps(TorchDispatchMode):
+    """Notes each ATen operation on fake tensors, decomposed where there is no rule for it.
+
+    Args:
+        table: decompositions.
+        inputs: fake tensors.
+        depends: for each of them, whether it depends on x.
+        differentiates: the function may itself use autograd, which detaches what it saves; then only a `detach` of
+            the function's own ends derivatives, and so does switching gradients off.
+    """
+
+    def __init__(self, table: dict, inputs: Sequence[Tensor], depends: Sequence[bool], differentiates: bool) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+        self.constants: dict[int, Tensor] = {}
+        self.detaches = not differentiates
+        self._differentiates, self._table = differentiates, table
+        self._values: list[object] = []  # keeps them alive, so that their identities stay
+        self._places: dict[int, int] = {}
+        self._silent: dict[int, int | None] = {}  # values computed without gradients → place of their detached copy
+        places = [self.place_of(tensor) for tensor in inputs]
+        self._dependent = {place for place, of_x in zip(places, depends, strict=True) if of_x}
+
+    @contextlib.contextmanager
+    def detaching(self) -> Iterator[None]:
+        """The function itself ends derivatives here."""
+        before, self.detaches = self.detaches, True
+        try:
+            yield
+        finally:
+            self.detaches = before
+
+    @property
+    def count(self) -> int:
+        return len(self._values)
+
+    def place_of(self, tensor: Tensor) -> int:
+        """The place of a tensor; a new one for one that is seen for the first time."""
+        if id(tensor) not in self._places:
+            self._places[id(tensor)] = len(self._values)
+            self._values.append(tensor)
+        return self._places[id(tensor)]
+
+    def place_of_argument(self, tensor: Tensor) -> int:
+        """As `place_of`; a tensor that is seen for the first time is a constant."""
+        known = id(tensor) in self._places
+        place = self.place_of(tensor)
+        if not known:
+            self.constants[place] = tensor
+        if self._silent and place in self._silent and torch.is_grad_enabled():
+            return self._detached(place)
+        return place
+
+    def _detached(self, place: int) -> int:
+        found = self._silent[place]
+        if found is None:
+            found = self._silent[place] = len(self._values)
+            self._values.append(None)
+            depends = place in self._dependent
+            self.steps.append(Step(aten.detach.default, (Slot(place),), {}, (found,), False, depends))
+        return found
+
+    def __torch_dispatch__(self, function: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
+        kwargs = kwargs or {}
+        if torch.Tag.data_dependent_output in function.tags or torch.Tag.dynamic_output_shape in function.tags:
+            return self._read(function, args, kwargs)
+        if function in self._table:
+            with self:
+                found = self._table[function](*args, **kwargs)
+            if found is not NotImplemented:
+                return found
+        if function.namespace == "aten" and function not in RULES and function._can_decompose():  # made of others
+            with self:
+                found = function.decompose(*args, **kwargs)
+            if found is not NotImplemented:
+                return found
+        if function is aten.detach.default and not self.detaches:
+            function = aten.alias.default
+        result = function(*args, **kwargs)
+        leaves = result if isinstance(result, (tuple, list)) else (result,)
+        if any(isinstance(leaf, Tensor) for leaf in leaves):
+            self._note(function, args, kwargs, leaves, isinstance(result, (tuple, list)))
+        return result
+
+    def _read(self, function: OpOverload, args: tuple, kwargs: dict) -> object:
+        """A value is read: that of x decides nothing; those of other tensors are known."""
+        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if any(isinstance(tensor, FakeTensor) for tensor in tensors):
+            raise JetbenchError(DECIDES)
+        with undisturbed():
+            return function(*args, **kwargs)
+
+    def _note(self, function: OpOverload, args: tuple, kwargs: dict, leaves: Sequence, several: bool) -> None:
+        args, kwargs = pytree.tree_map_only(Tensor, lambda t: Slot(self.place_of_argument(t)), (args, kwargs))
+        used = [leaf.index for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Slot)]
+        depends = any(place in self._dependent for place in used)
+        results = tuple(self.place_of(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves)
+        made = {place for place in results if place is not None}
+        if depends:
+            self._dependent |= made
+        if self._differentiates and not torch.is_grad_enabled():
+            self._silent.update(dict.fromkeys(made))
+        self.steps.append(Step(function, tuple(args), kwargs, results, several, depends))
 
 
-def capture(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Graph:
-    """The graph of `net` for an input of the given shape.
+def _kind(value: object, tensors: list[Tensor], describe: Callable[[Tensor], tuple]) -> Hashable:
+    """What a captured function depends on in one of its arguments; collects the tensors on the way.
 
     Raises:
-        JetbenchError: the network cannot be captured, with the reason: control flow that depends on values, a shape or
-            a type that it does not take, an output that is no tensor.
-        Unsupported: it draws random numbers, or changes tensors outside of it.
-        MissingRule: it uses an operation without a rule.
+        TypeError: there is no telling when two such arguments are the same.
     """
-    example = torch.empty(shape, dtype=dtype, device=device)
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return describe(value)
+    kind = type(value)
+    if kind in _PLAIN:
+        return (kind, value)
+    if kind in (int, bool, str):
+        return (kind, value)
+    if kind is float:
+        return (kind, value, copysign(1.0, value)) if value == value else (kind, "nan")
+    if kind in (tuple, list) or kind is torch.Size:
+        return (kind, *[_kind(item, tensors, describe) for item in value])
+    if kind is slice:
+        return (kind, *[_kind(item, tensors, describe) for item in (value.start, value.stop, value.step)])
+    if kind is dict:
+        return (kind, *[(key, _kind(item, tensors, describe)) for key, item in value.items()])
+    raise TypeError(f"{kind.__name__} is not a plain value.")
 
-    def traced(x: Tensor) -> Tensor:
-        y = net(x)
-        if not isinstance(y, Tensor):
-            raise JetbenchError(f"The network must return one tensor; it returned {type(y).__name__}.")
-        return y
 
-    with unchanged(net):
+_PLAIN = (type(None), type(...), torch.dtype, torch.device, torch.layout, torch.memory_format, complex)
+
+
+def casts(device_type: str) -> bool:
+    """Whether torch.autocast is active for tensors of a device."""
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+
+
+def ambient(device_type: str) -> tuple:
+    """The modes that decide what a torch function does with its arguments."""
+    return (
+        torch.get_autocast_dtype(device_type) if casts(device_type) else None,
+        torch.get_default_dtype(),
+        torch._C._len_torch_function_stack() and torch.get_default_device(),
+        len(RULES),
+    )
+
+
+class Capturing:
+    """Captures functions, each once for each kind of arguments.
+
+    Args:
+        has_rule: whether operations that depend on x must have a rule for jets; all others are decomposed then.
+    """
+
+    def __init__(self, has_rule: bool = True) -> None:
+        self._has_rule = has_rule
+        self._known: OrderedDict[tuple, Captured] = OrderedDict()
+
+    def function(
+        self, function: Callable, args: tuple, kwargs: dict, describe: Callable[[Tensor], tuple]
+    ) -> tuple[Captured, list[Tensor]]:
+        """The captured function and the tensors among its arguments.
+
+        Args:
+            describe: tensor → (shape, stride, dtype, device, whether it depends on x).
+
+        Raises:
+            JetbenchError: it reads a value that depends on x.
+            MissingRule: an operation has no rule.
+            Exception: what the function itself raises for such arguments.
+        """
+        tensors: list[Tensor] = []
         try:
-            return _analysed(net, _traced(traced, example, references=True))
+            kinds = (_kind(args, tensors, describe), _kind(kwargs, tensors, describe) if kwargs else None)
+        except TypeError:
+            tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+            return self._capture(function, args, kwargs, [describe(t) for t in tensors]), tensors
+        key = (function, kinds, ambient(describe(tensors[0])[3].type))
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._capture(function, args, kwargs, [describe(t) for t in tensors])
+            if len(self._known) > CACHED_FUNCTIONS:
+                self._known.popitem(last=False)
+        return found, tensors
+
+    def _capture(self, function: Callable, args: tuple, kwargs: dict, described: Sequence[tuple]) -> Captured:
+        """As `function`, without a look into the cache."""
+        leaves, structure = pytree.tree_flatten((args, kwargs))
+        places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+
+        def called(*tensors: Tensor) -> object:
+            filled = list(leaves)
+            for place, tensor in zip(places, tensors, strict=True):
+                filled[place] = tensor
+            args, kwargs = pytree.tree_unflatten(filled, structure)
+            return function(*args, **kwargs)
+
+        return self.whole(called, described)
+
+    def whole(self, function: Callable, described: Sequence[tuple], is_network: bool = False) -> Captured:
+        """Any function of tensors like those described; it is run in Python on fake tensors.
+
+        Args:
+            is_network: the only input is x, and what is not made from it belongs to the user.
+        """
+        if not self._has_rule:
+            return _captured(function, described, {}, is_network)
+        try:
+            found = _captured(function, described, _decompositions(len(RULES), True), is_network)
+            _refuse_missing_rules(found)
         except MissingRule:
-            return _analysed(net, _traced(traced, example, references=False))
+            found = _captured(function, described, _decompositions(len(RULES), False), is_network)
+            _refuse_missing_rules(found)
+        return found
 
 
-@contextlib.contextmanager
-def unchanged(net: Callable) -> Iterator[None]:
-    """Runs of the network in this context leave its buffers, such as running statistics, as they are."""
-    buffers = [buffer for module in _contents(net)[0] for buffer in module._buffers.values() if buffer is not None]
-    before = [(buffer, buffer._version, buffer.clone()) for buffer in buffers if not buffer.is_inference()]
-    try:
-        yield
-    finally:
-        for buffer, version, value in before:
-            if buffer._version != version:
-                buffer.copy_(value)
+@functools.cache
+def _fakes() -> FakeTensorMode:
+    return FakeTensorMode(allow_non_fake_inputs=True)
 
 
-def _traced(function: Callable[[Tensor], Tensor], example: Tensor, references: bool) -> fx.GraphModule:
-    """The function as a graph without changes in place."""
-    shape, dtype, device = example.shape, example.dtype, example.device
+def _captured(function: Callable, described: Sequence[tuple], table: dict, is_network: bool) -> Captured:
+    """Run the function on fake tensors, and once more without changes in place if it made any."""
+    with undisturbed(), torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH), _fakes():
+        examples = [
+            torch.empty_strided(shape, stride, dtype=dtype, device=device)
+            for shape, stride, dtype, device, _ in described
+        ]
+        depends = [of_x for *_, of_x in described]
 
-    def run(function: Callable) -> fx.GraphModule:
-        table = _decompositions(len(RULES), references)
-        with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), _Captured():
-            return make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)(example)
+        def run(function: Callable) -> tuple[_Steps, object]:
+            steps = _Steps(table, examples, depends, is_network)
+            if is_network:
+                for example in examples:
+                    example.requires_grad_()
+            try:
+                with torch.set_grad_enabled(is_network), _Substitutes(steps), steps:
+                    result = function(*examples)
+            except (GuardOnDataDependentSymNode, DynamicOutputShapeException, DataDependentOutputException) as error:
+                raise JetbenchError(DECIDES) from error
+            _refuse_draws(steps.steps)
+            return steps, result
 
-    try:
-        module = run(function)
-        if any(_mutates(node) for node in module.graph.nodes):
-            _refuse_changes_outside(module)
-            module = run(functionalize(module, remove="mutations"))
-        _refuse_draws(module)
-    except GuardOnDataDependentSymNode as error:
-        raise JetbenchError(_DECIDES) from error
-    except JetbenchError:
-        raise
-    except Exception as error:
-        raise NetworkFailed(shape, dtype, device, error) from error
-    module.graph.eliminate_dead_code()
-    return module
-
-
-def _mutates(node: fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
-
-
-def _refuse_changes_outside(module: fx.GraphModule) -> None:
-    """Raise where an operation writes into a constant or into x, or into a view of one."""
-    outside: set[fx.Node] = set()
-    of_x: set[fx.Node] = set()
-    for node in module.graph.nodes:
-        if node.op in ("get_attr", "placeholder"):
-            outside.add(node)
-            if node.op == "placeholder":
-                of_x.add(node)
-        elif isinstance(node.target, OpOverload):
-            for argument, value in zip(node.target._schema.arguments, node.args, strict=False):
-                if argument.alias_info is None or not isinstance(value, fx.Node) or value not in outside:
-                    continue
-                if argument.alias_info.is_write and value in of_x:
-                    raise Unsupported(
-                        f"The network changes its input in place ({node.target}). Let it make a new tensor, such as "
-                        "x = x + 1 for x += 1, or activations without inplace=True."
-                    )
-                if argument.alias_info.is_write:
-                    raise Unsupported(
-                        f"The network changes a tensor that lives outside of it ({node.target}), such as the running "
-                        "statistics of a batch norm in training mode. Call `net.eval()`."
-                    )
-                outside.add(node)
-                if value in of_x:
-                    of_x.add(node)
+        steps, result = run(function)
+        leaves, structure = pytree.tree_flatten(result)
+        relations = [_relation(leaf, examples) for leaf in leaves]
+        if any(step.target._schema.is_mutable for step in steps.steps):
+            if is_network:
+                _refuse_changes_outside(steps)
+            steps, result = run(functionalize(function, remove="mutations"))
+            leaves = pytree.tree_leaves(result)
+        changed = _changes(steps, len(examples))
+        if is_network and table:
+            _refuse_author_derivatives(leaves)
+        output = [
+            _described(steps.place_of_argument(leaf), leaf, *relation) if isinstance(leaf, Tensor) else leaf
+            for leaf, relation in zip(leaves, relations, strict=True)
+        ]
+        return Captured(
+            len(examples),
+            steps.constants,
+            tuple(steps.steps),
+            pytree.tree_unflatten(output, structure),
+            steps.count,
+            changed,
+        )
 
 
-def _refuse_draws(module: fx.GraphModule) -> None:
-    """Raise where the network draws random numbers."""
-    for node in module.graph.nodes:
-        if isinstance(node.target, OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags:
-            raise Unsupported(
-                f"The network draws random numbers ({node.target}). Call `net.eval()` to turn dropout off, or draw "
-                "them outside of the network."
-            )
+def _relation(leaf: object, examples: Sequence[Tensor]) -> tuple[tuple[int, ...], int | None]:
+    """Which inputs share their memory with a result, and which of them it is itself."""
+    if not isinstance(leaf, Tensor):
+        return (), None
+    same = next((i for i, example in enumerate(examples) if example is leaf), None)
+    if leaf.layout != torch.strided:
+        return (), same
+    memory = leaf.untyped_storage()._cdata
+    return tuple(i for i, example in enumerate(examples) if example.untyped_storage()._cdata == memory), same
 
 
-def refuse_side_effects(
-    net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
-) -> None:
-    """Raise where the network draws random numbers or changes tensors outside of it, as far as tracing shows.
-
-    What cannot be traced, such as control flow that depends on values, passes: nested AD may still run it.
-
-    Raises:
-        Unsupported: as above.
-    """
-    with unchanged(net):
-        try:
-            _traced(net, torch.empty(shape, dtype=dtype, device=device), references=True)
-        except Unsupported:
-            raise
-        except JetbenchError:
-            return
+def _described(place: int, leaf: Tensor, alias: tuple[int, ...], same: int | None) -> Described:
+    return Described(place, tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.device, alias, same)
 
 
-def _analysed(net: Callable, module: fx.GraphModule) -> Graph:
-    """Find what depends on x, when values die, and where the constants live; refuse what has no rule."""
-    nodes = list(module.graph.nodes)
-    dependent: set[fx.Node] = set()
-    last_use: dict[fx.Node, list[fx.Node]] = {}
-    seen: set[fx.Node] = set()
-    for node in reversed(nodes):
-        for used in node.all_input_nodes:
-            if used not in seen:
-                seen.add(used)
-                last_use.setdefault(node, []).append(used)
-    for node in nodes:
-        if node.op == "placeholder" or (node.op != "get_attr" and any(n in dependent for n in node.all_input_nodes)):
-            dependent.add(node)
-        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+def _changes(steps: _Steps, inputs: int) -> dict[int, int]:
+    """Input → place of what is copied into it at the end; these copies are taken out of the steps."""
+    changed, kept = {}, []
+    for step in steps.steps:
+        if not step.target._schema.is_mutable:
+            kept.append(step)
             continue
-        if torch.Tag.data_dependent_output in node.target.tags:
-            raise JetbenchError(_DECIDES)
-        if node in dependent and node.target not in RULES:
+        if step.target is not aten.copy_.default or step.args[0].index >= inputs:
+            raise NotImplementedError(f"{step.target} works in place in a way that cannot be followed")
+        changed[step.args[0].index] = step.args[1].index
+    steps.steps = kept
+    return changed
+
+
+def _refuse_missing_rules(captured: Captured) -> None:
+    for step in captured.steps:
+        if step.depends and step.target not in RULES:
             raise MissingRule(
-                f"No rule for the operation {node.target}. Add one with @jetbench.torch.rule({node.target}), as "
+                f"No rule for the operation {step.target}. Add one with @jetbench.torch.rule({step.target}), as "
                 "described in jetbench/torch/rules/registry.py, or register a decomposition into known operations."
             )
-    places = owners(net)
-    constants = {}
-    for node in nodes:
-        if node.op == "get_attr":
-            constants[node.target] = places.get(id(getattr(module, node.target)), (module, node.target))
-    return Graph(module.graph, constants, frozenset(dependent), last_use)
 
 
-def owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
-    """For each parameter and buffer of the modules in `net`, by identity, its module and its name there."""
-    found: dict[int, tuple[nn.Module, str]] = {}
-    for module in _contents(net)[0]:
-        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-            if tensor is not None:
-                found.setdefault(id(tensor), (module, name))
-    return found
+def _refuse_draws(steps: Sequence[Step]) -> None:
+    """Raise where random numbers are drawn."""
+    for step in steps:
+        if torch.Tag.nondeterministic_seeded in step.target.tags and not _draws_nothing(step):
+            raise draws(str(step.target))
 
 
-class _Same:
-    """A key that equals only that of the very same object, which it keeps alive."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
+def _draws_nothing(step: Step) -> bool:
+    """Whether an operation that can draw is told not to, as in evaluation mode."""
+    names = [argument.name for argument in step.target._schema.arguments]
+    given = dict(zip(names, step.args, strict=False)) | step.kwargs
+    return given.get("training", given.get("train", True)) is False or given.get("p", given.get("dropout_p")) == 0
 
 
-def _contents(net: object) -> tuple[list[nn.Module], list[object]]:
-    """The modules that a callable holds, and keys for all else that it refers to, as far as Python shows it."""
-    modules: list[nn.Module] = []
-    keys: list[object] = []
-    seen: set[int] = set()
-
-    def visit(value: object, depth: int) -> None:
-        if isinstance(value, _SIMPLE):
-            keys.append(value)
-            return
-        if id(value) in seen or depth > _DEPTH:
-            return
-        seen.add(id(value))
-        if isinstance(value, nn.Module):
-            visit_module(value, depth)
-        elif isinstance(value, functools.partial):
-            for part in (value.func, *value.args, *value.keywords.values()):
-                visit(part, depth + 1)
-        elif isinstance(value, types.MethodType):
-            visit(value.__self__, depth + 1)
-            visit(value.__func__, depth + 1)
-        elif isinstance(value, types.FunctionType):
-            visit_function(value, depth)
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            keys.append(len(value))
-            for item in value:
-                visit(item, depth + 1)
-        elif isinstance(value, dict):
-            keys.append(tuple(str(key) for key in value))
-            for item in value.values():
-                visit(item, depth + 1)
-        else:
-            keys.append(_Same(value))
-            if hasattr(value, "__dict__") and not isinstance(value, (type, types.ModuleType, Tensor)):
-                visit(vars(value), depth + 1)
-
-    def visit_module(module: nn.Module, depth: int) -> None:
-        modules.append(module)
-        keys.append(_Same(module))
-        for name, value in vars(module).items():
-            if name not in _MODULE_STATE:
-                keys.append(name)
-                visit(value, depth + 1)
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            for hook in hooks.values():
-                visit(hook, depth + 1)
-        for name, child in module._modules.items():
-            keys.append(name)
-            visit(child, 0)
-
-    def visit_function(function: types.FunctionType, depth: int) -> None:
-        keys.append(_Same(function.__code__))
-        if function.__module__.partition(".")[0] == "torch":  # PyTorch's own functions do not change
-            return
-        for cell in function.__closure__ or ():
-            try:
-                visit(cell.cell_contents, depth + 1)
-            except ValueError:  # a cell that is not filled yet
+def _refuse_changes_outside(steps: _Steps) -> None:
+    """Raise where an operation writes into a constant or into x, or into a view of one."""
+    outside: dict[int, bool] = {0: True, **dict.fromkeys(steps.constants, False)}
+    for step in steps.steps:
+        for argument, value in zip(step.target._schema.arguments, step.args, strict=False):
+            if argument.alias_info is None or not isinstance(value, Slot) or value.index not in outside:
                 continue
-        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-            visit(default, depth + 1)
-        for name in _names(function.__code__):
-            if name in function.__globals__ and not isinstance(function.__globals__[name], types.ModuleType):
-                visit(function.__globals__[name], depth + 1)
-
-    visit(net, 0)
-    return modules, keys
+            is_x = outside[value.index]
+            if argument.alias_info.is_write:
+                raise (changes_input if is_x else changes_outside)(str(step.target))
+            outside.update(dict.fromkeys((place for place in step.results if place is not None), is_x))
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    """The global names that code refers to, also that of functions defined in it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
-
-
-def settings(net: Callable) -> list[tuple[nn.Module, str, object]]:
-    """Module, name and value of each plain attribute of the modules in `net`, such as `training`, and of each child."""
-    found: list[tuple[nn.Module, str, object]] = []
-    for module in _contents(net)[0]:
-        attributes = [(name, value) for name, value in vars(module).items() if name not in _MODULE_STATE]
-        found += [(module, name, value) for name, value in attributes if isinstance(value, _SIMPLE)]
-        found += [(module, name, child) for name, child in module._modules.items()]
-    return found
-
-
-def fingerprint(net: Callable) -> tuple:
-    """What a captured graph depends on besides x: it is captured anew when this changes.
-
-    Modules count by their identity, attributes and hooks; their parameters and buffers by shape, type and by which of
-    them are shared, as the tensors themselves may be replaced. What else a function refers to counts by identity,
-    numbers and texts by value.
-    """
-    modules, keys = _contents(net)
-    known: dict[int, int] = {}
-    for module in modules:
-        for tensors in (module._parameters, module._buffers):
-            for name, tensor in tensors.items():
-                if tensor is not None:
-                    place = known.setdefault(id(tensor), len(known))
-                    keys.append((name, place, tensor.shape, tensor.dtype, tensor.device))
-    return tuple(keys)
+def _refuse_author_derivatives(leaves: Sequence[object]) -> None:
+    """Raise where a custom `autograd.Function` took part in what a network returns."""
+    nodes = [leaf.grad_fn for leaf in leaves if isinstance(leaf, Tensor)]
+    seen = set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, BackwardCFunction):
+            raise author_derivative(type(node).__name__.removesuffix("Backward"))
+        nodes += [following for following, _ in node.next_functions]

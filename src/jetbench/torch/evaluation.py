@@ -11,10 +11,9 @@ from torch import Tensor
 from jetbench.algebra.base import Algebra
 from jetbench.errors import JetbenchError
 from jetbench.problem import Operator, Problem
-from jetbench.torch.capture import Graph, capture
 from jetbench.torch.jet import Jet
 from jetbench.torch.program import Evaluation
-from jetbench.torch.propagate import propagate
+from jetbench.torch.propagate import Graph
 
 
 def factor_of(operator: Operator, x: Tensor) -> Tensor | None:
@@ -49,23 +48,24 @@ def _per_datum(seeds: Tensor, factor: Tensor) -> Tensor:
 
 
 class JetEvaluation(Evaluation):
-    """Propagates jets of one algebra through a network, which is captured once for each shape of x."""
+    """Propagates jets of one algebra through what a network does to x."""
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, algebra: Algebra) -> None:
         super().__init__(net, problem)
         self.algebra = algebra
 
-    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Graph:
-        return capture(self.net, shape, dtype, device)
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        return self.through(*self.recorded(x), x, draws)
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: Graph) -> dict[str, Tensor]:
+    def through(
+        self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
         factor = factor_of(self.problem.operator, x)
         blocks = []
         for seeds in self.algebra.seeds(draws):
             found = None if seeds is None else in_coordinates(seeds, factor, x)
             blocks.append(None if found is None else found.expand(found.shape[0], *x.shape))
-        constants = [getattr(module, name) for module, name in prepared.constants.values()]
-        y = propagate(prepared, Jet(self.algebra, x, blocks), constants)
+        y = graph.run(Jet(self.algebra, x, blocks), constants)
         if not isinstance(y, Jet):
             y = Jet(self.algebra, y, [None] * self.algebra.order)
         outputs = self.algebra.read(y.primal, y.blocks)

@@ -11,13 +11,18 @@ from torch import Tensor
 
 from jetbench.bricks import Term, terms
 from jetbench.directions import randomize
+from jetbench.errors import JetbenchError, MixedRows, Unsupported
 from jetbench.problem import Problem
 from jetbench.symbol import Symbol
-from jetbench.torch.capture import refuse_side_effects
+from jetbench.torch import rows
+from jetbench.torch._compat import undisturbed
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
+from jetbench.torch.propagate import Graph
+from jetbench.torch.recording import FOR_TENSORS
+from jetbench.torch.untouched import untouched
 
 
 class Nesting(Evaluation):
@@ -29,6 +34,7 @@ class Nesting(Evaluation):
     def __init__(self, net: Function, problem: Problem) -> None:
         super().__init__(net, problem)
         self._function = in_primitive_operations(net)
+        self._run: set[tuple] = set()
         symbols: Mapping[str, Symbol] = problem.operator.symbols
         self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
         if not problem.estimator.is_exact:
@@ -41,11 +47,37 @@ class Nesting(Evaluation):
     def power(self, f: Function, directions: Tensor, weights: Sequence[float], order: int) -> Function:
         """x ↦ Σ_r w_r (v_r·∂)^order f(x) for directions (R, ..., D)."""
 
-    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
-        refuse_side_effects(self.net, shape, dtype, device)
+    recorder = FOR_TENSORS
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: object) -> dict[str, Tensor]:
-        del prepared
+    def check(self, x: Tensor) -> None:
+        """Raise where the network mixes rows, draws random numbers or changes tensors outside of it.
+
+        What cannot be recorded, such as control flow that depends on values, may still be differentiated.
+        """
+        kind = (tuple(x.shape), x.dtype, x.device)
+        if kind in self._run:
+            return
+        try:
+            self.recorded(x)
+        except (Unsupported, MixedRows):
+            raise
+        except JetbenchError:
+            with undisturbed(), untouched(self.net):
+                rows.check(self.net, *kind)
+            self._run.add(kind)
+
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        self.check(x)
+        return self.differentiated(self._function, x, draws)
+
+    def through(
+        self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """The values for what a network does to x, with the same formulas in place of PyTorch's derivatives."""
+        return self.differentiated(in_primitive_operations(lambda y: graph.run(y, constants)), x, draws)
+
+    def differentiated(self, f: Function, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The values for any function."""
         x = x.contiguous()  # forward mode cannot take points that share memory, as an expanded x does
         factor = factor_of(self.problem.operator, x)
 
@@ -58,19 +90,18 @@ class Nesting(Evaluation):
         for name, found in self._terms.items():
             total = None
             for term in found:
-                value = self._value(term, resolve, x)
+                value = self._value(f, term, resolve, x)
                 total = value if total is None else total + value
             outputs[name] = total
         for (weights, order), draw in zip(self._groups, draws, strict=True):
-            value = self.power(self._function, resolve(draw), weights, order)(x)
+            value = self.power(f, resolve(draw), weights, order)(x)
             outputs[""] = value if outputs[""] is None else outputs[""] + value
         if any(value is None for value in outputs.values()):
-            zeros = torch.zeros_like(self._function(x))
+            zeros = torch.zeros_like(f(x))
             outputs = {name: zeros if value is None else value for name, value in outputs.items()}
         return outputs
 
-    def _value(self, term: Term, resolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        f = self._function
+    def _value(self, f: Function, term: Term, resolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         for brick in term.bricks:
             f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
         value = f(x)

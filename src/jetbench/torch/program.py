@@ -14,10 +14,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch.capture import fingerprint, owners, settings, unchanged, undisturbed
+from jetbench.torch._compat import undisturbed, unwrapped
+from jetbench.torch.propagate import Graph
+from jetbench.torch.recording import FOR_JETS
+from jetbench.torch.untouched import owners, settings
 from jetbench.torch.zeros import fold_zeros
 
-CACHED_SHAPES = 64
+REMEMBERED = 64
 
 
 class Program:
@@ -44,38 +47,38 @@ class Evaluation(ABC):
     Subclasses say how in `evaluate`; under `torch.compile` that is traced into one program for each shape.
     """
 
+    recorder = FOR_JETS
+
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem) -> None:
         self.net, self.problem = net, problem
-        self._known: OrderedDict[tuple, object] = OrderedDict()
+        self._known: OrderedDict[Graph, None] = OrderedDict()
         self._programs: list[Program] = []
 
+    def __getstate__(self) -> dict:
+        """What a copy needs; what has been checked and traced so far is found again."""
+        return {**self.__dict__, "_known": OrderedDict(), "_programs": []}
+
     @abstractmethod
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: object) -> dict[str, Tensor]:
-        """The values, given what `prepare` returned."""
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The values at x."""
 
-    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> object:
-        """What is worked out once for each shape, type and device of x. Called outside of any tracing."""
-        del shape, dtype, device
-        return None
+    def recorded(self, x: Tensor) -> tuple[Graph, list[Tensor]]:
+        """What the network does to x, after a check that it does not mix rows, and the tensors it does it with.
 
-    def prepared(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> object:
-        """`prepare` and the check of rows, from the cache where nothing that the network refers to has changed.
-
-        Fake tensors have no values, so there rows are not checked.
+        The check is made once for each thing that the network does, on numbers of its own. Fake tensors have no values,
+        so there rows are not checked.
         """
-        fake = active_fake_mode()
-        if fake is not None and not torch.compiler.is_compiling():
-            return self.prepare(shape, dtype, device)
-        key = (shape, dtype, device, fingerprint(self.net))
-        if key not in self._known:
-            with undisturbed(), unchanged(self.net):
-                found = self.prepare(shape, dtype, device)
-                rows.check(self.net, shape, dtype, device)
-            self._known[key] = found
-            if len(self._known) > CACHED_SHAPES:
+        graph, constants = self.recorder.record(self.net, x)
+        if graph in self._known:
+            self._known.move_to_end(graph)
+        elif active_fake_mode() is None or torch.compiler.is_compiling():
+            with undisturbed():
+                plain = [unwrapped(tensor) for tensor in constants]
+                rows.check(lambda x: graph.run(x, plain), tuple(x.shape), x.dtype, x.device)
+            self._known[graph] = None
+            if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
-        self._known.move_to_end(key)
-        return self._known[key]
+        return graph, constants
 
     def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
         if torch.compiler.is_dynamo_compiling():
@@ -90,18 +93,18 @@ class Evaluation(ABC):
                 ):
                     raise RuntimeError(f"The attribute {name} changed while the network was traced.")
             return program.run(x, *draws, *[getattr(module, name) for module, name in program.places])
-        return self.evaluate(x, draws, self.prepared(tuple(x.shape), x.dtype, x.device))
+        return self.evaluate(x, draws)
 
     @torch._dynamo.assume_constant_result
     def _trace(self, shapes: tuple[tuple[int, ...], ...], dtype: torch.dtype, device: torch.device) -> int:
         """Make the program for inputs of these shapes while `torch.compile` traces; its place in the list."""
-        prepared = self.prepared(shapes[0], dtype, device)
         examples = [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
 
         def run(x: Tensor, *draws: Tensor) -> dict[str, Tensor]:
-            return self.evaluate(x, draws, prepared)
+            return self.evaluate(x, draws)
 
         with undisturbed(), torch.no_grad():
+            self.recorded(examples[0])
             traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
         fold_zeros(traced)
         places = lift(traced, self.net)

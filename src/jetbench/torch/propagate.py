@@ -1,50 +1,170 @@
-"""Running a captured network on jets."""
+"""Running what a network does to x, on jets or on tensors."""
 
 from __future__ import annotations
 
-import operator as python_operator
+import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from torch import Tensor, fx
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
 
-from jetbench.torch.capture import Graph
+from jetbench.torch.capture import casts
 from jetbench.torch.jet import Jet
 from jetbench.torch.rules import RULES
+from jetbench.torch.steps import Captured, Slot, Step
+
+Call = tuple[Captured, tuple[int, ...], int]
 
 
-def propagate(captured: Graph, x: Jet, constants: Sequence[Tensor]) -> Jet | Tensor:
-    """The jet of the network at the jet of x; a tensor where the network does not depend on x.
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network as ATen operations.
 
-    `constants` are the tensors of the graph's constants, in their order.
-    Values are dropped after their last use, so that a layer's jet is freed when the next one has been computed.
+    Place 0 is x; then come the constants that are handed in, then those that functions made from numbers.
+
+    Attributes:
+        steps: in order of execution; those that the output does not need are left out.
+        frees: for each step the places that are needed no more after it.
+        constants: how many are handed in.
+        own: the constants that are not.
+        output: place of the result.
+        places: how many values there are.
     """
-    values: dict[fx.Node, object] = {}
-    tensors = dict(zip(captured.constants, constants, strict=True))
-    result: object = None
-    for node in captured.graph.nodes:
-        if node.op == "placeholder":
-            values[node] = x
-        elif node.op == "get_attr":
-            values[node] = tensors[node.target]
-        elif node.op == "output":
-            (result,) = fx.map_arg(node.args, values.__getitem__)
-        else:
-            args, kwargs = fx.map_arg((node.args, node.kwargs), values.__getitem__)
-            values[node] = _call(node, args, kwargs, node in captured.dependent)
-        for dead in captured.last_use.get(node, ()):
-            values.pop(dead, None)
-    return result
+
+    steps: tuple[Step, ...]
+    frees: tuple[tuple[int, ...], ...]
+    constants: int
+    own: tuple[Tensor, ...]
+    output: int
+    places: int
+
+    def run(self, x: Jet | Tensor, constants: Sequence[Tensor]) -> Jet | Tensor:
+        """The result at the jet of x, or at x; a tensor where it does not depend on x.
+
+        Casts of a mode that was active while the network ran are among the steps. Values are dropped after their last
+        use, so that a layer's jet is freed when the next one has been computed.
+        """
+        values: list[object] = [x, *constants, *self.own, *[None] * self.places]
+        with _uncast(x.primal if isinstance(x, Jet) else x):
+            for step, frees in zip(self.steps, self.frees, strict=True):
+                result = _apply(step, values)
+                if step.several:
+                    for place, part in zip(step.results, result, strict=True):
+                        if place is not None:
+                            values[place] = part
+                else:
+                    values[step.results[0]] = result
+                for place in frees:
+                    values[place] = None
+        return values[self.output]
 
 
-def _call(node: fx.Node, args: tuple, kwargs: dict, dependent: bool) -> object:
-    if node.target is python_operator.getitem:
-        return args[0][args[1]]
-    if dependent and any(_has_jet(value) for value in (*args, *kwargs.values())):
-        return RULES[node.target](*args, **kwargs)
-    return node.target(*args, **kwargs)
+def _uncast(x: Tensor) -> contextlib.AbstractContextManager:
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if casts(kind) else contextlib.nullcontext()
+
+
+def _apply(step: Step, values: list) -> object:
+    args = [_filled(value, values) for value in step.args]
+    kwargs = {name: _filled(value, values) for name, value in step.kwargs.items()} if step.kwargs else {}
+    if step.depends and any(_has_jet(value) for value in (*args, *kwargs.values())):
+        rule = RULES.get(step.target) or step.target.jet
+        return rule(*args, **kwargs)
+    return step.target(*args, **kwargs)
+
+
+def _filled(value: object, values: list) -> object:
+    if type(value) is Slot:
+        return values[value.index]
+    if type(value) in (list, tuple):
+        return type(value)(_filled(item, values) for item in value)
+    return value
 
 
 def _has_jet(value: object) -> bool:
     if isinstance(value, (list, tuple)):
         return any(isinstance(item, Jet) for item in value)
     return isinstance(value, Jet)
+
+
+def assemble(calls: Sequence[Call], output: int, constants: int, inputs: Sequence[int] = (0,)) -> Graph | None:
+    """One graph of captured functions, as a recording notes them; None if it needs other values than the inputs.
+
+    Args:
+        calls: captured functions, for each of their tensors a place, or −1 − i for constant i, and what is added to
+            their own places for those of the results.
+        output: place of the result, likewise.
+        constants: number of constants.
+        inputs: places of the values that the graph starts from; the first is its x, the others come before constants.
+    """
+    own = tuple(tensor for captured, *_ in calls for tensor in captured.constants.values())
+    first = 1 + constants + len(own)  # the place of the first result of a step
+    renamed: dict[int, int] = {}
+    steps: list[Step] = []
+
+    def final(place: int) -> int:
+        """The place in the graph of a place in the recording."""
+        if place < 0:
+            return -place
+        found = place and first + place - 1
+        return renamed.get(found, found)
+
+    own_before, places = 1 + constants, 1
+    for captured, sources, offset in calls:
+        inside = dict(zip(captured.constants, range(own_before, own_before + len(captured.constants)), strict=True))
+
+        def local(place: int, captured=captured, sources=sources, inside=inside, offset=offset) -> int:
+            if place < captured.inputs:
+                return final(sources[place])
+            return inside[place] if place in inside else final(offset + place)
+
+        def slot(leaf: object, local=local) -> object:
+            return Slot(local(leaf.index)) if isinstance(leaf, Slot) else leaf
+
+        for step in captured.steps:
+            args, kwargs = pytree.tree_map(slot, (step.args, step.kwargs), is_leaf=lambda leaf: isinstance(leaf, Slot))
+            results = tuple(None if place is None else local(place) for place in step.results)
+            if step.target is torch.ops.aten.alias.default:
+                renamed[results[0]] = args[0].index
+            else:
+                steps.append(replace(step, args=args, kwargs=kwargs, results=results))
+        places = max(places, offset + captured.places)
+        own_before += len(captured.constants)
+    return _graph(steps, final(output), [final(place) for place in inputs], constants, own, first + places)
+
+
+def _graph(
+    steps: Sequence[Step], output: int, inputs: Sequence[int], constants: int, own: tuple[Tensor, ...], places: int
+) -> Graph | None:
+    """The steps between inputs and output, with the inputs at places 0, 1, …"""
+    kept: list[Step] = []
+    frees: list[set[int]] = []
+    needed, given = {output}, set(inputs)
+    for step in reversed(steps):
+        if not any(place in needed and place not in given for place in step.results):
+            continue
+        used = {leaf.index for leaf in pytree.tree_leaves((step.args, step.kwargs)) if isinstance(leaf, Slot)}
+        kept.append(step)
+        unread = {place for place in step.results if place is not None and place not in needed}
+        frees.append((used - needed) | unread)
+        needed |= used
+    made = {place for step in kept for place in step.results}
+    if not needed - made <= given | set(range(1, 1 + constants + len(own))):
+        return None
+    more = len(inputs) - 1
+    moved = {place: index for index, place in enumerate(inputs)}
+
+    def move(leaf: object) -> object:
+        return Slot(moved.get(leaf.index, leaf.index + more)) if isinstance(leaf, Slot) else leaf
+
+    if more or inputs[0]:
+        for index, step in enumerate(kept):
+            args, kwargs = pytree.tree_map(move, (step.args, step.kwargs), is_leaf=lambda leaf: isinstance(leaf, Slot))
+            results = tuple(place if place is None else moved.get(place, place + more) for place in step.results)
+            kept[index] = replace(step, args=args, kwargs=kwargs, results=results)
+    final_frees = tuple(tuple(moved.get(place, place + more) for place in found) for found in reversed(frees))
+    return Graph(
+        tuple(reversed(kept)), final_frees, constants + more, own, moved.get(output, output + more), places + more
+    )

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import torch.utils._pytree as pytree
+from torch import Tensor, fx
 
-from jetbench.torch.program import Evaluation
-from jetbench.torch.rewriting.function import CollapsedFunction, collapse
+from jetbench.torch._compat import undisturbed
+from jetbench.torch.program import REMEMBERED, Evaluation
+from jetbench.torch.propagate import Graph
+from jetbench.torch.rewriting.function import collapse_graph
 
 
 class Rewritten(Evaluation):
-    """Another evaluation, collapsed once for each shape of x and of the draws."""
+    """Another evaluation, collapsed once for each thing that the network does to x."""
 
     def __init__(self, original: Evaluation) -> None:
         super().__init__(original.net, original.problem)
         self.original = original
+        self._collapsed: OrderedDict[tuple, tuple[fx.GraphModule, pytree.TreeSpec]] = OrderedDict()
 
-    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> CollapsedFunction:
-        return collapse(_Prepared(self.original, self.original.prepare(shape, dtype, device)))
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_collapsed": OrderedDict()}
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: CollapsedFunction) -> dict[str, Tensor]:
-        return prepared(x, tuple(draws))
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        return self.through(*self.recorded(x), x, draws)
 
+    def through(
+        self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        key = (graph, x.dtype, tuple(tuple(draw.shape) for draw in draws))
+        if key not in self._collapsed:
+            self._collapsed[key] = self._collapse(graph, [x, *draws, *constants])
+            if len(self._collapsed) > REMEMBERED:
+                self._collapsed.popitem(last=False)
+        self._collapsed.move_to_end(key)
+        module, structure = self._collapsed[key]
+        return pytree.tree_unflatten(module(x, *draws, *constants), structure)
 
-@dataclass(frozen=True)
-class _Prepared:
-    """An evaluation with what it has worked out for one shape of x."""
+    def _collapse(self, graph: Graph, tensors: Sequence[Tensor]) -> tuple[fx.GraphModule, pytree.TreeSpec]:
+        count = len(tensors) - graph.constants
+        structures: list[pytree.TreeSpec] = []
 
-    original: Evaluation
-    prepared: object
+        def run(x: Tensor, *others: Tensor) -> tuple:
+            found = self.original.through(graph, others[count - 1 :], x, others[: count - 1])
+            leaves, structure = pytree.tree_flatten(found)
+            structures.append(structure)
+            return tuple(leaves)
 
-    def __call__(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
-        return self.original.evaluate(x, draws, self.prepared)
+        with undisturbed():
+            module, _ = collapse_graph(run, tensors)
+        return module, structures[-1]

@@ -16,8 +16,9 @@ from torch.fx._lazy_graph_module import _LazyGraphModule
 from jetbench.collapse.explain import Explanation
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.errors import JetbenchError
-from jetbench.torch.capture import fingerprint, settings, unchanged, undisturbed
-from jetbench.torch.program import CACHED_SHAPES, Program, lift
+from jetbench.torch._compat import undisturbed
+from jetbench.torch.program import REMEMBERED, Program, lift
+from jetbench.torch.rewriting.contents import fingerprint, settings, unchanged
 from jetbench.torch.rewriting.emit import Emission
 from jetbench.torch.rewriting.lower import Lowering
 from jetbench.torch.rewriting.trace import trace
@@ -102,7 +103,7 @@ class CollapsedFunction:
         key = (str(structure), repr(others), described, fingerprint(self.function))
         if key not in self._known:
             self._known[key] = self._make(leaves, structure)
-            if len(self._known) > CACHED_SHAPES:
+            if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
             if self._explains:
                 print(self._known[key].explanation)

@@ -17,7 +17,7 @@ from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from jetbench.torch.capture import undisturbed
+from jetbench.torch._compat import undisturbed
 from jetbench.torch.rewriting import arrange, compute  # noqa: F401  their rules are registered by importing them
 from jetbench.torch.rewriting.lower import LOWERINGS
 

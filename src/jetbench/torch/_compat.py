@@ -1,0 +1,70 @@
+"""The parts of PyTorch that have no public name, for versions 2.11 to 2.15, in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.autograd.function import BackwardCFunction
+from torch.utils._python_dispatch import _disable_current_modes
+
+without_torch_function = torch._C.DisableTorchFunctionSubclass
+with_torch_function = torch._C._EnableTorchFunction
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Outside of any transformation or tracing that is under way, such as torch.vmap around an operator."""
+    with temporarily_clear_interpreter_stack(), _disable_current_modes(), torch._guards.tracing(None):
+        yield
+
+
+@contextlib.contextmanager
+def without_compiler() -> Iterator[None]:
+    """Functions that `torch.compile` returned run as the Python that they were made from."""
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    from torch._dynamo.eval_frame import DynamoStance, _set_stance
+
+    before = _set_stance(DynamoStance("force_eager"))
+    try:
+        yield
+    finally:
+        _set_stance(before)
+
+
+def levels() -> int:
+    """How many transformations of `torch.func` are under way."""
+    return len(torch._C._functorch.get_interpreter_stack() or ())
+
+
+def is_wrapped(tensor: Tensor) -> bool:
+    """Whether a transformation of `torch.func` wraps the tensor."""
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def unwrapped(tensor: Tensor) -> Tensor:
+    """The numbers of a tensor without the transformations around it; one example of those that `torch.vmap` maps."""
+    while is_wrapped(tensor):
+        inner = torch._C._functorch.get_unwrapped(tensor)
+        if torch._C._functorch.is_batchedtensor(tensor):
+            inner = inner.select(torch._C._functorch.maybe_get_bdim(tensor), 0)
+        tensor = inner
+    return tensor
+
+
+def function_node(tensor: Tensor) -> BackwardCFunction | None:
+    """The node of the user's `autograd.Function` that returned the tensor; None if none did."""
+    with without_torch_function():
+        node = tensor.grad_fn
+    return node if isinstance(node, BackwardCFunction) else None
+
+
+def modes() -> int:
+    """How many modes are active that see operations."""
+    return torch._C._len_torch_dispatch_stack()

@@ -1,0 +1,412 @@
+"""What a network does to x: its Python runs at every call, and the torch functions that it calls are noted.
+
+x enters the network as a tensor with shape, type and device and without numbers. Each torch function that meets it, or
+what was made from it, is captured by itself (`capture`). Attributes, globals, closures and numbers are thus those of
+this call, and other tensors arrive as the arguments that they are, also inside `torch.func` transformations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.utils import _pytree as pytree
+
+from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
+from jetbench.torch._compat import (
+    function_node,
+    levels,
+    modes,
+    with_torch_function,
+    without_compiler,
+    without_torch_function,
+)
+from jetbench.torch.author import Author, is_entrywise
+from jetbench.torch.capture import Capturing
+from jetbench.torch.propagate import Call, Graph, assemble
+from jetbench.torch.refusals import author_derivative, changes_input, draws
+from jetbench.torch.steps import Captured, Described, Slot, Step
+from jetbench.torch.untouched import untouched
+
+CACHED_GRAPHS = 256
+_ANSWERS = (
+    int,
+    float,
+    bool,
+    complex,
+    str,
+    type(None),
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+)
+
+
+class NotFollowed(BaseException):
+    """The network does something that torch functions, seen one at a time, do not show.
+
+    It is no Exception, so that a network that catches exceptions does not take it for one.
+    """
+
+
+class _Memory:
+    """What tensors that share memory have in common.
+
+    Attributes:
+        members: the tensors, as weak references.
+        origin: "x", "outside" for a tensor of the user's, or "inside".
+    """
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.members: list[weakref.ref] = []
+
+    def others(self, tensor: Tensor) -> bool:
+        """Whether another tensor that shares the memory is alive."""
+        return any(member() not in (None, tensor) for member in self.members)
+
+
+class Traced(Tensor):
+    """A tensor without numbers that stands for one that depends on x."""
+
+    @staticmethod
+    def __new__(cls, recording: Recording, described: Described, memory: _Memory) -> Traced:
+        return Tensor._make_wrapper_subclass(
+            cls,
+            described.shape,
+            strides=described.stride,
+            dtype=described.dtype,
+            device=described.device,
+            requires_grad=torch.is_grad_enabled() and described.dtype.is_floating_point,
+        )
+
+    def __init__(self, recording: Recording, described: Described, memory: _Memory) -> None:
+        self.recording, self.place, self.memory = recording, described.place, memory
+        self.kind = (described.shape, described.stride, described.dtype, described.device, True)
+        self.is_silent, self.is_saved = recording.is_silent(), False
+        memory.members.append(weakref.ref(self))
+
+    @classmethod
+    def __torch_function__(cls, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
+        kwargs = kwargs or {}
+        traced = [leaf for leaf in (*args, *kwargs.values()) if type(leaf) is Traced]
+        if not traced:
+            traced = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if type(leaf) is Traced]
+        with without_torch_function():
+            innermost = max((t.recording for t in traced), key=lambda recording: recording.depth)
+            return innermost.call(function, args, kwargs)
+
+    @classmethod
+    def __torch_dispatch__(cls, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
+        if function is torch.ops.aten.detach.default and (args[0].is_saved or function_node(args[0]) is not None):
+            return args[0].saved()
+        raise NotFollowed(f"{function} is called other than by a torch function.")
+
+    def saved(self) -> Traced:
+        """What a custom function keeps of its result for its backward pass."""
+        copy = Traced(self.recording, Described(self.place, *self.kind[:4]), self.memory)
+        copy.is_silent = copy.is_saved = True
+        return copy
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.unbind(0))
+
+
+class Recording:
+    """The torch functions of one run of a network.
+
+    Attributes:
+        depth: how many runs this one is inside of.
+        calls: captured function, where its tensors come from (a place, or −1 − i for constant i), and what is added to
+            its own places for those of its results.
+        constants: tensors that do not depend on x.
+    """
+
+    _active = 0
+
+    def __init__(self, x: Tensor, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._returned: dict[BackwardCFunction, Traced] = {}  # what custom functions returned
+        self._following: object = None  # the custom function whose backward pass is run
+        self.depth = Recording._active
+        self.calls: list[Call] = []
+        self.constants: list[Tensor] = []
+        self._numbers: dict[int, int] = {}
+        self._places = 1
+        self._is_open = True
+        shape = tuple(x.shape)
+        described = Described(0, shape, _contiguous(shape), x.dtype, x.device)
+        self.x = Traced(self, described, _Memory("x"))
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        Recording._active += 1
+        try:
+            yield
+        finally:
+            Recording._active -= 1
+            self._is_open = False
+
+    def is_silent(self) -> bool:
+        """Whether the network has switched gradients off."""
+        return not torch.is_grad_enabled()
+
+    def call(self, function: Callable, args: tuple, kwargs: dict) -> object:
+        """Note a function and return what stands for its result."""
+        if not self._is_open:
+            raise JetbenchError(
+                "A tensor that a network kept from a run inside of an operator is used outside of it. It has no "
+                "numbers; do not keep values that depend on x."
+            )
+        try:
+            captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
+        except JetbenchError:
+            raise
+        except Exception as error:
+            raise NotFollowed(f"{function}: {error}") from error
+        if captured.is_query:
+            return _answer(captured.output)
+        sources = tuple(self._source(tensor) for tensor in tensors)
+        offset = self._places - captured.inputs
+        self._places += captured.places - captured.inputs
+        self.calls.append((captured, sources, offset))
+        for index, place in captured.changed.items():
+            self._change(tensors[index], sources[place] if place < captured.inputs else offset + place)
+
+        def wrapped(leaf: object) -> object:
+            return self._wrapped(leaf, tensors, sources, offset, captured) if isinstance(leaf, Described) else leaf
+
+        return pytree.tree_map(wrapped, captured.output, is_leaf=lambda leaf: isinstance(leaf, Described))
+
+    def _described(self, tensor: Tensor) -> tuple:
+        if type(tensor) is Traced and tensor.recording is self:
+            return tensor.kind
+        shape = tuple(tensor.shape)
+        return (shape, _contiguous(shape), tensor.dtype, tensor.device, False)
+
+    def _source(self, tensor: Tensor) -> int:
+        if type(tensor) is not Traced or tensor.recording is not self:
+            return self.constant(tensor)
+        if tensor.is_silent:
+            node = function_node(tensor)
+            if node is not None:
+                tensor.place = self._authored(tensor, node)
+                tensor.is_silent = False
+                self._returned[node] = tensor
+            elif torch.is_grad_enabled():
+                tensor.is_silent = False
+                tensor.place = self.call(torch.detach, (tensor,), {}).place
+        return tensor.place
+
+    def constant(self, tensor: Tensor) -> int:
+        """Where a tensor that does not depend on x is found."""
+        if id(tensor) not in self._numbers:
+            self._numbers[id(tensor)] = len(self.constants)
+            self.constants.append(tensor)
+        return -1 - self._numbers[id(tensor)]
+
+    def _authored(self, value: Traced, node: BackwardCFunction) -> int:
+        """The place of what a custom function returns, with the derivative that its author gave.
+
+        `value` is what its forward computation returned.
+        """
+        if not self._recorder.has_rule or node is self._following:
+            return value.place
+        name = type(node).__name__.removesuffix("Backward")
+        before = node.next_functions[0][0] if len(node.next_functions) == 1 else None
+        u = self._returned.get(before) or getattr(before, "variable", None)
+        if type(u) is not Traced or u.recording is not self or u.kind[:1] != value.kind[:1]:
+            raise author_derivative(name)
+        cotangent = self._new(value.kind)
+        outer, self._following = self._following, node
+        try:
+            with with_torch_function(), torch.enable_grad():
+                slope = node.apply(cotangent)
+        finally:
+            self._following = outer
+        if type(slope) is not Traced or slope.is_silent or slope.kind[:1] != u.kind[:1]:
+            raise author_derivative(name)
+        count = len(self.constants)
+        graphs = [
+            self._recorder.part(self.calls, inputs, result.place, count)
+            for inputs, result in (((u.place,), value), ((u.place, value.place, cotangent.place), slope))
+        ]
+        if not all(graph is not None and is_entrywise(graph.steps) for graph in graphs):
+            raise author_derivative(name)
+        place = self._new(value.kind).place
+        self.calls.append(
+            (self._recorder.author(name, *graphs), (u.place, *range(-1, -1 - count, -1)), place - 1 - count)
+        )
+        return place
+
+    def _new(self, kind: tuple) -> Traced:
+        """A tensor that no function has made."""
+        self._places += 1
+        return Traced(self, Described(self._places - 1, *kind[:4]), _Memory("inside"))
+
+    def _change(self, tensor: Tensor, place: int) -> None:
+        """A function has changed a tensor in place."""
+        if type(tensor) is not Traced or tensor.recording is not self:
+            raise NotFollowed("A tensor is changed that was not made from x.")
+        if tensor.memory.origin == "x":
+            raise changes_input("in place")
+        if tensor.memory.origin == "outside" or tensor.memory.others(tensor):
+            raise NotFollowed("A tensor is changed that shares its memory with another one.")
+        tensor.place = place
+
+    def _wrapped(
+        self, leaf: Described, tensors: Sequence[Tensor], sources: Sequence[int], offset: int, captured: Captured
+    ) -> Tensor:
+        if leaf.same is not None:
+            return tensors[leaf.same]
+        memory = next((tensors[i].memory for i in leaf.alias if type(tensors[i]) is Traced), None)
+        memory = memory or _Memory("outside" if leaf.alias else "inside")
+        place = sources[leaf.place] if leaf.place < captured.inputs else offset + leaf.place
+        if place < 0:
+            return tensors[leaf.place]
+        return Traced(self, Described(place, leaf.shape, leaf.stride, leaf.dtype, leaf.device), memory)
+
+    def result(self, y: object) -> int:
+        """Where the output of the network is found."""
+        return self._source(one_tensor(y))
+
+
+def _answer(output: object) -> object:
+    for leaf in pytree.tree_leaves(output):
+        if not isinstance(leaf, _ANSWERS):
+            raise NotFollowed(f"A function returns {type(leaf).__name__}.")
+    return output
+
+
+def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    strides, step = [], 1
+    for length in reversed(shape):
+        strides.append(step)
+        step *= max(length, 1)
+    return tuple(reversed(strides))
+
+
+class Recorder:
+    """Records networks and returns the same graph as long as they do the same.
+
+    Args:
+        has_rule: whether operations that depend on x must have a rule for jets; all others are decomposed then.
+    """
+
+    def __init__(self, has_rule: bool) -> None:
+        self.has_rule, self.capturing = has_rule, Capturing(has_rule)
+        self._graphs: OrderedDict[Hashable, Graph] = OrderedDict()
+        self._authors: OrderedDict[tuple[Graph, Graph], Captured] = OrderedDict()
+
+    def record(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
+        """What the network does to x, and the tensors that it does it with.
+
+        Raises:
+            JetbenchError: the network decides by values of x, or does not return one tensor.
+            Unsupported: it draws random numbers, changes tensors outside of it, or has a derivative of its own.
+            MissingRule: it uses an operation without a rule.
+            NetworkFailed: it raises an error itself.
+        """
+        try:
+            with (
+                untouched(net),
+                without_compiler(),
+                _drawing_nothing(),
+                torch.inference_mode(False),
+                torch.enable_grad(),
+            ):
+                try:
+                    return self._by_functions(net, x)
+                except NotFollowed:
+                    return self._whole(net, x)
+        except JetbenchError:
+            raise
+        except Exception as error:
+            raise NetworkFailed(tuple(x.shape), x.dtype, x.device, error) from error
+
+    def _by_functions(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
+        recording = Recording(x, self)
+        with recording.running():
+            place = recording.result(net(recording.x))
+        key = (tuple(recording.calls), place, len(recording.constants), recording.x.kind)
+        graph = self._remembered(key, lambda: assemble(recording.calls, place, len(recording.constants)))
+        return graph, recording.constants
+
+    def _whole(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
+        """The network captured in one piece, for this call only."""
+        if levels():
+            raise Unsupported(
+                "The network uses a transformation such as torch.vmap, a script or torch.autograd.grad inside, or "
+                "changes views in place, and is itself transformed by torch.func. Use method='nested' here."
+            )
+        shape = tuple(x.shape)
+
+        def run(x: Tensor) -> Tensor:
+            return one_tensor(net(x))
+
+        described = [(shape, _contiguous(shape), x.dtype, x.device, True)]
+        captured = self.capturing.whole(run, described, is_network=True)
+        graph = assemble([(captured, (0,), 0)], captured.output.place, 0)
+        constants = list(graph.own)
+        graph = replace(graph, constants=len(constants), own=())
+        key = (repr((graph.steps, graph.output)), described[0], *((t.shape, t.dtype) for t in constants))
+        return self._remembered(key, lambda: graph), constants
+
+    def part(self, calls: Sequence[Call], inputs: Sequence[int], output: int, constants: int) -> Graph | None:
+        """What a recording does between some of its values; None if other values take part in it."""
+        graph = assemble(calls, output, constants, inputs)
+        if graph is None:
+            return None
+        return self._remembered((repr((graph.steps, graph.output)), *map(id, graph.own)), lambda: graph)
+
+    def author(self, name: str, value: Graph, slope: Graph) -> Captured:
+        """A custom function as a captured one, with the derivative that its author gave."""
+        if (value, slope) not in self._authors:
+            count = value.constants
+            arguments = tuple(Slot(index) for index in range(1 + count))
+            step = Step(Author(name, value, slope), arguments, {}, (1 + count,), False, True)
+            self._authors[value, slope] = Captured(1 + count, {}, (step,), None, 2 + count, {})
+            if len(self._authors) > CACHED_GRAPHS:
+                self._authors.popitem(last=False)
+        return self._authors[value, slope]
+
+    def _remembered(self, key: Hashable, make: Callable[[], Graph]) -> Graph:
+        if key not in self._graphs:
+            self._graphs[key] = make()
+            if len(self._graphs) > CACHED_GRAPHS:
+                self._graphs.popitem(last=False)
+        self._graphs.move_to_end(key)
+        return self._graphs[key]
+
+
+FOR_JETS, FOR_TENSORS = Recorder(has_rule=True), Recorder(has_rule=False)
+
+
+def one_tensor(y: object) -> Tensor:
+    """The output of a network, if it is a tensor."""
+    if not isinstance(y, Tensor):
+        raise JetbenchError(f"The network must return one tensor; it returned {type(y).__name__}.")
+    return y
+
+
+@contextlib.contextmanager
+def _drawing_nothing() -> Iterator[None]:
+    """Raise where random numbers are drawn in between."""
+    if modes() or torch.compiler.is_compiling():
+        yield
+        return
+    before = torch.default_generator.get_state()
+    yield
+    if not torch.equal(before, torch.default_generator.get_state()):
+        torch.default_generator.set_state(before)
+        raise draws("from the global generator")

@@ -1,0 +1,85 @@
+"""The form in which captured computations are kept: ATen operations whose tensors are numbered places."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a tensor among the values of a computation."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One ATen operation.
+
+    Attributes:
+        target: the operation.
+        args, kwargs: its arguments, slots in place of tensors.
+        results: places of the results, None for one that is no tensor.
+        several: whether the operation returns a sequence.
+        depends: whether it depends on x.
+    """
+
+    target: Callable
+    args: tuple
+    kwargs: dict[str, Any]
+    results: tuple[int | None, ...]
+    several: bool
+    depends: bool
+
+
+@dataclass(frozen=True)
+class Described:
+    """A tensor that a function returns: its place, and what Python can ask of it without looking at numbers.
+
+    Attributes:
+        alias: the inputs whose memory it shares.
+        same: the input that it is; None if it is a new tensor.
+    """
+
+    place: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+    alias: tuple[int, ...] = ()
+    same: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """A function as ATen operations.
+
+    Places 0, 1, … are the tensors among its arguments; then come constants and the results of the steps.
+
+    Attributes:
+        inputs: number of tensors among the arguments.
+        constants: place → a tensor that is no argument: one that the function makes from numbers, or refers to.
+        steps: in order of execution.
+        output: what it returns, with `Described` in place of tensors.
+        places: how many values there are.
+        changed: input → place of its value afterwards, for inputs that the function changes in place.
+    """
+
+    inputs: int
+    constants: dict[int, Tensor]
+    steps: tuple[Step, ...]
+    output: object
+    places: int
+    changed: dict[int, int]
+
+    @functools.cached_property
+    def is_query(self) -> bool:
+        """Whether it only answers what needs no numbers, such as a shape."""
+        return not self.changed and not any(isinstance(leaf, Described) for leaf in pytree.tree_leaves(self.output))

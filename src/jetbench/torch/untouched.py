@@ -1,0 +1,169 @@
+"""Leaving a network as it was: what it stores in itself while an operator runs it is taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import types
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+_SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+_PLAIN = (*_SIMPLE, Tensor, types.ModuleType)
+_DEPTH, _MOST = 6, 10_000  # of objects that are visited
+_STATE = ("_parameters", "_buffers", "_modules")
+
+
+def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | list | set]]:
+    """The modules, other objects with attributes, and containers that a callable refers to, as far as Python shows."""
+    modules: list[nn.Module] = []
+    holders: list[object] = []
+    containers: list[dict | list | set] = []
+    seen: set[int] = set()
+
+    def visit(value: object, depth: int) -> None:
+        if isinstance(value, _PLAIN) or id(value) in seen or depth > _DEPTH or len(seen) > _MOST:
+            return
+        seen.add(id(value))
+        if isinstance(value, nn.Module):
+            visit_module(value, depth)
+        elif isinstance(value, functools.partial):
+            visit_all((value.func, *value.args, *value.keywords.values()), depth)
+        elif isinstance(value, types.MethodType):
+            visit_all((value.__self__, value.__func__), depth)
+        elif isinstance(value, types.FunctionType):
+            visit_function(value, depth)
+        elif isinstance(value, dict):
+            containers.append(value)
+            visit_all(value.values(), depth)
+        elif isinstance(value, (list, set)):
+            containers.append(value)
+            visit_all(value, depth)
+        elif isinstance(value, (tuple, frozenset)):
+            visit_all(value, depth)
+        elif not isinstance(value, type) and (hasattr(value, "__dict__") or hasattr(value, "__slots__")):
+            holders.append(value)
+            visit_all(_attributes(value).values(), depth)
+            visit_class(type(value), depth)
+
+    def visit_all(values: object, depth: int) -> None:
+        for value in list(values):
+            visit(value, depth + 1)
+
+    def visit_class(kind: type, depth: int) -> None:
+        for value in vars(kind).values():
+            if isinstance(value, (dict, list, set)):
+                visit(value, depth + 1)
+
+    def visit_module(module: nn.Module, depth: int) -> None:
+        modules.append(module)
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            visit_all(hooks.values(), depth)
+        for child in module._modules.values():
+            visit(child, 0)
+        if not type(module).__module__.startswith("torch.nn.modules."):
+            own = {name: value for name, value in vars(module).items() if name not in _NEW}
+            visit_all(own.values(), depth)
+            visit_class(type(module), depth)
+
+    def visit_function(function: types.FunctionType, depth: int) -> None:
+        if (function.__module__ or "").partition(".")[0] == "torch":
+            return
+        for cell in function.__closure__ or ():
+            with contextlib.suppress(ValueError):  # a cell that is not filled yet
+                visit(cell.cell_contents, depth + 1)
+        visit_all((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()), depth)
+        visit_all(vars(function).values(), depth)
+        for name in names(function.__code__):
+            if name in function.__globals__:
+                visit(function.__globals__[name], depth + 1)
+
+    visit(net, 0)
+    return modules, holders, containers
+
+
+_NEW = frozenset(vars(nn.Module()))
+
+
+def names(code: types.CodeType) -> Iterator[str]:
+    """The global names that code refers to, also that of functions defined in it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from names(constant)
+
+
+def owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
+    """For each parameter and buffer of the modules in `net`, by identity, its module and its name there."""
+    found: dict[int, tuple[nn.Module, str]] = {}
+    for module in reachable(net)[0]:
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            if tensor is not None:
+                found.setdefault(id(tensor), (module, name))
+    return found
+
+
+def settings(net: Callable) -> list[tuple[nn.Module, str, object]]:
+    """Module, name and value of each plain attribute of the modules in `net`, such as `training`, and of each child."""
+    found: list[tuple[nn.Module, str, object]] = []
+    for module in reachable(net)[0]:
+        attributes = [(name, value) for name, value in vars(module).items() if name not in _NEW or name == "training"]
+        found += [(module, name, value) for name, value in attributes if isinstance(value, _SIMPLE)]
+        found += [(module, name, child) for name, child in module._modules.items()]
+    return found
+
+
+@contextlib.contextmanager
+def untouched(net: Callable) -> Iterator[None]:
+    """A run of the network in this context leaves attributes, containers and buffers as they are.
+
+    Buffers are copied where their module is in training mode, as otherwise networks do not change them.
+    """
+    modules, holders, containers = reachable(net)
+    slotted = [(holder, _attributes(holder)) for holder in holders if not hasattr(holder, "__dict__")]
+    holders = [holder for holder in holders if hasattr(holder, "__dict__")]
+    own = [m for m in modules if not type(m).__module__.startswith("torch.nn.modules.") or m._forward_hooks]
+    dictionaries = [vars(holder) for holder in (*own, *holders)]
+    dictionaries += [getattr(module, name) for module in own for name in _STATE]
+    dictionaries += [container for container in containers if isinstance(container, dict)]
+    before = [(dictionary, dict(dictionary)) for dictionary in dictionaries]
+    others = [(container, type(container)(container)) for container in containers if not isinstance(container, dict)]
+    buffers = [b for module in modules if module.training for b in module._buffers.values() if b is not None]
+    copies = [(b, b._version, b.detach().clone()) for b in buffers if not b.is_inference()]
+    try:
+        yield
+    finally:
+        for dictionary, old in before:
+            for name in [name for name in dictionary if name not in old]:
+                del dictionary[name]
+            for name, value in old.items():
+                if dictionary.get(name, old) is not value:
+                    dictionary[name] = value
+        for container, old in others:
+            if len(container) != len(old) or any(a is not b for a, b in zip(container, old, strict=True)):
+                container.clear()
+                container.extend(old) if isinstance(container, list) else container.update(old)
+        for holder, old in slotted:
+            for name, value in old.items():
+                if getattr(holder, name, old) is not value:
+                    setattr(holder, name, value)
+            for name in _attributes(holder).keys() - old.keys():
+                delattr(holder, name)
+        for buffer, version, value in copies:
+            if buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(value)
+
+
+def _attributes(holder: object) -> dict[str, object]:
+    """The attributes of an object, also those in `__slots__`."""
+    slots = [name for kind in type(holder).__mro__ for name in _slots(kind)]
+    return getattr(holder, "__dict__", {}) | {name: getattr(holder, name) for name in slots if hasattr(holder, name)}
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    found = vars(kind).get("__slots__", ())
+    found = (found,) if isinstance(found, str) else tuple(found)
+    return tuple(name for name in found if name not in ("__dict__", "__weakref__") and not name.startswith("__"))
