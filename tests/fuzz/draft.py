@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fuzz.places import ANYWHERE, IN_CLASSES, Stored, partial_argument
+from fuzz.places import ANYWHERE, IN_CLASSES, Stored, of_the_module, partial_argument
 
 #: How the network is written, and what is then wrapped around it.
 FORMS = ("function", "module", "object", "method", "slots")
@@ -41,12 +41,16 @@ class Plan:
         dim: coordinates of x.
         form, wrapper: of FORMS and WRAPPERS.
         pieces: name and seed of each, first to last.
+        is_plain: everything is kept in variables of the module, as `shrink` tries.
+        has_ending: whether a last layer follows.
     """
 
     dim: int
     form: str
     wrapper: str
     pieces: tuple[tuple[str, int], ...]
+    is_plain: bool = False
+    has_ending: bool = True
 
 
 @dataclass
@@ -56,6 +60,7 @@ class Draft:
     Attributes:
         form: see FORMS.
         wrapper: see WRAPPERS.
+        is_plain: see `Plan`.
         rng: the present piece's random numbers.
         top: statements before the network.
         cells, keywords, partials: name → value of variables around it, of its default arguments, of a partial's.
@@ -71,6 +76,7 @@ class Draft:
 
     form: str
     wrapper: str = ""
+    is_plain: bool = False
     rng: random.Random = field(default_factory=random.Random)
     top: list[str] = field(default_factory=list)
     cells: dict[str, str] = field(default_factory=dict)
@@ -109,7 +115,8 @@ class Draft:
             places += [*IN_CLASSES] * 3
         if self.wrapper == "partial":
             places += [partial_argument] * 4
-        return self.rng.choice(places)(self, self.name(stem), value)
+        place = self.rng.choice(places)
+        return (of_the_module if self.is_plain else place)(self, self.name(stem), value)
 
     def number(self, low: float = 0.4, high: float = 1.6) -> str:
         """An expression for a plain number, kept somewhere; another number may take its place."""

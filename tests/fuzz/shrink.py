@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -27,6 +28,10 @@ def _smaller(case: Case) -> Iterator[Case]:
         yield replace(case, plan=replace(plan, wrapper=""))
     if plan.form != "function":
         yield replace(case, plan=replace(plan, form="function"))
+    if not plan.is_plain:
+        yield replace(case, plan=replace(plan, is_plain=True))
+    if plan.has_ending:
+        yield replace(case, plan=replace(plan, has_ending=False))
     if not case.is_named:
         yield replace(case, is_named=True)
     for use in ("value", "parameter gradient", "grad", "a change"):
@@ -42,7 +47,7 @@ def _smaller(case: Case) -> Iterator[Case]:
 def shrunk(backend: Backend, verdict: Verdict) -> Verdict:
     """The smallest program found that has the same outcome and kind of reason."""
     tries, best = 0, verdict
-    kind = _kind(verdict)
+    kind = kind_of(verdict)
     progress = True
     while progress and tries < MOST:
         progress = False
@@ -52,7 +57,7 @@ def shrunk(backend: Backend, verdict: Verdict) -> Verdict:
                 found = judge(backend, case)
             except Exception:
                 continue
-            if _kind(found) == kind:
+            if kind_of(found) == kind:
                 best, progress = found, True
                 break
             if tries >= MOST:
@@ -60,6 +65,9 @@ def shrunk(backend: Backend, verdict: Verdict) -> Verdict:
     return best
 
 
-def _kind(verdict: Verdict) -> tuple[str, str]:
-    """Outcome, and for crashes the place that they come from."""
-    return verdict.outcome, verdict.reason.split(":")[0] if verdict.outcome == "crashed" else ""
+def kind_of(verdict: Verdict) -> tuple[str, str]:
+    """Outcome, and what is said without its numbers."""
+    reason = "left with" in verdict.reason or "afterwards" in verdict.reason if verdict.outcome == "wrong" else ""
+    if verdict.outcome == "crashed":
+        reason = re.sub(r"[^:]*:\d+|\d+|\(.*?\)", "", verdict.reason)[-60:]
+    return verdict.outcome, str(reason)

@@ -44,9 +44,7 @@ def expected(case: Case, program: Program) -> tuple[object, dict]:
     if "mixed" in program.traits:
         return _refusal(case, program)
     if expect is not None and "collapse(" not in program.action and "linear_operator(" not in program.action:
-        space = execute(case, program.network)
-        space["operator"] = space["net"]
-        resume(f"{program.setup}\n{program.action}", space)
+        _check_transformation(case, program, expect)
     wanted, space = _result(case, program, lambda net: Reference(net, case.outputs))
     if case.precision == "float32" or program.traits & {"author", "cut", "kinks"}:
         by_values = None
@@ -57,6 +55,18 @@ def expected(case: Case, program: Program) -> tuple[object, dict]:
     if by_values is not None and not _close(wanted, by_values, 1e-5):
         return Rough(by_values), space
     return wanted, space
+
+
+def _check_transformation(case: Case, program: Program, expect: Callable[[dict], object]) -> None:
+    """Raise where PyTorch's transformation of the network itself fails, or gives other numbers than plain gradients."""
+    space = execute(case, program.network)
+    space["operator"] = space["net"]
+    resume(f"{program.setup}\n{program.action}", space)
+    plain = execute(case, program.network)
+    plain["operator"] = plain["net"]
+    resume(program.setup, plain)
+    if not _close(space["result"], expect(plain), 1e-6):
+        raise ValueError("PyTorch's transformation of the network itself gives other numbers than plain gradients.")
 
 
 def _refusal(case: Case, program: Program) -> tuple[object, dict]:

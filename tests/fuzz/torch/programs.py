@@ -35,7 +35,7 @@ def draw(rng: random.Random) -> Case:
 
 
 def _network(case: Case) -> Draft:
-    draft, width = Draft(case.plan.form, case.plan.wrapper), case.plan.dim
+    draft, width = Draft(case.plan.form, case.plan.wrapper, case.plan.is_plain), case.plan.dim
     for name, seed in case.plan.pieces:
         draft.rng = random.Random(seed)
         width = REGISTRY.pieces[name](draft, width)
@@ -45,7 +45,8 @@ def _network(case: Case) -> Draft:
         ending = ending.format(w=tensor(draft, width, 2))
     if "{v}" in ending:
         ending = ending.format(v=tensor(draft, width))
-    draft.write(*([ending] if ending else []))
+    if ending and case.plan.has_ending:
+        draft.write(ending)
     return draft
 
 

@@ -35,7 +35,7 @@ class Reference:
             columns = values.reshape(x.shape[:-1].numel(), -1).unbind(-1)
             found = [torch.stack([self._derived(terms, u, at) for u in columns], -1) for terms in self.outputs]
             found = [f.reshape(values.shape) for f in found]
-            result = found[0] if len(found) == 1 else torch.stack(found, -1)
+            result = (found[0] if len(found) == 1 else torch.stack(found, -1)).to(values.dtype)  # autocast's
         return result if torch.is_grad_enabled() else result.detach()
 
     def _derived(self, terms: Terms, u: Tensor, x: Tensor) -> Tensor:

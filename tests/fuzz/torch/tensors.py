@@ -17,7 +17,7 @@ def tensor(draft: Draft, *shape: int, positive: bool = False) -> str:
     value = f"torch.randn({shape}, dtype=D)"
     if positive:
         value = f"(0.5 + torch.rand({shape}, dtype=D))"
-    if draft.form == "module" and draft.rng.random() < 0.5:
+    if draft.form == "module" and draft.rng.random() < 0.5 and not draft.is_plain:
         return _registered(draft, value)
     stored = draft.keep(f"{value}.requires_grad_()", "w")
     draft.parameters.append(Parameter(stored.name, stored.outside, stored.write))
@@ -64,7 +64,7 @@ def _in_place(draft: Draft, outside: str, positive: bool) -> str:
 
 def layer(draft: Draft, made: str, names: Sequence[str] = ("weight", "bias")) -> str:
     """An expression for a module, kept somewhere; `names` are those of its parameters."""
-    if draft.form == "module" and draft.rng.random() < 0.7:
+    if draft.form == "module" and draft.rng.random() < 0.7 and not draft.is_plain:
         name = draft.name("layer")
         draft.init.append(f"self.{name} = {made}")
         read, outside, owner, prefix = f"self.{name}", f"owner.{name}", "owner", f"{name}."
