@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.autograd import forward_ad
 from torch.autograd.function import BackwardCFunction
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -38,9 +40,25 @@ def without_compiler() -> Iterator[None]:
         _set_stance(before)
 
 
-def levels() -> int:
-    """How many transformations of `torch.func` are under way."""
-    return len(torch._C._functorch.get_interpreter_stack() or ())
+def levels() -> tuple[int, int]:
+    """How many transformations of `torch.func`, and levels of forward-mode AD, are under way."""
+    return torch._C._functorch.maybe_current_level() or 0, forward_ad._current_level + 1
+
+
+def is_transformed() -> bool:
+    """Whether any of these is under way."""
+    return levels() != (0, 0)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Errors of functions on fake tensors are raised and not printed, too."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def is_wrapped(tensor: Tensor) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 from jetbench.algebra.taylor import Taylor
 from jetbench.problem import Problem, as_operator
 from jetbench.symbol import variables
-from jetbench.torch._compat import levels, modes
+from jetbench.torch._compat import is_transformed, modes
 from jetbench.torch.jet import Jet, elementwise
 from jetbench.torch.propagate import Graph
 from jetbench.torch.refusals import author_derivative
@@ -58,13 +58,13 @@ class Author:
 
     def __call__(self, u: Tensor, *constants: Tensor) -> Tensor:
         """φ(u); only its derivative with respect to u is right, which is what tensors flow back to."""
-        if levels():
+        if is_transformed():
             raise author_derivative(self.name)
         return _Followed.apply(u, self, *constants)
 
     def jet(self, u: Jet, *constants: Tensor) -> Jet:
         """The jet of φ(u); what traces it would see through `_Followed`."""
-        if levels() or modes():
+        if is_transformed() or modes():
             raise author_derivative(self.name)
         return elementwise(lambda v, order: self._derivatives(v, order, constants), u, constants=[u.primal])
 

@@ -15,6 +15,7 @@ from math import copysign
 import torch
 from torch import Tensor
 from torch._decomp import core_aten_decompositions, decomposition_table
+from torch._dispatch.python import enable_python_dispatcher
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -30,8 +31,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from jetbench.errors import JetbenchError, MissingRule
-from jetbench.torch._compat import undisturbed
+from jetbench.errors import JetbenchError, MissingRule, Unsupported
+from jetbench.torch._compat import quietly, undisturbed
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.rules import RULES
 from jetbench.torch.steps import Captured, Described, Slot, Step
@@ -72,6 +73,10 @@ class _Substitutes(TorchFunctionMode):
         if function in _DETACHING:
             with self._steps.detaching():
                 return function(*args, **kwargs)
+        if function == Tensor.data.__set__:
+            raise Unsupported(
+                "The network sets `data` of a tensor, which no derivative shows. Let it make a new tensor."
+            )
         if function is torch.nn.functional.one_hot and (len(args) > 1 or "num_classes" in kwargs):
             return _one_hot(*args, **kwargs)
         if function is torch.nn.functional.cosine_similarity:
@@ -193,6 +198,14 @@ class _Steps(TorchDispatchMode):
         self.steps.append(Step(function, tuple(args), kwargs, results, several, depends))
 
 
+def _replaced(leaves: Sequence, places: Sequence[int], tensors: Sequence[Tensor]) -> list:
+    """The leaves with tensors at the given places."""
+    found = list(leaves)
+    for place, tensor in zip(places, tensors, strict=True):
+        found[place] = tensor
+    return found
+
+
 def _kind(value: object, tensors: list[Tensor], describe: Callable[[Tensor], tuple]) -> Hashable:
     """What a captured function depends on in one of its arguments; collects the tensors on the way.
 
@@ -280,10 +293,7 @@ class Capturing:
         places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
         def called(*tensors: Tensor) -> object:
-            filled = list(leaves)
-            for place, tensor in zip(places, tensors, strict=True):
-                filled[place] = tensor
-            args, kwargs = pytree.tree_unflatten(filled, structure)
+            args, kwargs = pytree.tree_unflatten(_replaced(leaves, places, tensors), structure)
             return function(*args, **kwargs)
 
         return self.whole(called, described)
@@ -312,7 +322,7 @@ def _fakes() -> FakeTensorMode:
 
 def _captured(function: Callable, described: Sequence[tuple], table: dict, is_network: bool) -> Captured:
     """Run the function on fake tensors, and once more without changes in place if it made any."""
-    with undisturbed(), torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH), _fakes():
+    with undisturbed(), torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH), quietly(), _fakes():
         examples = [
             torch.empty_strided(shape, stride, dtype=dtype, device=device)
             for shape, stride, dtype, device, _ in described
@@ -325,7 +335,7 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
                 for example in examples:
                     example.requires_grad_()
             try:
-                with torch.set_grad_enabled(is_network), _Substitutes(steps), steps:
+                with torch.set_grad_enabled(is_network), enable_python_dispatcher(), _Substitutes(steps), steps:
                     result = function(*examples)
             except (GuardOnDataDependentSymNode, DynamicOutputShapeException, DataDependentOutputException) as error:
                 raise JetbenchError(DECIDES) from error
@@ -341,7 +351,7 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
             steps, result = run(functionalize(function, remove="mutations"))
             leaves = pytree.tree_leaves(result)
         changed = _changes(steps, len(examples))
-        if is_network and table:
+        if is_network:
             _refuse_author_derivatives(leaves)
         output = [
             _described(steps.place_of_argument(leaf), leaf, *relation) if isinstance(leaf, Tensor) else leaf

@@ -15,13 +15,14 @@ from jetbench.errors import JetbenchError, MixedRows, Unsupported
 from jetbench.problem import Problem
 from jetbench.symbol import Symbol
 from jetbench.torch import rows
-from jetbench.torch._compat import undisturbed
+from jetbench.torch._compat import undisturbed, without_compiler
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_TENSORS
+from jetbench.torch.refusals import AuthorDerivative
 from jetbench.torch.untouched import untouched
 
 
@@ -49,26 +50,53 @@ class Nesting(Evaluation):
 
     recorder = FOR_TENSORS
 
-    def check(self, x: Tensor) -> None:
-        """Raise where the network mixes rows, draws random numbers or changes tensors outside of it.
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The values, after a check that the network does not mix rows, draw numbers or change tensors outside of it.
 
-        What cannot be recorded, such as control flow that depends on values, may still be differentiated.
+        Networks that transform or script what they compute, or write into views, are differentiated as recorded, since
+        PyTorch's derivatives do not all go through such code. What cannot be recorded, such as control flow that
+        depends on values, may still be differentiated as it is.
         """
+        recording = self._recording(x)
+        if recording is not None and recording[0].is_whole:
+            return self._through_or_refused(recording, x, draws)
+        try:
+            with untouched(self.net), without_compiler():
+                return self.differentiated(self._function, x, draws)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # PyTorch does not differentiate changes in place and checkpoints, for example
+            if recording is None:
+                raise
+            return self._through_or_refused(recording, x, draws)
+
+    def _recording(self, x: Tensor) -> tuple[Graph, list[Tensor]] | None:
+        """What the network does to x, if that can be recorded."""
         kind = (tuple(x.shape), x.dtype, x.device)
         if kind in self._run:
-            return
+            return None
         try:
-            self.recorded(x)
-        except (Unsupported, MixedRows):
-            raise
-        except JetbenchError:
+            return self.recorded(x)
+        except JetbenchError as error:
+            if isinstance(error, MixedRows | Unsupported) and not isinstance(error, AuthorDerivative):
+                raise
             with undisturbed(), untouched(self.net):
                 rows.check(self.net, *kind)
             self._run.add(kind)
+            return None
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
-        self.check(x)
-        return self.differentiated(self._function, x, draws)
+    def _through_or_refused(
+        self, recording: tuple[Graph, list[Tensor]], x: Tensor, draws: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        try:
+            return self.through(*recording, x, draws)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise Unsupported(
+                f"PyTorch cannot differentiate this network as {type(self).__name__} does: {error} Use a method that "
+                "propagates jets, such as collapsed."
+            ) from error
 
     def through(
         self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]

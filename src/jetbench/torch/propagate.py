@@ -31,6 +31,7 @@ class Graph:
         own: the constants that are not.
         output: place of the result.
         places: how many values there are.
+        is_whole: the network was captured in one piece.
     """
 
     steps: tuple[Step, ...]
@@ -39,6 +40,7 @@ class Graph:
     own: tuple[Tensor, ...]
     output: int
     places: int
+    is_whole: bool = False
 
     def run(self, x: Jet | Tensor, constants: Sequence[Tensor]) -> Jet | Tensor:
         """The result at the jet of x, or at x; a tensor where it does not depend on x.

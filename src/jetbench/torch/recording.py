@@ -8,6 +8,7 @@ this call, and other tensors arrive as the arguments that they are, also inside 
 from __future__ import annotations
 
 import contextlib
+import types
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -15,12 +16,14 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
 
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.torch._compat import (
     function_node,
+    is_transformed,
     levels,
     modes,
     with_torch_function,
@@ -141,6 +144,7 @@ class Recording:
         self.depth = Recording._active
         self.calls: list[Call] = []
         self.constants: list[Tensor] = []
+        self._levels = levels()
         self._numbers: dict[int, int] = {}
         self._places = 1
         self._is_open = True
@@ -168,6 +172,8 @@ class Recording:
                 "A tensor that a network kept from a run inside of an operator is used outside of it. It has no "
                 "numbers; do not keep values that depend on x."
             )
+        if levels() != self._levels or not _is_of_torch(function):
+            raise NotFollowed(f"{function} is not a function of PyTorch, or the network transforms it.")
         try:
             captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
         except JetbenchError:
@@ -224,7 +230,7 @@ class Recording:
             return value.place
         name = type(node).__name__.removesuffix("Backward")
         before = node.next_functions[0][0] if len(node.next_functions) == 1 else None
-        u = self._returned.get(before) or getattr(before, "variable", None)
+        u = self._returned.get(before, getattr(before, "variable", None))
         if type(u) is not Traced or u.recording is not self or u.kind[:1] != value.kind[:1]:
             raise author_derivative(name)
         cotangent = self._new(value.kind)
@@ -279,6 +285,23 @@ class Recording:
     def result(self, y: object) -> int:
         """Where the output of the network is found."""
         return self._source(one_tensor(y))
+
+
+def _is_of_torch(function: Callable) -> bool:
+    """Whether a function depends on nothing but its arguments, as PyTorch's own do; a script has parameters."""
+    if isinstance(function, types.FunctionType):
+        return (function.__module__ or "").partition(".")[0] == "torch"
+    return isinstance(function, _BUILT_IN)
+
+
+_BUILT_IN = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    OpOverload,
+    OpOverloadPacket,
+)
 
 
 def _answer(output: object) -> object:
@@ -344,7 +367,7 @@ class Recorder:
 
     def _whole(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
         """The network captured in one piece, for this call only."""
-        if levels():
+        if is_transformed():
             raise Unsupported(
                 "The network uses a transformation such as torch.vmap, a script or torch.autograd.grad inside, or "
                 "changes views in place, and is itself transformed by torch.func. Use method='nested' here."
@@ -358,7 +381,7 @@ class Recorder:
         captured = self.capturing.whole(run, described, is_network=True)
         graph = assemble([(captured, (0,), 0)], captured.output.place, 0)
         constants = list(graph.own)
-        graph = replace(graph, constants=len(constants), own=())
+        graph = replace(graph, constants=len(constants), own=(), is_whole=True)
         key = (repr((graph.steps, graph.output)), described[0], *((t.shape, t.dtype) for t in constants))
         return self._remembered(key, lambda: graph), constants
 

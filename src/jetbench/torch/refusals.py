@@ -10,9 +10,13 @@ DECIDES = (
 )
 
 
-def author_derivative(name: str) -> Unsupported:
-    """Jets cannot follow an author's derivative."""
-    return Unsupported(
+class AuthorDerivative(Unsupported):
+    """What is recorded of a network cannot follow a derivative that its author gave."""
+
+
+def author_derivative(name: str) -> AuthorDerivative:
+    """What to raise for an `autograd.Function` of this name."""
+    return AuthorDerivative(
         f"Jets cannot follow the derivative that the autograd.Function {name} defines: they can where it maps one "
         "tensor entry by entry, with a backward pass that can be differentiated, outside of torch.func, torch.compile "
         "and collapse. Use method='nested', or write the function in differentiable operations."
