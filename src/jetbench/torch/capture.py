@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import types
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from math import copysign
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 from torch._decomp import core_aten_decompositions, decomposition_table
 from torch._dispatch.python import enable_python_dispatcher
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -249,6 +250,23 @@ def ambient(device_type: str) -> tuple:
     )
 
 
+def _is_of_torch(function: Callable) -> bool:
+    """Whether a function depends on nothing but its arguments, as PyTorch's own do; a script has parameters."""
+    if isinstance(function, types.FunctionType):
+        return (function.__module__ or "").partition(".")[0] == "torch"
+    return isinstance(function, _BUILT_IN)
+
+
+_BUILT_IN = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    OpOverload,
+    OpOverloadPacket,
+)
+
+
 class Capturing:
     """Captures functions, each once for each kind of arguments.
 
@@ -266,7 +284,7 @@ class Capturing:
         """The captured function and the tensors among its arguments.
 
         Args:
-            describe: tensor → (shape, stride, dtype, device, whether it depends on x).
+            describe: tensor → (shape, stride or None, dtype, device, whether it depends on x).
 
         Raises:
             JetbenchError: it reads a value that depends on x.
@@ -289,6 +307,8 @@ class Capturing:
 
     def _capture(self, function: Callable, args: tuple, kwargs: dict, described: Sequence[tuple]) -> Captured:
         """As `function`, without a look into the cache."""
+        if not _is_of_torch(function):
+            raise NotImplementedError(f"{function} is not a function of PyTorch")
         leaves, structure = pytree.tree_flatten((args, kwargs))
         places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
 
@@ -324,7 +344,9 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
     """Run the function on fake tensors, and once more without changes in place if it made any."""
     with undisturbed(), torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH), quietly(), _fakes():
         examples = [
-            torch.empty_strided(shape, stride, dtype=dtype, device=device)
+            torch.empty(shape, dtype=dtype, device=device)
+            if stride is None
+            else torch.empty_strided(shape, stride, dtype=dtype, device=device)
             for shape, stride, dtype, device, _ in described
         ]
         depends = [of_x for *_, of_x in described]

@@ -1,7 +1,7 @@
 """φ of a jet, entry by entry, computed in pieces that stay in the cache and saved sparingly for the backward pass.
 
-There are three ways to the same numbers. While something traces or transforms the computation (torch.compile,
-torch.func), plain differentiable operations are used, which the tracer sees and fuses; that is in `jet.elementwise`.
+There are three ways to the same numbers. Where jets are small, and while something traces or transforms the computation
+(torch.compile, torch.func), plain differentiable operations are used; that is in `jet.elementwise`.
 Here are the other two. Without gradients, one piece after the other is written into one buffer. With gradients
 likewise, and the backward pass starts again from the jet of u, so that neither derivatives of φ nor products of
 coefficients are kept.
@@ -26,11 +26,17 @@ Tower = Callable[[Tensor, int], list[Tensor | None]]
 
 PIECE_BYTES = 1 << 21  # what a cache of a processor holds,
 PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory
+SMALL_BYTES = 1 << 20  # what is not divided at all, nor computed again
 # On a GPU each call costs microseconds on the host, in which it could move megabytes: there only very large wholes are
 # divided. In twelve pieces the Laplacian of the paper's network took ten times its products at batch 683 on an H200.
 GPU_PIECE_BYTES = 1 << 28
 
 PROGRAM_ENTRIES = 3 << 14  # of each component at a time: makes up for the calls, and enough for two threads
+
+
+def is_small(algebra: Algebra, u: Tensor) -> bool:
+    """Whether a jet is so small that calls take longer than its numbers: then what is fewest calls is best."""
+    return algebra.vectors * u.element_size() * u.numel() <= SMALL_BYTES
 
 
 def is_plain(*tensors: Tensor) -> bool:

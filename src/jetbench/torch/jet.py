@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jetbench.algebra.base import Algebra, Blocks
 from jetbench.torch import layout
-from jetbench.torch.composition import Composition, Recipe, Recomputed, Tower, is_plain
+from jetbench.torch.composition import Composition, Recipe, Recomputed, Tower, is_plain, is_small
 
 
 class Jet:
@@ -230,7 +230,7 @@ def elementwise(tower: Tower, jet: Jet, constants: Sequence[Value] = ()) -> Jet:
         return Jet(jet.algebra, tower(jet.primal, 0)[0])
     algebra, u, blocks = jet.algebra, jet.primal, jet.blocks
     given = [block for block in blocks if block is not None]
-    if not constants and u.numel() and u.ndim and is_plain(u, *given):
+    if not constants and u.ndim and not is_small(algebra, u) and is_plain(u, *given):
         composition = Composition(algebra, tower, jet.present)
         with torch.no_grad():
             whole = composition.in_pieces(u, given)

@@ -33,11 +33,11 @@ from jetbench.measure.memory import peak
 from jetbench.networks import NetworkSpec
 from jetbench.problem import Problem
 from jetbench.torch import METHODS, linear_operator, network, reference
+from jetbench.torch.exhaustion import is_out_of_memory
 
 CHECKED_ROWS = 3
 SEED = 0
 TOLERANCE = {"float64": 1e-8, "float32": 5e-3, "tf32": 0.05, "bfloat16": 0.25, "float16": 0.25}
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
 
 def methods() -> dict[str, int]:
@@ -116,12 +116,7 @@ class Session:
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether an error, or one that led to it, means that memory was exhausted, on the device or on the host."""
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-            return True
-        if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-            return True
-        earlier = error.__cause__ or error.__context__
-        return earlier is not None and self.is_out_of_memory(earlier)
+        return is_out_of_memory(error)
 
     def release(self) -> None:
         """Forget compiled code and give cached memory back, so that points do not depend on what went before."""

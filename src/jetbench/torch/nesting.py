@@ -18,6 +18,7 @@ from jetbench.torch import rows
 from jetbench.torch._compat import undisturbed, without_compiler
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
+from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph
@@ -58,17 +59,24 @@ class Nesting(Evaluation):
         depends on values, may still be differentiated as it is.
         """
         recording = self._recording(x)
-        if recording is not None and recording[0].is_whole:
-            return self._through_or_refused(recording, x, draws)
-        try:
-            with untouched(self.net), without_compiler():
-                return self.differentiated(self._function, x, draws)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError:  # PyTorch does not differentiate changes in place and checkpoints, for example
-            if recording is None:
-                raise
-            return self._through_or_refused(recording, x, draws)
+        errors: list[RuntimeError] = []
+        if recording is None or not recording[0].is_whole:
+            try:
+                with untouched(self.net), without_compiler():
+                    return self.differentiated(self._function, x, draws)
+            except RuntimeError as error:  # PyTorch does not differentiate checkpoints, for example
+                errors.append(error)
+        if recording is not None and not any(map(is_out_of_memory, errors)):
+            try:
+                return self.through(*recording, x, draws)
+            except RuntimeError as error:
+                errors.append(error)
+        if is_out_of_memory(errors[-1]):
+            raise errors[-1]
+        raise Unsupported(
+            f"PyTorch cannot differentiate this network as this method does: {errors[0]} Use a method that propagates "
+            "jets, such as collapsed."
+        ) from errors[0]
 
     def _recording(self, x: Tensor) -> tuple[Graph, list[Tensor]] | None:
         """What the network does to x, if that can be recorded."""
@@ -84,19 +92,6 @@ class Nesting(Evaluation):
                 rows.check(self.net, *kind)
             self._run.add(kind)
             return None
-
-    def _through_or_refused(
-        self, recording: tuple[Graph, list[Tensor]], x: Tensor, draws: Sequence[Tensor]
-    ) -> dict[str, Tensor]:
-        try:
-            return self.through(*recording, x, draws)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            raise Unsupported(
-                f"PyTorch cannot differentiate this network as {type(self).__name__} does: {error} Use a method that "
-                "propagates jets, such as collapsed."
-            ) from error
 
     def through(
         self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]

@@ -16,7 +16,7 @@ from jetbench.problem import Problem
 from jetbench.torch import rows
 from jetbench.torch._compat import undisturbed, unwrapped
 from jetbench.torch.propagate import Graph
-from jetbench.torch.recording import FOR_JETS
+from jetbench.torch.recording import FOR_JETS, drawing_nothing
 from jetbench.torch.untouched import owners, settings
 from jetbench.torch.zeros import fold_zeros
 
@@ -72,6 +72,8 @@ class Evaluation(ABC):
         if graph in self._known:
             self._known.move_to_end(graph)
         elif active_fake_mode() is None or torch.compiler.is_compiling():
+            with drawing_nothing():
+                self.recorder.record(self.net, x)
             with undisturbed():
                 plain = [unwrapped(tensor) for tensor in constants]
                 rows.check(lambda x: graph.run(x, plain), tuple(x.shape), x.dtype, x.device)

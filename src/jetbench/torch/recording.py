@@ -8,7 +8,6 @@ this call, and other tensors arrive as the arguments that they are, also inside 
 from __future__ import annotations
 
 import contextlib
-import types
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -16,7 +15,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload, OpOverloadPacket
 from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
 
@@ -137,7 +135,7 @@ class Recording:
 
     _active = 0
 
-    def __init__(self, x: Tensor, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._returned: dict[BackwardCFunction, Traced] = {}  # what custom functions returned
         self._following: object = None  # the custom function whose backward pass is run
@@ -148,9 +146,11 @@ class Recording:
         self._numbers: dict[int, int] = {}
         self._places = 1
         self._is_open = True
+
+    def start(self, x: Tensor) -> Traced:
+        """What stands for x. A recording does not keep it, so that both are freed at once when the run ends."""
         shape = tuple(x.shape)
-        described = Described(0, shape, _contiguous(shape), x.dtype, x.device)
-        self.x = Traced(self, described, _Memory("x"))
+        return Traced(self, Described(0, shape, _contiguous(shape), x.dtype, x.device), _Memory("x"))
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -172,8 +172,8 @@ class Recording:
                 "A tensor that a network kept from a run inside of an operator is used outside of it. It has no "
                 "numbers; do not keep values that depend on x."
             )
-        if levels() != self._levels or not _is_of_torch(function):
-            raise NotFollowed(f"{function} is not a function of PyTorch, or the network transforms it.")
+        if levels() != self._levels:
+            raise NotFollowed(f"The network transforms {function}.")
         try:
             captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
         except JetbenchError:
@@ -192,13 +192,14 @@ class Recording:
         def wrapped(leaf: object) -> object:
             return self._wrapped(leaf, tensors, sources, offset, captured) if isinstance(leaf, Described) else leaf
 
+        if type(captured.output) is Described:
+            return wrapped(captured.output)
         return pytree.tree_map(wrapped, captured.output, is_leaf=lambda leaf: isinstance(leaf, Described))
 
     def _described(self, tensor: Tensor) -> tuple:
         if type(tensor) is Traced and tensor.recording is self:
             return tensor.kind
-        shape = tuple(tensor.shape)
-        return (shape, _contiguous(shape), tensor.dtype, tensor.device, False)
+        return (tensor.shape, None, tensor.dtype, tensor.device, False)
 
     def _source(self, tensor: Tensor) -> int:
         if type(tensor) is not Traced or tensor.recording is not self:
@@ -226,9 +227,11 @@ class Recording:
 
         `value` is what its forward computation returned.
         """
-        if not self._recorder.has_rule or node is self._following:
+        if node is self._following:
             return value.place
         name = type(node).__name__.removesuffix("Backward")
+        if not self._recorder.has_rule:  # PyTorch itself is to differentiate the function
+            raise author_derivative(name)
         before = node.next_functions[0][0] if len(node.next_functions) == 1 else None
         u = self._returned.get(before, getattr(before, "variable", None))
         if type(u) is not Traced or u.recording is not self or u.kind[:1] != value.kind[:1]:
@@ -287,23 +290,6 @@ class Recording:
         return self._source(one_tensor(y))
 
 
-def _is_of_torch(function: Callable) -> bool:
-    """Whether a function depends on nothing but its arguments, as PyTorch's own do; a script has parameters."""
-    if isinstance(function, types.FunctionType):
-        return (function.__module__ or "").partition(".")[0] == "torch"
-    return isinstance(function, _BUILT_IN)
-
-
-_BUILT_IN = (
-    types.BuiltinFunctionType,
-    types.MethodDescriptorType,
-    types.WrapperDescriptorType,
-    types.MethodWrapperType,
-    OpOverload,
-    OpOverloadPacket,
-)
-
-
 def _answer(output: object) -> object:
     for leaf in pytree.tree_leaves(output):
         if not isinstance(leaf, _ANSWERS):
@@ -341,13 +327,7 @@ class Recorder:
             NetworkFailed: it raises an error itself.
         """
         try:
-            with (
-                untouched(net),
-                without_compiler(),
-                _drawing_nothing(),
-                torch.inference_mode(False),
-                torch.enable_grad(),
-            ):
+            with untouched(net), without_compiler(), torch.inference_mode(False), torch.enable_grad():
                 try:
                     return self._by_functions(net, x)
                 except NotFollowed:
@@ -358,10 +338,11 @@ class Recorder:
             raise NetworkFailed(tuple(x.shape), x.dtype, x.device, error) from error
 
     def _by_functions(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
-        recording = Recording(x, self)
+        recording = Recording(self)
+        traced = recording.start(x)
         with recording.running():
-            place = recording.result(net(recording.x))
-        key = (tuple(recording.calls), place, len(recording.constants), recording.x.kind)
+            place = recording.result(net(traced))
+        key = (tuple(recording.calls), place, len(recording.constants), traced.kind)
         graph = self._remembered(key, lambda: assemble(recording.calls, place, len(recording.constants)))
         return graph, recording.constants
 
@@ -423,8 +404,8 @@ def one_tensor(y: object) -> Tensor:
 
 
 @contextlib.contextmanager
-def _drawing_nothing() -> Iterator[None]:
-    """Raise where random numbers are drawn in between."""
+def drawing_nothing() -> Iterator[None]:
+    """Raise where random numbers are drawn in between, other than by operations on what depends on x."""
     if modes() or torch.compiler.is_compiling():
         yield
         return
