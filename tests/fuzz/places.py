@@ -58,14 +58,16 @@ def instance_attribute(draft: Draft, name: str, value: str) -> Stored:
 
 def slots(draft: Draft, name: str, value: str) -> Stored:
     draft.top.append(
-        f'class Slots_{name}:\n    __slots__ = ("{name}",)\nslots_{name} = Slots_{name}()\nslots_{name}.{name} = {value}'
+        f'class Slots_{name}:\n    __slots__ = ("{name}",)\n'
+        f"slots_{name} = Slots_{name}()\nslots_{name}.{name} = {value}"
     )
     return _attribute(f"slots_{name}", name)
 
 
 def dataclass_field(draft: Draft, name: str, value: str) -> Stored:
     draft.top.append(
-        f"@dataclasses.dataclass(eq=False)\nclass Fields_{name}:\n    {name}: object\nfields_{name} = Fields_{name}({value})"
+        f"@dataclasses.dataclass(eq=False)\nclass Fields_{name}:\n    {name}: object\n"
+        f"fields_{name} = Fields_{name}({value})"
     )
     return _attribute(f"fields_{name}", name)
 

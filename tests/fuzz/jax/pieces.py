@@ -102,7 +102,7 @@ def normalization(draft: Draft, width: int) -> int:
 def attention(draft: Draft, width: int) -> int:
     draft.write(
         f"h = jnp.tanh(y[..., None] * {array(draft, 3)})",
-        'y = y + (jax.nn.softmax(h @ jnp.swapaxes(h, -1, -2), -1) @ h).sum(-1)',
+        "y = y + (jax.nn.softmax(h @ jnp.swapaxes(h, -1, -2), -1) @ h).sum(-1)",
     )
     return width
 

@@ -37,7 +37,11 @@ def draw(rng: random.Random) -> Case:
 
 def program(case: Case) -> Program | None:
     """The text of a case; None where what is to be done does not fit the network."""
-    draft, width, rng = Draft(case.plan.form, case.plan.wrapper, case.plan.is_plain), case.plan.dim, random.Random(case.seed)
+    draft, width, rng = (
+        Draft(case.plan.form, case.plan.wrapper, case.plan.is_plain),
+        case.plan.dim,
+        random.Random(case.seed),
+    )
     for name, seed in case.plan.pieces:
         draft.rng = random.Random(seed)
         width = REGISTRY.pieces[name](draft, width)

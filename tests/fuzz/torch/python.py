@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fuzz.draft import Draft
 from fuzz.places import of_the_module
-from fuzz.torch.tensors import layer, piece, tensor
+from fuzz.torch.tensors import piece, tensor
 
 
 @piece(4)
@@ -125,7 +125,8 @@ def recursion(draft: Draft, width: int) -> int:
 @piece(1)
 def exception(draft: Draft, width: int) -> int:
     draft.write(
-        f"try:\n    y = y @ torch.ones({width + 1}, dtype=y.dtype)\nexcept RuntimeError:\n    y = y.sin() * {draft.number()}"
+        f"try:\n    y = y @ torch.ones({width + 1}, dtype=y.dtype)\n"
+        f"except RuntimeError:\n    y = y.sin() * {draft.number()}"
     )
     return width
 
@@ -158,7 +159,8 @@ def written_into(draft: Draft, width: int) -> int:
             (
                 "out = torch.zeros(*y.shape[:-1], 2, dtype=y.dtype)\nout[..., 0] = y.sum(-1).sin()\n"
                 "out[..., 1] = (y * y).sum(-1)\ny = out",
-                "out = y.new_zeros(*y.shape[:-1], 2)\nout[..., 0] = y[..., 0].exp()\nout[..., 1] = y.mean(-1) ** 2\ny = out",
+                "out = y.new_zeros(*y.shape[:-1], 2)\nout[..., 0] = y[..., 0].exp()\n"
+                "out[..., 1] = y.mean(-1) ** 2\ny = out",
                 "out = torch.empty(y.shape[:-1] + (2,), dtype=y.dtype)\nout[..., :1] = y[..., :1].cos()\n"
                 "out[..., 1:] = y.square().sum(-1, keepdim=True)\ny = out",
                 "out = torch.zeros_like(y)\nfor k in range(y.shape[-1]):\n    out[..., k] = y[..., k] * y[..., 0]\n"

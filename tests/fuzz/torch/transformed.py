@@ -13,7 +13,8 @@ def mapped(draft: Draft, width: int) -> int:
     draft.write(
         draft.rng.choice(
             (
-                f"y = torch.vmap(lambda row: torch.tanh(row @ {weight}))(y.reshape(-1, {width})).reshape(*y.shape[:-1], 3)",
+                f"y = torch.vmap(lambda row: torch.tanh(row @ {weight}))(y.reshape(-1, {width}))"
+                ".reshape(*y.shape[:-1], 3)",
                 f"y = torch.vmap(lambda w: torch.sin(y @ w), out_dims=-1)({weight}.T)",
                 f"y = torch.vmap(lambda w, h: h * w.sin(), in_dims=(1, None), out_dims=-1)({weight}, y).mean(-2)",
                 f"y = torch.vmap(torch.vmap(torch.sin))((y @ {weight}).reshape(-1, 3)).reshape(*y.shape[:-1], 3)",
