@@ -71,7 +71,7 @@ class Draft:
         changes: statements, each of which alters what the network computes.
         traits: what the judge must know: "author" (a derivative that is not that of the values), "cut" (a part that
             counts as a constant), "kinks", "doubtful" (PyTorch differentiates it wrongly to some order), "mixed" (to be
-            refused), "decides" (only one row may be given).
+            refused), "decides" (only one row may be given), "coarse" (parts of it in bfloat16, where x is float32).
     """
 
     form: str

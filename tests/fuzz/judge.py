@@ -39,7 +39,7 @@ class Backend(Protocol):
     def expected(self, case: Case, program: Program) -> tuple[object, dict]:
         """The right result and the namespace that led to it; raises where the program does not run without jetbench."""
 
-    def differs(self, case: Case, found: object, wanted: object) -> str | None:
+    def differs(self, case: Case, traits: set[str], found: object, wanted: object) -> str | None:
         """How they differ, or None."""
 
     def changed(self, space: dict, names: set[str], reference: dict) -> str | None:
@@ -145,7 +145,7 @@ def _compared(backend: Backend, case: Case, program: Program, wanted: object, re
         if wanted is REFUSAL:
             return "wrong", "The rows depend on each other or on chance, and nothing is said."
         try:
-            difference = backend.differs(case, space["result"], wanted)
+            difference = backend.differs(case, program.traits, space["result"], wanted)
         except Exception as error:
             return "crashed", f"The result cannot be used. {_where(error)}"
         if difference is not None:

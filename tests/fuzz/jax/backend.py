@@ -45,7 +45,7 @@ def expected(case: Case, program: Program) -> tuple[object, dict]:
             _result(case, program, lambda net, scheme=scheme: FromValues(net, case.outputs, scheme))[0]
             for scheme in (FINE, COARSE)
         )
-        if differs(case, fine, coarse, 1e-5) is None and differs(case, wanted, fine, 1e-5) is not None:
+        if _difference(fine, coarse, 1e-5) is None and _difference(wanted, fine, 1e-5) is not None:
             raise ValueError("JAX's own derivative is not that of the values.")
     return wanted, space
 
@@ -54,7 +54,7 @@ def _refusal(case: Case, program: Program) -> tuple[object, dict]:
     """For networks whose rows depend on each other: check that they do."""
     space = execute(case, program.network)
     x = space["x"]
-    if "vmap" in case.use or case.rows < 2 or differs(case, space["net"](x)[:1], space["net"](x[:1]), 1e-6) is None:
+    if "vmap" in case.use or case.rows < 2 or _difference(space["net"](x)[:1], space["net"](x[:1]), 1e-6) is None:
         raise ValueError("Nothing is mixed in this use.")
     return REFUSAL, space
 
@@ -74,8 +74,13 @@ def _of_the_operator(net: Callable, first: float, method: str) -> Callable:
     return lambda x: jax.jvp(net, (x,), (jax.numpy.zeros_like(x).at[..., 0].set(1.0),))[1] + first * net(x)
 
 
-def differs(case: Case | None, found: object, wanted: object, tolerance: float = TOLERANCE) -> str | None:
+def differs(case: Case, traits: set[str], found: object, wanted: object) -> str | None:
     """Where numbers, shapes or types differ."""
+    del case, traits
+    return _difference(found, wanted, TOLERANCE)
+
+
+def _difference(found: object, wanted: object, tolerance: float) -> str | None:
     mine, theirs = jax.tree.leaves(found), jax.tree.leaves(wanted)
     if len(mine) != len(theirs):
         return f"{len(mine)} results in place of {len(theirs)}"
@@ -93,7 +98,7 @@ def changed(space: dict, names: set[str], reference: dict) -> str | None:
     """Whether the network itself still returns what it did."""
     del names
     mine, theirs = (compiled_quickly(lambda x, net=each["net"]: net(x))(each["x"]) for each in (space, reference))
-    return differs(None, mine, theirs)
+    return _difference(mine, theirs, TOLERANCE)
 
 
 def is_network_at_fault(space: dict) -> bool:

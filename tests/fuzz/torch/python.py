@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fuzz.draft import Draft
 from fuzz.places import of_the_module
-from fuzz.torch.tensors import piece, tensor
+from fuzz.torch.tensors import layer, piece, tensor
 
 
 @piece(4)
@@ -320,6 +320,15 @@ def mode(draft: Draft, width: int) -> int:
         )
     )
     return width
+
+
+@piece(1)
+def autocast(draft: Draft, width: int) -> int:
+    """A part in a lower precision; no other precision is cast, so that float64 stays as it is."""
+    draft.traits.add("coarse")
+    read = layer(draft, f"torch.nn.Linear({width}, 3, dtype=D)")
+    draft.write(f'with torch.autocast("cpu", torch.bfloat16):\n    y = torch.tanh({read}(y))')
+    return 3
 
 
 @piece(1)
