@@ -55,6 +55,15 @@ class Operator:
         object.__setattr__(self, "symbols", MappingProxyType(dict(self.symbols)))
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields as plain dictionaries, which can be pickled."""
+        return {**self.__dict__, "symbols": dict(self.symbols), "options": dict(self.options)}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        object.__setattr__(self, "symbols", MappingProxyType(self.symbols))
+        object.__setattr__(self, "options", MappingProxyType(self.options))
+
     @property
     def variables(self) -> int:
         """R, the number of variables of the symbols."""

@@ -59,6 +59,9 @@ class Symbol:
         self.terms: Mapping[Exponents, Real] = MappingProxyType(kept)
         self._factors = tuple(factors)
 
+    def __reduce__(self) -> tuple:
+        return Symbol, (self.dim, dict(self.terms), self._factors)
+
     @property
     def factors(self) -> tuple[Symbol, ...]:
         """Symbols whose product this symbol is; itself alone where no factorization is known."""

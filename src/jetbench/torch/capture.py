@@ -16,7 +16,6 @@ from math import copysign
 import torch
 from torch import Tensor
 from torch._decomp import core_aten_decompositions, decomposition_table
-from torch._dispatch.python import enable_python_dispatcher
 from torch._ops import OpOverload, OpOverloadPacket
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
@@ -42,6 +41,15 @@ aten = torch.ops.aten
 CACHED_FUNCTIONS = 4096
 
 
+def _copy(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """What a change in place becomes without it; PyTorch's own operation has no forward mode."""
+    del non_blocking
+    return source.to(target.dtype).expand(target.shape).clone()
+
+
+OWN = {aten.copy.default: _copy}
+
+
 @functools.cache
 def _decompositions(rules: int, references: bool) -> dict:
     """PyTorch's own decompositions for every operation without a rule; renewed when a rule is added.
@@ -50,11 +58,12 @@ def _decompositions(rules: int, references: bool) -> dict:
     """
     del rules
     table = {**decomposition_table, **core_aten_decompositions()}
-    return {
+    return OWN | {
         operation: function
         for operation, function in table.items()
         if operation not in RULES
         and not (isinstance(operation, OpOverload) and operation._schema.is_mutable)
+        and operation not in OWN
         and (references or not function.__module__.startswith("torch._refs"))
     }
 
@@ -325,7 +334,7 @@ class Capturing:
             is_network: the only input is x, and what is not made from it belongs to the user.
         """
         if not self._has_rule:
-            return _captured(function, described, {}, is_network)
+            return _captured(function, described, OWN, is_network)
         try:
             found = _captured(function, described, _decompositions(len(RULES), True), is_network)
             _refuse_missing_rules(found)
@@ -351,30 +360,31 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
         ]
         depends = [of_x for *_, of_x in described]
 
-        def run(function: Callable) -> tuple[_Steps, object]:
-            steps = _Steps(table, examples, depends, is_network)
-            if is_network:
+        def run(function: Callable, differentiates: bool) -> tuple[_Steps, object]:
+            steps = _Steps(table, examples, depends, differentiates)
+            if differentiates:
                 for example in examples:
                     example.requires_grad_()
             try:
-                with torch.set_grad_enabled(is_network), enable_python_dispatcher(), _Substitutes(steps), steps:
+                with torch.set_grad_enabled(differentiates), _Substitutes(steps), steps:
                     result = function(*examples)
             except (GuardOnDataDependentSymNode, DynamicOutputShapeException, DataDependentOutputException) as error:
                 raise JetbenchError(DECIDES) from error
             _refuse_draws(steps.steps)
             return steps, result
 
-        steps, result = run(function)
+        steps, result = run(function, differentiates=is_network)
         leaves, structure = pytree.tree_flatten(result)
         relations = [_relation(leaf, examples) for leaf in leaves]
+        if is_network:
+            _refuse_author_derivatives(leaves)
         if any(step.target._schema.is_mutable for step in steps.steps):
             if is_network:
                 _refuse_changes_outside(steps)
-            steps, result = run(functionalize(function, remove="mutations"))
-            leaves = pytree.tree_leaves(result)
+            replay = _replayed(steps, leaves)
+            examples = [example.detach() for example in examples]
+            steps, leaves = run(functionalize(replay, remove="mutations"), differentiates=False)
         changed = _changes(steps, len(examples))
-        if is_network:
-            _refuse_author_derivatives(leaves)
         output = [
             _described(steps.place_of_argument(leaf), leaf, *relation) if isinstance(leaf, Tensor) else leaf
             for leaf, relation in zip(leaves, relations, strict=True)
@@ -387,6 +397,26 @@ def _captured(function: Callable, described: Sequence[tuple], table: dict, is_ne
             steps.count,
             changed,
         )
+
+
+def _replayed(steps: _Steps, leaves: Sequence[object]) -> Callable[..., list]:
+    """The steps as a function of the inputs, which returns the leaves."""
+    places = [steps.place_of_argument(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves]
+    constants, noted = dict(steps.constants), tuple(steps.steps)
+
+    def replay(*tensors: Tensor) -> list:
+        values: dict[int | None, object] = {**dict(enumerate(tensors)), **constants}
+        for step in noted:
+            args, kwargs = pytree.tree_map(
+                lambda leaf: values[leaf.index] if isinstance(leaf, Slot) else leaf,
+                (step.args, step.kwargs),
+                is_leaf=lambda leaf: isinstance(leaf, Slot),
+            )
+            result = step.target(*args, **kwargs)
+            values.update(zip(step.results, result if step.several else (result,), strict=True))
+        return [leaf if place is None else values[place] for leaf, place in zip(leaves, places, strict=True)]
+
+    return replay
 
 
 def _relation(leaf: object, examples: Sequence[Tensor]) -> tuple[tuple[int, ...], int | None]:

@@ -22,7 +22,7 @@ from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph
-from jetbench.torch.recording import FOR_TENSORS
+from jetbench.torch.recording import FOR_TENSORS, NotRecorded
 from jetbench.torch.refusals import AuthorDerivative
 from jetbench.torch.untouched import untouched
 
@@ -86,7 +86,7 @@ class Nesting(Evaluation):
         try:
             return self.recorded(x)
         except JetbenchError as error:
-            if isinstance(error, MixedRows | Unsupported) and not isinstance(error, AuthorDerivative):
+            if isinstance(error, MixedRows | Unsupported) and not isinstance(error, AuthorDerivative | NotRecorded):
                 raise
             with undisturbed(), untouched(self.net):
                 rows.check(self.net, *kind)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
+from torch.utils.checkpoint import _StopRecomputationError
 
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.torch._compat import (
@@ -55,6 +56,10 @@ class NotFollowed(BaseException):
 
     It is no Exception, so that a network that catches exceptions does not take it for one.
     """
+
+
+class NotRecorded(Unsupported):
+    """The network runs, and cannot be recorded."""
 
 
 class _Memory:
@@ -325,17 +330,24 @@ class Recorder:
             Unsupported: it draws random numbers, changes tensors outside of it, or has a derivative of its own.
             MissingRule: it uses an operation without a rule.
             NetworkFailed: it raises an error itself.
+            NotRecorded: it runs, and cannot be recorded.
         """
-        try:
-            with untouched(net), without_compiler(), torch.inference_mode(False), torch.enable_grad():
+        with untouched(net), without_compiler(), torch.inference_mode(False), torch.enable_grad():
+            try:
                 try:
                     return self._by_functions(net, x)
                 except NotFollowed:
                     return self._whole(net, x)
-        except JetbenchError:
-            raise
-        except Exception as error:
-            raise NetworkFailed(tuple(x.shape), x.dtype, x.device, error) from error
+            except (JetbenchError, _StopRecomputationError):  # the second is how a checkpoint around an operator ends
+                raise
+            except Exception as error:
+                failed = _failure(net, x)
+                if failed is not None:
+                    raise NetworkFailed(tuple(x.shape), x.dtype, x.device, failed) from failed
+                raise NotRecorded(
+                    f"What the network does cannot be recorded, though it runs: {type(error).__name__}: {error} Use "
+                    "method='nested', or write this part in functions of PyTorch."
+                ) from error
 
     def _by_functions(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
         recording = Recording(self)
@@ -391,6 +403,17 @@ class Recorder:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(key)
         return self._graphs[key]
+
+
+def _failure(net: Callable[[Tensor], Tensor], x: Tensor) -> Exception | None:
+    """The error that the network itself raises; None if it runs, or x has no numbers."""
+    if modes() or x.device.type == "meta":
+        return None
+    try:
+        net(x)
+    except Exception as error:
+        return error
+    return None
 
 
 FOR_JETS, FOR_TENSORS = Recorder(has_rule=True), Recorder(has_rule=False)

@@ -63,7 +63,7 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit_all(hooks.values(), depth)
         for child in module._modules.values():
             visit(child, 0)
-        if not type(module).__module__.startswith("torch.nn.modules."):
+        if not _is_plain(module):
             own = {name: value for name, value in vars(module).items() if name not in _NEW}
             visit_all(own.values(), depth)
             visit_class(type(module), depth)
@@ -82,6 +82,13 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
 
     visit(net, 0)
     return modules, holders, containers
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is one of PyTorch's own without hooks: these store nothing but in their buffers."""
+    return type(module).__module__.startswith("torch.nn.modules.") and not (
+        module._forward_hooks or module._forward_pre_hooks
+    )
 
 
 _NEW = frozenset(vars(nn.Module()))
@@ -124,7 +131,7 @@ def untouched(net: Callable) -> Iterator[None]:
     modules, holders, containers = reachable(net)
     slotted = [(holder, _attributes(holder)) for holder in holders if not hasattr(holder, "__dict__")]
     holders = [holder for holder in holders if hasattr(holder, "__dict__")]
-    own = [m for m in modules if not type(m).__module__.startswith("torch.nn.modules.") or m._forward_hooks]
+    own = [module for module in modules if not _is_plain(module)]
     dictionaries = [vars(holder) for holder in (*own, *holders)]
     state = [getattr(module, name) for module in own for name in _STATE]
     dictionaries += [dictionary for dictionary in state if isinstance(dictionary, dict)]
