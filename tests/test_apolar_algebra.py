@@ -234,13 +234,19 @@ def test_quadratic_forms_are_diagonal_in_the_variables_of_the_algebra() -> None:
 
 
 def test_rational_coefficients_are_decided_exactly() -> None:
-    """A perturbation far below rounding error changes the rank when it is given exactly, and only then."""
+    """A perturbation of a coefficient below rounding error changes the rank when it is given exactly, and only then; a
+    term of its own counts, however small."""
     tiny = Fraction(1, 10**40)
     xi = variables(3)
     powers = xi[0] ** 3 + xi[1] ** 3
     assert by_elimination([powers]).hilbert == (1, 2, 2, 1)
-    assert by_elimination([powers + tiny * xi[2] ** 3]).hilbert == (1, 3, 3, 1)
-    assert by_elimination([powers + 1e-17 * xi[2] ** 3 + 0.1 * xi[0] ** 2 * xi[1]]).hilbert == (1, 2, 2, 1)
+    for small in (tiny, 1e-17):
+        assert by_elimination([powers + small * xi[2] ** 3]).hilbert == (1, 3, 3, 1)
+        assert by_elimination([powers + small * xi[2] ** 3 + 0.1 * xi[0] ** 2 * xi[1]]).hilbert == (1, 3, 3, 1)
+    cube = (xi[0] + xi[1]) ** 3
+    assert by_elimination([cube + tiny * xi[0] ** 3]).hilbert == (1, 2, 2, 1)
+    third = (xi[0] / 3.0 + xi[1] / 3.0) ** 3
+    assert by_elimination([third]).hilbert == by_elimination([third + 1e-17 * xi[0] ** 3]).hilbert == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("symbol", [laplacian(4) ** 2, generic(3, 4), generic(4, 3)], ids=str)

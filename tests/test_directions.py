@@ -1,5 +1,6 @@
 """A symbol is the weighted sum of powers of its directions, with the counts that theory predicts."""
 
+import warnings
 from fractions import Fraction
 from itertools import product
 from math import factorial, prod
@@ -9,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jetbench.algebra import directional
+from jetbench.algebra.collapsed import Collapsed
+from jetbench.algebra.taylor import Taylor
 from jetbench.directions import decompose
-from jetbench.problem import SCHEMES
+from jetbench.problem import SCHEMES, Problem, as_operator
 from jetbench.symbol import Symbol, variables
 
 XI = variables(4)
@@ -153,3 +157,16 @@ def test_only_homogeneous_symbols_have_directions(symbol):
 def test_an_unknown_scheme_is_refused():
     with pytest.raises(ValueError, match="polarization, griewank"):
         decompose(XI[0], "waring")
+
+
+@pytest.mark.parametrize("algebra", [Taylor, Collapsed])
+def test_a_plan_of_very_many_vectors_says_so(algebra, monkeypatch):
+    """∂₀⁴∂₁²∂₂² takes 5·3·3 vectors by the apolar algebra."""
+    problem = Problem(as_operator(Symbol(3, {(4, 2, 2): 1})))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        count = algebra(problem).vectors
+    monkeypatch.setattr(directional, "MANY_VECTORS", count - 1)
+    with pytest.warns(UserWarning, match=f"{count:,} vectors .* method='apolar' takes at most 45") as told:
+        algebra(problem)
+    assert {warning.filename for warning in told} == {__file__}

@@ -9,7 +9,7 @@ import torch
 
 from jetbench import operators
 from jetbench.operators import REGISTRY, load, make
-from jetbench.problem import Operator
+from jetbench.problem import Operator, as_operator
 from jetbench.symbol import variables
 
 K = np.array([0.7, -1.1, 0.4, 1.6])
@@ -408,3 +408,11 @@ def test_what_is_no_symbol_is_refused(registry):
 
     with pytest.raises(TypeError, match="Variables"):
         broken(2)
+
+
+def test_a_dictionary_of_symbols_is_checked():
+    """What is given is named: that it is empty, or which output is not a symbol."""
+    with pytest.raises(ValueError, match="empty; give at least one output"):
+        as_operator({})
+    with pytest.raises(TypeError, match="got a float for 'u_t'"):
+        as_operator({"u": variables(2)[0], "u_t": 1.0})

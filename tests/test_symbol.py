@@ -2,8 +2,10 @@
 
 from fractions import Fraction
 
+import jax
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,3 +144,41 @@ def test_mixing_numbers_of_variables_is_refused():
         variables(2) @ [1.0]
     with pytest.raises(ValueError, match="powers"):
         variables(2)[0] ** -1
+
+
+LEARNED = {
+    "parameter": torch.nn.Parameter(torch.tensor(2.0)),
+    "tensor": torch.ones(()),
+    "jax array": jax.numpy.ones(()),
+}
+
+
+@pytest.mark.parametrize("coefficient", LEARNED.values(), ids=LEARNED)
+def test_arrays_of_a_framework_as_coefficients_are_told_what_to_do(coefficient):
+    xi = variables(2)
+    x = xi[0]
+    for make in (
+        lambda c: c * x**2,
+        lambda c: x * c,
+        lambda c: c + x,
+        lambda c: x - c,
+        lambda c: c - x,
+        lambda c: x / c,
+        lambda c: sum(c * z for z in xi),
+        lambda c: xi @ [c, c],
+    ):
+        with pytest.raises(TypeError, match=r"numbers that are fixed .* dictionary, .* multiply its outputs"):
+            make(coefficient)
+
+
+def test_traced_coefficients_are_told_what_to_do():
+    x = variables(1)[0]
+    for make in (lambda c: c * x, lambda c: x + c):
+        with pytest.raises(TypeError, match="learned or traced"):
+            jax.make_jaxpr(lambda c, make=make: (make(c), 0)[1])(2.0)
+
+
+def test_numbers_of_numpy_are_coefficients():
+    x = variables(1)[0]
+    for number in (np.float32(2), np.int64(2), np.array(2.0)):
+        assert number * x == x * number == 2 * x

@@ -8,6 +8,7 @@ import numpy as np
 
 from jetbench.directions import decompose
 from jetbench.symbol import Symbol
+from jetbench.units import priors
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,14 @@ class Term:
 def terms(symbol: Symbol, scheme: str) -> tuple[Term, ...]:
     """The homogeneous parts of a symbol as products of bricks."""
     found = []
+    (prior,) = priors([symbol])
     for degree, part in symbol.parts.items():
         if degree == 0:
             found.append(Term((), float(part.terms[(0,) * part.dim])))
             continue
         bricks = []
         for factor in factors(part):
-            split = decompose(factor, scheme)
+            split = decompose(factor, scheme, prior)
             weights = tuple(float(w) for w in split.weights)
             bricks.append(Brick(split.vectors, weights, factor.degree))
         found.append(Term(tuple(bricks)))
@@ -46,8 +48,11 @@ def terms(symbol: Symbol, scheme: str) -> tuple[Term, ...]:
 def factors(part: Symbol) -> tuple[Symbol, ...]:
     """The factors of a homogeneous symbol, where it is a product of homogeneous ones of degree at least 1.
 
-    Equal factors of degree 1 are paired, (v·ξ)(v·ξ) = (v·ξ)²: one nested level in place of two.
+    A monomial is the product of its powers ξ_i^a, which needs no directions between the axes. Equal factors of degree 1
+    are paired, (v·ξ)(v·ξ) = (v·ξ)²: one nested level in place of two.
     """
+    if len(part.terms) == 1 and len(part.factors) == 1:
+        return _powers(part)
     found = part.factors
     if not all(f.is_homogeneous and f.degree for f in found):
         return (part,)
@@ -60,3 +65,10 @@ def factors(part: Symbol) -> tuple[Symbol, ...]:
         else:
             (single if factor.degree == 1 else paired).append(factor)
     return (*paired, *single)
+
+
+def _powers(monomial: Symbol) -> tuple[Symbol, ...]:
+    """c ξ_i^a, ξ_j^b, … for c ξ^α."""
+    ((indices, powers),), (coefficient,) = monomial.supports, monomial.terms.values()
+    axes = [tuple(power * (j == i) for j in range(monomial.dim)) for i, power in zip(indices, powers, strict=True)]
+    return tuple(Symbol(monomial.dim, {axis: 1 if n else coefficient}) for n, axis in enumerate(axes))

@@ -6,7 +6,7 @@ Only numbers are made here; propagating along directions is the algebras' task, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -20,8 +20,10 @@ from scipy.sparse.csgraph import connected_components
 from jetbench.errors import Unsupported
 from jetbench.problem import SCHEMES, Problem
 from jetbench.symbol import Exponents, Symbol
+from jetbench.units import units_of_part
 
 EPSILON = float(np.finfo(np.float64).eps)
+ROUNDINGS = 64  # in coefficients that users compute, and in the units of their variables
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class Directions:
         return len(self.weights)
 
 
-def decompose(symbol: Symbol, scheme: str = "polarization") -> Directions:
+def decompose(symbol: Symbol, scheme: str = "polarization", prior: Sequence[np.ndarray] = ()) -> Directions:
     """The directions of a homogeneous symbol of degree K ≥ 1.
 
     K = 1 is one direction. K = 2 takes eigenvectors of the quadratic form, as many as its rank; variables that do not
@@ -52,11 +54,14 @@ def decompose(symbol: Symbol, scheme: str = "polarization") -> Directions:
       (Griewank, Utke, Walther, Math. Comp. 69, 2000; used in arXiv 2505.13644),
 
     and parallel directions of all monomials are merged. The biharmonic (ξ·ξ)² needs D² directions with the first
-    scheme and 3/2·D² − D/2 with the second.
+    scheme and 3/2·D² − D/2 with the second. Where the units of the variables differ much, all of this is done for
+    variables of alike units (see `jetbench.units`): sums of powers of (v·ξ) lose what is small in them. What the
+    coefficients cannot tell is taken as given; for ∂_x∂_y alone, the function should vary alike in x and y.
 
     Args:
         symbol: homogeneous, not zero.
         scheme: "polarization" or "griewank"; without effect for K ≤ 2.
+        prior: units of the variables, each (n,), to be tried first, as `jetbench.units.priors` gives them.
 
     Raises:
         ValueError: the symbol is constant, zero or not homogeneous, or the scheme is unknown.
@@ -70,31 +75,42 @@ def decompose(symbol: Symbol, scheme: str = "polarization") -> Directions:
         for exponents, coefficient in symbol.terms.items():
             vector[exponents.index(1)] = float(coefficient)
         return Directions(vector[None], np.ones(1))
+    scales = units_of_part(symbol, prior)
     if symbol.degree == 2:
-        return _eigenvectors(symbol.quadratic_form())
-    return _merge(symbol, _polarization if scheme == "polarization" else _griewank)
+        return _eigenvectors(symbol.quadratic_form(), scales)
+    return _merge(symbol, _polarization if scheme == "polarization" else _griewank, scales)
 
 
-def _eigenvectors(form: np.ndarray) -> Directions:
+def _eigenvectors(form: np.ndarray, scales: np.ndarray) -> Directions:
     """Eigenvectors and eigenvalues of a symmetric matrix, one connected block of variables after the other.
 
-    An eigenvalue of an n×n block counts as zero below 8·n·ε times the largest one: computing the block as a product
-    σσᵀ of rank below n, and its eigenvalues, perturbs each of them by at most a small multiple of n·ε·‖A‖₂.
+    With S = diag(scales) they are those of SAS = QΛQᵀ, and A = Σ_r λ_r v_r v_rᵀ with v_r = S⁻¹q_r. An eigenvalue of an
+    n×n block counts as zero below 8·n·ε times the largest one: computing the block as a product σσᵀ of rank below n,
+    and its eigenvalues, perturbs each of them by at most a small multiple of n·ε·‖SAS‖₂. So do entries of q_r below
+    8·n·ε.
+
+    Args:
+        form: A, (n, n).
+        scales: (n,).
     """
     dim, used = len(form), np.flatnonzero(form.any(axis=0))  # a second derivative among thousands has two variables
-    form = form[np.ix_(used, used)]
+    form, scales = form[np.ix_(used, used)], scales[used]
     _, labels = connected_components(csr_array(form != 0), directed=False)
     order = np.argsort(labels, kind="stable")
     blocks = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     vectors, weights = [], []
     for block in sorted(blocks, key=lambda indices: indices[0]):
-        values, columns = (form[block, block], np.ones((1, 1)))
-        if len(block) > 1:
-            values, columns = np.linalg.eigh(form[np.ix_(block, block)])
-        kept = np.abs(values) > (8 * len(block) * EPSILON * np.abs(values).max() if len(block) > 1 else 0)
+        if len(block) == 1:
+            vectors.append(np.eye(1, dim, used[block[0]])[0])
+            weights.append(form[block[0], block[0]])
+            continue
+        values, columns = np.linalg.eigh(form[np.ix_(block, block)] * scales[block] * scales[block][:, None])
+        noise = 8 * len(block) * EPSILON
+        columns[np.abs(columns) <= noise] = 0
+        kept = np.abs(values) > noise * np.abs(values).max()
         for value, column in zip(values[kept], columns.T[kept], strict=True):
             vector = np.zeros(dim)
-            vector[used[block]] = column if column[np.argmax(np.abs(column))] > 0 else -column
+            vector[used[block]] = (column if column[np.argmax(np.abs(column))] > 0 else -column) / scales[block]
             vectors.append(vector)
             weights.append(value)
     return Directions(np.array(vectors), np.array(weights))
@@ -165,23 +181,31 @@ def _parallel_merged(pairs: Iterator[tuple[Exponents, Fraction]]) -> tuple[tuple
     return tuple((v, w) for v, w in merged.items() if w)
 
 
-def _merge(symbol: Symbol, scheme: Callable) -> Directions:
-    """Directions of all monomials together; sums that cancel to the rounding of the coefficients are dropped."""
+def _merge(symbol: Symbol, scheme: Callable, scales: np.ndarray) -> Directions:
+    """Directions of all monomials together; sums that cancel to the rounding of the coefficients are dropped.
+
+    With ξ_i = s_i ζ_i they are found for ζ. A direction j·ζ with whole numbers j is (j/s)·ξ; its first entry that is
+    not zero stays a whole number.
+    """
     total: dict[tuple[tuple[int, int], ...], Fraction] = {}
     size: dict[tuple[tuple[int, int], ...], Fraction] = {}
-    for exponents, coefficient in symbol.terms.items():
-        support = [i for i, e in enumerate(exponents) if e]
+    others = {i: Fraction(s) for i, s in enumerate(scales.tolist()) if s != 1}
+    for (support, powers), coefficient in zip(symbol.supports, symbol.terms.values(), strict=True):
         exact = Fraction(coefficient) if isinstance(coefficient, (int, Fraction)) else Fraction(float(coefficient))
-        for vector, weight in scheme(tuple(exponents[i] for i in support)):
+        exact *= prod(others[i] ** e for i, e in zip(support, powers, strict=True) if i in others)
+        for vector, weight in scheme(powers):
             key = tuple((i, v) for i, v in zip(support, vector, strict=True) if v)
             total[key] = total.get(key, 0) + exact * weight
             size[key] = size.get(key, 0) + abs(exact * weight)
-    kept = [(key, weight) for key, weight in total.items() if abs(weight) > 8 * Fraction(EPSILON) * size[key]]
-    vectors = np.zeros((len(kept), symbol.dim))
-    for row, (key, _) in zip(vectors, kept, strict=True):
+    tolerance = ROUNDINGS * Fraction(EPSILON)
+    kept = [(key, weight) for key, weight in total.items() if abs(weight) > tolerance * size[key]]
+    vectors, weights = np.zeros((len(kept), symbol.dim)), np.zeros(len(kept))
+    for row, (key, weight) in enumerate(kept):
+        first = key[0][0]
+        weights[row] = float(weight / others[first] ** symbol.degree if first in others else weight)
         for index, value in key:
-            row[index] = value
-    return Directions(vectors, np.array([float(weight) for _, weight in kept]))
+            vectors[row, index] = value * (scales[first] / scales[index])
+    return Directions(vectors, weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,16 +378,25 @@ def _root_from_terms(quartic: Symbol) -> tuple[float, Symbol] | None:
                 terms[tuple(unit)] = scale * slopes[i, j] / (2 * roots[i])
     form = Symbol(dim, terms)
     square = (form * form) * scale
-    return (scale, form) if _ratio(quartic.terms, square.terms, expected=1.0) is not None else None
+    sizes = Symbol(dim, {exponents: abs(c) for exponents, c in terms.items()})
+    return (scale, form) if _is_multiple(quartic.terms, square.terms, (sizes * sizes).terms) else None
 
 
-def _ratio(left: Mapping, right: Mapping, expected: float | None = None) -> float | None:
-    """c with left = c · right term by term, up to rounding of the largest one; None where there is none."""
+def _ratio(left: Mapping, right: Mapping) -> float | None:
+    """c with left = c · right term by term, up to rounding; None where there is none."""
     if not right:
         return None
     pivot = max(right, key=lambda key: abs(right[key]))
-    ratio = float(left.get(pivot, 0) / right[pivot]) if expected is None else expected
-    tolerance = 64 * EPSILON * max(abs(float(c)) for c in left.values())
+    ratio = float(left.get(pivot, 0)) / float(right[pivot])
+    multiple = {key: ratio * float(c) for key, c in right.items()}
+    return ratio if ratio and _is_multiple(left, multiple, {key: abs(c) for key, c in multiple.items()}) else None
+
+
+def _is_multiple(left: Mapping, right: Mapping, sizes: Mapping) -> bool:
+    """Whether left = right term by term up to rounding, each beside the numbers that its sum on the right is made of:
+    what is small beside other terms may be so for its units."""
     keys = set(left) | set(right)
-    close = all(abs(float(left.get(k, 0)) - ratio * float(right.get(k, 0))) <= tolerance for k in keys)
-    return ratio if close and ratio else None
+    return all(
+        abs(float(left.get(k, 0)) - float(right.get(k, 0))) <= ROUNDINGS * EPSILON * float(sizes.get(k, 0))
+        for k in keys
+    )

@@ -225,15 +225,15 @@ def black_scholes(
     rho = np.asarray(correlation, dtype=float)
     if rho.ndim == 0:
         rho = np.full((assets, assets), float(rho)) + (1 - float(rho)) * np.eye(assets)
-    if rho.shape != (assets, assets) or not np.allclose(rho, rho.T) or np.linalg.eigvalsh(rho)[0] < -1e-12:
+    correlated = _root(rho) if rho.shape == (assets, assets) else None
+    if correlated is None:
         raise ValueError(f"correlation must be a number or a positive semidefinite ({assets}, {assets}) matrix.")
-    values, columns = np.linalg.eigh(rho)
     volatilities = np.asarray(volatility, dtype=float)
     if volatilities.shape not in ((), (assets,)):
         raise ValueError(f"volatility must be a number or one for each of {assets} assets; got {volatility!r}.")
     if not np.isfinite(volatilities).all():
         raise ValueError(f"volatility must be finite; got {volatility!r}.")
-    root = volatilities.reshape(-1, 1) * columns * np.sqrt(np.maximum(values, 0))
+    root = volatilities.reshape(-1, 1) * correlated
 
     def drift(x: Any) -> Any:
         return rate * x[..., 1:]
@@ -370,6 +370,17 @@ def gradient_of_laplacian(dim: int = 3) -> dict[str, Symbol]:
 def _gradient(dim: int) -> dict[str, Symbol]:
     """The derivatives in all coordinates but the first, which is time."""
     return {f"u_x{i}": x for i, x in enumerate(variables(dim)) if i}
+
+
+def _root(matrix: np.ndarray) -> np.ndarray | None:
+    """σ with σσᵀ = A for a positive semidefinite A in any units, from its correlations; None where A is not one."""
+    scales = np.sqrt(np.abs(np.diag(matrix)))
+    scales[scales == 0] = 1
+    correlations = matrix / scales / scales[:, None]
+    values, columns = np.linalg.eigh(correlations)
+    if not np.allclose(correlations, correlations.T) or values[0] < -1e-12:
+        return None
+    return scales[:, None] * columns * np.sqrt(np.maximum(values, 0))
 
 
 def _noise(dim: int, noise: int | None) -> int:

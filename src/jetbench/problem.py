@@ -85,15 +85,25 @@ def as_operator(operator: Operator | Symbol | Mapping[str, Symbol]) -> Operator:
 
     Raises:
         TypeError: it is none of these.
+        ValueError: the dictionary is empty.
     """
     if isinstance(operator, Operator):
         return operator
     if isinstance(operator, Symbol):
         return Operator("symbol", operator.dim, {"": operator})
-    if isinstance(operator, Mapping) and operator and all(isinstance(s, Symbol) for s in operator.values()):
-        return Operator("system", next(iter(operator.values())).dim, operator)
+    if isinstance(operator, Mapping) and not operator:
+        raise ValueError(
+            'The dictionary of symbols is empty; give at least one output, such as {"u_x": xi[0]} with '
+            "`xi = jetbench.symbol.variables(D)`."
+        )
+    got = type(operator).__name__
+    if isinstance(operator, Mapping):
+        wrong = {name: type(symbol).__name__ for name, symbol in operator.items() if not isinstance(symbol, Symbol)}
+        if not wrong:
+            return Operator("system", next(iter(operator.values())).dim, operator)
+        got = ", ".join(f"a {kind} for {name!r}" for name, kind in list(wrong.items())[:4])
     raise TypeError(
-        f"An operator is a jetbench Operator, a Symbol or a dictionary of name → Symbol; got {type(operator).__name__}."
+        f"An operator is a jetbench Operator, a Symbol or a dictionary of name → Symbol; got {got}."
         " Make a symbol with `xi = jetbench.symbol.variables(D)`, or take one from `jetbench.operators`."
     )
 

@@ -20,6 +20,7 @@ Exponents = tuple[int, ...]
 MOST_EXPONENTS = 10**8
 MOST_VARIABLES = 4000
 HIGHEST_DEGREE = 64
+OTHER_UNITS = "choose units of the coordinates in which the coefficients are closer to 1."
 
 
 class Symbol:
@@ -55,6 +56,8 @@ class Symbol:
             if not is_finite:
                 raise ValueError(f"The coefficient of {key} must be a finite real number; got {coefficient!r}.")
             if coefficient != 0:
+                if float(coefficient) == 0:
+                    raise ValueError(f"The coefficient of {key} is too small for floating-point numbers; {OTHER_UNITS}")
                 kept[key] = coefficient
         self.terms: Mapping[Exponents, Real] = MappingProxyType(kept)
         self._factors = tuple(factors)
@@ -82,6 +85,14 @@ class Symbol:
             return MappingProxyType({self.degree: self})
         return MappingProxyType({k: Symbol(self.dim, by_degree[k]) for k in sorted(by_degree)})
 
+    @cached_property
+    def supports(self) -> tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]:
+        """For each term the variables that occur in it, ascending, and their exponents."""
+        found = (tuple(i for i, e in enumerate(alpha) if e) for alpha in self.terms)
+        return tuple(
+            (indices, tuple(alpha[i] for i in indices)) for indices, alpha in zip(found, self.terms, strict=True)
+        )
+
     @property
     def is_homogeneous(self) -> bool:
         """Whether every term has the same degree."""
@@ -105,10 +116,10 @@ class Symbol:
         if self.degree != 2 or not self.is_homogeneous:
             raise ValueError(f"Only a homogeneous symbol of degree 2 is a quadratic form; got {self}.")
         form = np.zeros((self.dim, self.dim))
-        for exponents, coefficient in self.terms.items():
-            i, *rest = (index for index, e in enumerate(exponents) for _ in range(e))
-            form[i, rest[0]] += float(coefficient) / 2
-            form[rest[0], i] += float(coefficient) / 2
+        for (indices, _), coefficient in zip(self.supports, self.terms.values(), strict=True):
+            i, j = indices[0], indices[-1]
+            form[i, j] += float(coefficient) / 2
+            form[j, i] += float(coefficient) / 2
         return form
 
     def extended(self, dim: int) -> Symbol:
@@ -133,6 +144,13 @@ class Symbol:
             return other
         if isinstance(other, Real):
             return Symbol(self.dim, {(0,) * self.dim: other})
+        if hasattr(other, "dtype") and not isinstance(other, np.ndarray):  # numpy would make an array of symbols
+            raise TypeError(
+                f"The coefficients of a symbol are numbers that are fixed when the operator is made; got a "
+                f"{type(other).__name__}. For a constant, give float(…) or a numpy array. For a coefficient that is "
+                'learned or traced, give the parts as a dictionary, {"u_t": xi[0], "u_xx": xi[1] ** 2}, to '
+                "linear_operator, and multiply its outputs by the coefficient."
+            )
         return None
 
     def __add__(self, other: Symbol | Real) -> Symbol:
@@ -169,7 +187,9 @@ class Symbol:
         for a, ca in self.terms.items():
             for b, cb in other.terms.items():
                 key = tuple(i + j for i, j in zip(a, b, strict=True))
-                terms[key] = terms.get(key, 0) + ca * cb
+                if (product := ca * cb) == 0:
+                    raise ValueError(f"The product of {ca} and {cb} is too small for a float; {OTHER_UNITS}")
+                terms[key] = terms.get(key, 0) + product
         if other.degree == 0 or self.degree == 0:
             number, rest = (other, self) if other.degree == 0 else (self, other)
             first, *others = rest.factors
@@ -181,6 +201,7 @@ class Symbol:
 
     def __truediv__(self, other: Real) -> Symbol:
         if not isinstance(other, Real):
+            self._coerce(other)  # says what to do where it is an array of a framework
             return NotImplemented
         return self * (Fraction(1, other) if isinstance(other, int) else 1 / other)
 

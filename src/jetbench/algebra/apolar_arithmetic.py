@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jetbench.algebra.apolar_components import NO_FORMS, Form, Forms, Sums
+import numpy as np
+
+from jetbench.algebra.apolar_components import NO_FORMS, Form, Forms, Sums, sums_of
 from jetbench.algebra.apolar_tables import Table
 from jetbench.algebra.base import Array, add, scale
 
@@ -118,19 +120,21 @@ class Bilinear:
     """
 
     def __init__(self, table: Table) -> None:
-        plain = {(((a, 1.0),), ((b, 1.0),)) for _, a, b, _ in table.terms}
-        summed = [(q, *_pair(is_left, *p)) for q, (is_left, products) in enumerate(table.groups) for p in products]
-        if len({(left, right) for _, left, right in summed}) < len(plain):
-            uses = [(q, (left, right), 1.0) for q, left, right in summed]
-        else:
-            uses = [(q, (((a, 1.0),), ((b, 1.0),)), c) for q, a, b, c in table.terms]
-        pairs: dict[tuple[Form, Form], int] = {}
-        results: list[list[tuple[int, float]]] = [[] for _ in range(table.size)]
-        for q, pair, c in uses:
-            results[q].append((pairs.setdefault(pair, len(pairs)), c))
-        self._left = Sums([left for left, _ in pairs], table.left_size, table.left_forms)
-        self._right = Sums([right for _, right in pairs], table.right_size, table.right_forms)
-        self._results = Sums([tuple(form) for form in results], len(pairs))
+        q, a, b, c = table.arrays
+        width = int(b.max(initial=0)) + 1
+        plain, uses = np.unique(a * width + b, return_inverse=True)
+        summed = _summed_pairs(table) if table.products < len(q) else {}
+        if summed and len(summed) < len(plain):
+            self._left = sums_of([left for left, _ in summed], table.left_size, table.left_forms)
+            self._right = sums_of([right for _, right in summed], table.right_size, table.right_forms)
+            row = [q for of_pair in summed.values() for q in of_pair]
+            uses = [number for number, of_pair in enumerate(summed.values()) for _ in of_pair]
+            self._results = Sums(table.size, row, uses, np.ones(len(row)), len(summed))
+            return
+        rows, ones = np.arange(len(plain)), np.ones(len(plain))
+        self._left = Sums(len(plain), rows, plain // width, ones, table.left_size, table.left_forms)
+        self._right = Sums(len(plain), rows, plain % width, ones, table.right_size, table.right_forms)
+        self._results = Sums(table.size, q, uses, c, len(plain))
 
     def __call__(self, x: Array, y: Array, product: Callable) -> Array:
         """(table.size, *S) from blocks (n, *S_x) and (m, *S_y); `product` maps (pairs, *S_x), (pairs, *S_y) to
@@ -138,5 +142,11 @@ class Bilinear:
         return self._results(product(self._left(x), self._right(y)))
 
 
-def _pair(is_left: bool, index: int, form: Form) -> tuple[Form, Form]:
-    return (((index, 1.0),), form) if is_left else (form, ((index, 1.0),))
+def _summed_pairs(table: Table) -> dict[tuple[Form, Form], list[int]]:
+    """The pairs of forms whose products the groups of a table take, and the components q in which each occurs."""
+    pairs: dict[tuple[Form, Form], list[int]] = {}
+    for q, (is_left, products) in enumerate(table.groups):
+        for index, form in products:
+            single = ((index, 1.0),)
+            pairs.setdefault((single, form) if is_left else (form, single), []).append(q)
+    return pairs

@@ -27,16 +27,17 @@ class Selection:
         keep: whether equal indices are to give as many components nevertheless.
     """
 
-    def __init__(self, indices: Sequence[int], size: int, keep: bool = False) -> None:
-        first, count = indices[0], len(indices)
+    def __init__(self, indices: Sequence[int] | np.ndarray, size: int, keep: bool = False) -> None:
+        indices = np.asarray(indices)
+        first, count = int(indices[0]), len(indices)
         self._slice: slice | None = None
         self._indices: Constant | None = None
-        if all(i == first for i in indices) and (count == 1 or not keep):
+        if (count == 1 or not keep) and (indices == first).all():
             self._slice = slice(first, first + 1)
-        elif list(indices) == list(range(first, first + count)):
+        elif (indices == np.arange(first, first + count)).all():
             self._slice = slice(first, first + count)
         else:
-            self._indices = Constant(np.array(indices))
+            self._indices = Constant(indices)
         self._is_all = self._slice == slice(0, size)
 
     def __call__(self, block: Array) -> Array:
@@ -48,9 +49,10 @@ class Selection:
 class Factors:
     """One number for each component, (n, *S) → (n, *S); a scalar, or nothing at all, where they are equal."""
 
-    def __init__(self, values: Sequence[float]) -> None:
-        self._common = values[0] if len(set(values)) == 1 else None
-        self._values = Constant(np.array(values))
+    def __init__(self, values: Sequence[float] | np.ndarray) -> None:
+        values = np.asarray(values)
+        self._common = float(values[0]) if (values == values[0]).all() else None
+        self._values = Constant(values)
 
     def __call__(self, x: Array) -> Array:
         if self._common is not None:
@@ -59,24 +61,38 @@ class Factors:
 
 
 class Sums:
-    """Linear forms of a block's components, (len(forms), *S) from (size, *S).
+    """Linear forms of a block's components, (rows, *S) from (size, *S).
 
     Args:
-        forms: their terms; indices from `size` on stand for those of `shared`.
+        rows: how many forms.
+        row, component, value: their terms, a form's own ones in order; components from `size` on stand for those of
+            `shared`.
+        size: number of components.
     """
 
-    def __init__(self, forms: Sequence[Form], size: int, shared: Forms | None = None) -> None:
-        self._shared = shared.sums if shared and any(b >= size for form in forms for b, _ in form) else None
+    def __init__(
+        self,
+        rows: int,
+        row: Sequence[int] | np.ndarray,
+        component: Sequence[int] | np.ndarray,
+        value: Sequence[float] | np.ndarray,
+        size: int,
+        shared: Forms | None = None,
+    ) -> None:
+        row, component, value = np.asarray(row, int), np.asarray(component, int), np.asarray(value, float)
+        self._shared = shared.sums if shared and (component >= size).any() else None
         size += len(shared.terms) if self._shared else 0
-        length = max((len(form) for form in forms), default=0)
-        padded = [list(form) + [(0, 0.0)] * (length - len(form)) for form in forms]
-        self._rows = len(forms)
-        self._is_gathered = len(forms) * length <= SMALL or len(forms) == 1
-        columns = [[e for row in padded for e in row]] if self._is_gathered else list(zip(*padded, strict=True))
+        place = _places(row, rows)
+        length = int(place.max(initial=-1)) + 1
+        components, values = np.zeros((rows, length), int), np.zeros((rows, length))
+        components[row, place], values[row, place] = component, value
+        self._rows = rows
+        self._is_gathered = rows * length <= SMALL or rows == 1
+        columns = (
+            [(components.ravel(), values.ravel())] if self._is_gathered else zip(components.T, values.T, strict=True)
+        )
         self._length = length
-        self._columns = [
-            (Selection([b for b, _ in column], size), Factors([c for _, c in column])) for column in columns
-        ]
+        self._columns = [(Selection(of_column, size), Factors(factors)) for of_column, factors in columns]
 
     def __call__(self, x: Array) -> Array:
         if self._shared is not None:
@@ -90,6 +106,21 @@ class Sums:
         return total.reshape((self._rows, self._length, *total.shape[1:])).sum(1)
 
 
+def sums_of(forms: Sequence[Form], size: int, shared: Forms | None = None) -> Sums:
+    """`Sums` of linear forms."""
+    terms = [(row, component, value) for row, form in enumerate(forms) for component, value in form]
+    return Sums(len(forms), *zip(*terms, strict=True), size, shared)
+
+
+def _places(row: np.ndarray, rows: int) -> np.ndarray:
+    """How many entries before each one belong to the same row."""
+    counts = np.bincount(row, minlength=rows)
+    order = np.argsort(row, kind="stable")
+    places = np.empty(len(row), int)
+    places[order] = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return places
+
+
 class Forms:
     """Sums of a block's components that many products share.
 
@@ -100,7 +131,7 @@ class Forms:
 
     def __init__(self, terms: Sequence[Form] = (), size: int = 0) -> None:
         self.terms = tuple(terms)
-        self.sums = Sums(self.terms, size) if self.terms else None
+        self.sums = sums_of(self.terms, size) if self.terms else None
 
 
 NO_FORMS = Forms()
@@ -113,26 +144,24 @@ class Section:
     temporary array is larger than the blocks.
     """
 
-    def __init__(self, size: int, terms: Sequence[Term], left_size: int, right_size: int) -> None:
+    def __init__(self, size: int, terms: Sequence[np.ndarray], left_size: int, right_size: int) -> None:
         self.size = size
-        by_component: dict[int, list[Term]] = {q: [] for q in range(size)}
-        for term in sorted(terms):
-            by_component[term[0]].append(term)
-        length = max(len(of_q) for of_q in by_component.values())
-        table = [[term[1:] for term in by_component[q]] for q in range(size)]
-        for s in range(length):  # what is missing repeats the indices of another entry, with value 0
-            a, b, _ = next(row[s] for row in table if len(row) > s)
-            for row in table:
-                if len(row) == s:
-                    row.append((a, b, 0.0))
-        values = {term[3] for term in terms}
-        self._common = (
-            values.pop() if len(values) == 1 and all(len(r) == length for r in by_component.values()) else 1.0
-        )
+        order = np.lexsort(terms[::-1])
+        q, a, b, c = (column[order] for column in terms)
+        place = _places(q, size)
+        length = int(place.max()) + 1
+        (lefts, rights), values = np.zeros((2, size, length), int), np.zeros((size, length))
+        is_there = np.zeros((size, length), bool)
+        lefts[q, place], rights[q, place], values[q, place], is_there[q, place] = a, b, c, True
+        for s in np.flatnonzero(~is_there.all(axis=0)):  # what is missing repeats another entry's indices, with value 0
+            other = is_there[:, s].argmax()
+            lefts[~is_there[:, s], s], rights[~is_there[:, s], s] = lefts[other, s], rights[other, s]
+        self._common = float(c[0]) if is_there.all() and (c == c[0]).all() else 1.0
         self._length = length
         self._is_gathered = size == 1 or size * length <= max(SMALL, left_size + right_size)
-        columns = [[e for row in table for e in row]] if self._is_gathered else list(zip(*table, strict=True))
-        self._slots = [_Slot(column, left_size, right_size, self._common) for column in columns]
+        entries = [array.ravel() if self._is_gathered else array.T for array in (lefts, rights, values / self._common)]
+        columns = [entries] if self._is_gathered else zip(*entries, strict=True)
+        self._slots = [_Slot(*column, left_size, right_size) for column in columns]
 
     def __call__(self, x: Array, y: Array) -> Array:
         total = None
@@ -145,18 +174,17 @@ class Section:
 
 
 class _Slot:
-    """c_s x_{a_s} y_{b_s} / common, one product for each entry (a, b, c)."""
+    """c_s x_{a_s} y_{b_s}, one product for each entry (a, b, c)."""
 
     def __init__(
-        self, entries: Sequence[tuple[int, int, float]], left_size: int, right_size: int, common: float
+        self, left: np.ndarray, right: np.ndarray, values: np.ndarray, left_size: int, right_size: int
     ) -> None:
-        left, right = [a for a, _, _ in entries], [b for _, b, _ in entries]
-        self._period = next(n for n in range(1, len(left) + 1) if left == left[:n] * (len(left) // n))
+        self._period = _period(left)
         is_periodic = 1 < self._period < len(left)
         self._left = Selection(left[: self._period] if is_periodic else left, left_size)
         self._right = Selection(right, right_size, keep=self._period == 1 or is_periodic)
-        self._is_periodic, self._is_square = is_periodic, left == right and not is_periodic
-        self._factors = Factors([c / common for _, _, c in entries])
+        self._is_periodic, self._is_square = is_periodic, not is_periodic and bool((left == right).all())
+        self._factors = Factors(values)
 
     def __call__(self, x: Array, y: Array) -> Array:
         left = self._left(x)
@@ -169,3 +197,10 @@ class _Slot:
         else:
             products = left * self._right(y)
         return self._factors(products)
+
+
+def _period(indices: np.ndarray) -> int:
+    """The smallest n such that the indices repeat the first n."""
+    count = len(indices)
+    again = np.flatnonzero(indices == indices[0])
+    return next((n for n in again[1:].tolist() if count % n == 0 and (indices[n:] == indices[:-n]).all()), count)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from jetbench.algebra.apolar_arithmetic import Blockwise, Unrolled
 from jetbench.algebra.apolar_components import NO_FORMS, Forms
@@ -189,12 +192,12 @@ class _Run:
 
 def _square(table: Table) -> Table:
     """The table of x·x/2: pairs a ≠ b occur in both orders and are merged."""
-    merged: dict[tuple[int, int, int], float] = {}
-    for q, a, b, c in table.terms:
-        key = (q, min(a, b), max(a, b))
-        merged[key] = merged.get(key, 0.0) + c / 2
-    terms = tuple((*key, c) for key, c in merged.items() if c)
-    return Table(table.size, terms, table.left_size, table.right_size, table.left_forms, table.right_forms)
+    q, a, b, c = table.arrays
+    pairs = np.stack([q, np.minimum(a, b), np.maximum(a, b)])
+    merged, first, where = np.unique(pairs, axis=1, return_index=True, return_inverse=True)
+    sums = np.bincount(where.ravel(), c / 2, minlength=len(first))
+    kept = np.argsort(first)[sums[np.argsort(first)] != 0]
+    return replace(table, arrays=(*merged[:, kept], sums[kept]))
 
 
 class _Counter(Unrolled):

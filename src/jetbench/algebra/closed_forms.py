@@ -13,7 +13,9 @@ from math import comb, factorial, prod
 import numpy as np
 
 from jetbench.algebra.inverse_system import InverseSystem, Monomial, Polynomial, assemble, degree, polynomial
+from jetbench.directions import decompose
 from jetbench.symbol import Symbol
+from jetbench.units import priors
 
 
 def closed_form(symbols: Sequence[Symbol]) -> InverseSystem | None:
@@ -89,8 +91,7 @@ def of_quadratic_form(symbols: Sequence[Symbol]) -> InverseSystem | None:
     """ξᵀAξ + b·ξ + c with a full matrix A: diagonal in eigenvectors, so that products are R squares and not R².
 
     The algebra's variables are ζ_r = v_r·ξ for the eigenvectors v_r of the R nonzero eigenvalues λ_r, and V is spanned
-    by 1, the ζ_r and Σ_r λ_r ζ_r² + b·ξ. Eigenvalues count as zero below 16·D·ε·max|λ|: computed ones are that close
-    to those of A (Weyl's inequality, the solver being backward stable).
+    by 1, the ζ_r and Σ_r λ_r ζ_r² + b·ξ. Which eigenvalues count as zero is decided in `directions`.
     """
     if len(symbols) != 1 or symbols[0].degree != 2:
         return None
@@ -99,9 +100,8 @@ def of_quadratic_form(symbols: Sequence[Symbol]) -> InverseSystem | None:
     quadratic = [m for m in p if len(m) == 2]
     if len(quadratic) <= len({i for m in quadratic for i in m}):
         return None
-    values, vectors = np.linalg.eigh(symbol.parts[2].quadratic_form())
-    keep = np.abs(values) > 16 * symbol.dim * np.finfo(float).eps * np.abs(values).max()
-    values, vectors = values[keep], vectors[:, keep]
+    found = decompose(symbol.parts[2], prior=priors(symbols)[0])
+    values, vectors = found.weights, found.vectors
     largest = float(values[np.argmax(np.abs(values))])
     top: Polynomial = {(r, r): float(value) / largest for r, value in enumerate(values)}
     pivot = max(top, key=lambda m: abs(top[m]))
@@ -112,6 +112,6 @@ def of_quadratic_form(symbols: Sequence[Symbol]) -> InverseSystem | None:
     return InverseSystem(
         blocks=(tuple({(r,): 1} for r in range(len(values))), (top,)),
         pivots=(tuple((r,) for r in range(len(values))), (pivot,)),
-        seeds=(vectors.T.copy(), linear if linear.any() else None),
+        seeds=(vectors, linear if linear.any() else None),
         readouts=((float(p.get((), 0)), ((2, 0, largest),)),),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import comb
 
 from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, scaled, stack, take
-from jetbench.algebra.directional import Monomials, contract, plan
+from jetbench.algebra.directional import Monomials, contract, plan, warn_of_many
 from jetbench.problem import Problem
 
 
@@ -26,6 +26,7 @@ class Collapsed(Algebra):
         self._summed = tuple(name for name in self.outputs if any(row.order in row.reads.get(name, {}) for row in rows))
         lower = tuple(self._plan.count(k + 1) for k in range(1, self._plan.order))
         self.sizes = (*lower, len(self._summed)) if rows else ()
+        warn_of_many(self.vectors, problem.operator)
         self._groups: list[tuple[int, int, int]] = []
         for order in sorted({row.order for row in rows}, reverse=True):
             self._groups.append((order, self._plan.count(order + 1), self._plan.count(order)))

@@ -5,18 +5,23 @@ Shared by the algebras that work with one jet a direction (`taylor`, `collapsed`
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from math import factorial, prod
 from operator import mul
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
 from jetbench.algebra.base import Array, concatenate, like, scale, summed, take
 from jetbench.directions import decompose, randomize
-from jetbench.problem import Problem
+from jetbench.problem import Operator, Problem
+from jetbench.units import priors, rounded
+
+MANY_VECTORS = 100_000
 
 
 @dataclass
@@ -100,18 +105,20 @@ def plan(problem: Problem) -> Plan:
                 row.read("", group.order, group.weight)
                 rows.append(row)
         symbols = {"": draws.remainder}
-    known: dict[tuple[float, ...], Row] = {}
+    known: dict[bytes, Row] = {}
+    prior = dict(zip(symbols, priors(list(symbols.values())), strict=True))
     parts = [(k, name, part) for name, symbol in symbols.items() for k, part in symbol.parts.items() if k]
     for order, name, part in sorted(parts, key=lambda item: -item[0]):
-        found = decompose(part, problem.scheme)
-        for vector, weight in zip(found.vectors, found.weights, strict=True):
-            length = float(np.linalg.norm(vector)) * (1 if vector[np.flatnonzero(vector)[0]] > 0 else -1)
-            key = tuple(np.round(vector / length, 12) + 0.0)
-            row = known.get(key)
+        found = decompose(part, problem.scheme, prior[name])
+        firsts = (found.vectors != 0).argmax(axis=1)
+        leading = np.take_along_axis(found.vectors, firsts[:, None], axis=1)
+        keys = rounded(found.vectors / leading)
+        for vector, weight, first, key in zip(found.vectors, found.weights, firsts, keys, strict=True):
+            row = known.get(key.tobytes())
             if row is None:
-                row = known[key] = Row(order, vector)
+                row = known[key.tobytes()] = Row(order, vector)
                 rows.append(row)
-            ratio = float(vector @ row.direction / (row.direction @ row.direction))
+            ratio = float(vector[first] / row.direction[first])
             row.read(name, order, float(weight) * ratio**order)
     rows.sort(key=lambda row: (-row.order, row.direction is not None, -_leading_weight(row)))
     if len(problem.operator.symbols) == 1:
@@ -134,6 +141,30 @@ def _absorb_weight(row: Row) -> None:
     sign = 1.0 if row.order % 2 else float(np.sign(weight))
     row.direction = row.direction * float(np.sign(weight * sign) * abs(weight) ** (1 / row.order))
     row.reads = {name: {row.order: sign}}
+
+
+def warn_of_many(vectors: int, operator: Operator) -> None:
+    """Says so where directions are so many that the user will hardly have meant it, and what takes fewer vectors.
+
+    The apolar algebra of a symbol is spanned by divisors of its monomials, so that they bound its number of vectors.
+    """
+    if vectors <= MANY_VECTORS:
+        return
+    divisors = sum(prod(e + 1 for e in powers) for s in operator.symbols.values() for _, powers in s.supports)
+    fewer = f"at most {divisors:,}" if divisors < vectors else "often far fewer"
+    warn(
+        f"{operator.name} of order {operator.order} in {operator.variables} variables takes {vectors:,} vectors for "
+        f"each point along directions; method='apolar' takes {fewer}.",
+        stacklevel=_outside(),
+    )
+
+
+def _outside() -> int:
+    """The stack level, for `warn_of_many`, of the code that called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "jetbench":
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def contract(weights: Sequence[float], array: Array, *others: Array) -> Array:

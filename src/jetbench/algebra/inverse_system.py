@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from math import comb
+from math import comb, ldexp
 from numbers import Rational
 
 import numpy as np
 
 from jetbench.symbol import Symbol
+from jetbench.units import common_units
 
 Monomial = tuple[int, ...]  # the variables' indices in ascending order: ξ₀²ξ₃ is (0, 0, 3)
 Polynomial = dict[Monomial, float | Fraction]
@@ -86,23 +87,30 @@ class InverseSystem:
         V is closed under ∂, so q(ξ + η) lies in V ⊗ V, and its coordinates there are its coefficients at products of
         pivots: the coefficient of q at the product times binomial coefficients.
         """
+        positions = self.positions
         for monomial, coefficient in self.blocks[k - 1][position].items():
             for left, right, ways in splits(monomial):
-                if left in self.positions and right in self.positions:
+                if left in positions and right in positions:
                     yield left, right, coefficient * ways
 
 
-@lru_cache(maxsize=200_000)
 def splits(monomial: Monomial) -> tuple[tuple[Monomial, Monomial, int], ...]:
     """All (α, β, C(γ, α)) with α + β = γ and neither of them 1."""
-    found: list[tuple[Monomial, Monomial, int]] = [((), (), 1)]
-    for variable, exponent in sorted(Counter(monomial).items()):
-        found = [
-            (left + (variable,) * e, right + (variable,) * (exponent - e), ways * comb(exponent, e))
-            for left, right, ways in found
-            for e in range(exponent + 1)
-        ]
-    return tuple(item for item in found if item[0] and item[1])
+    return _all_splits(monomial)[1:-1]
+
+
+@lru_cache(maxsize=200_000)
+def _all_splits(monomial: Monomial) -> tuple[tuple[Monomial, Monomial, int], ...]:
+    """All (α, β, C(γ, α)) with α + β = γ, from α = 1 to α = γ."""
+    if not monomial:
+        return (((), (), 1),)
+    variable, exponent = monomial[-1], monomial.count(monomial[-1])
+    powers = [((variable,) * e, (variable,) * (exponent - e), comb(exponent, e)) for e in range(exponent + 1)]
+    return tuple(
+        (left + of_left, right + of_right, ways * more)
+        for left, right, ways in _all_splits(monomial[:-exponent])
+        for of_left, of_right, more in powers
+    )
 
 
 def polynomial(symbol: Symbol) -> Polynomial:
@@ -142,15 +150,27 @@ def subtract(target: Polynomial, factor: float | Fraction, p: Polynomial) -> Non
 def as_exact(p: Polynomial) -> Polynomial | None:
     """The same polynomial over the rationals; None if a coefficient is a float that may have been rounded.
 
-    Floats with at most 20 binary places, such as 0.5, count as exact: rounding leaves all 53 filled.
+    Floats with at most 40 binary digits, such as 0.5, count as exact: rounding leaves all 53 filled.
     """
     result: Polynomial = {}
     for monomial, coefficient in p.items():
         value = Fraction(coefficient) if isinstance(coefficient, Rational) else Fraction(float(coefficient))
-        if not isinstance(coefficient, Rational) and (value.denominator > 2**20 or abs(value.numerator) > 2**40):
+        digits = value.numerator // (value.numerator & -value.numerator)
+        if not isinstance(coefficient, Rational) and abs(digits) >= 2**40:
             return None
         result[monomial] = value
     return result
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A number that was computed, and the largest of the numbers that it was computed from, the scale of its error."""
+
+    value: float
+    size: float
+
+    def __mul__(self, factor: int) -> Rounded:
+        return Rounded(self.value * factor, self.size * factor)
 
 
 @lru_cache(maxsize=64)
@@ -175,27 +195,50 @@ def dimension(symbols: Symbol | Sequence[Symbol]) -> int:
 def by_elimination(symbols: Sequence[Symbol]) -> InverseSystem:
     """The inverse system by Gaussian elimination on all derivatives, from the highest degree down.
 
-    Rational coefficients are treated exactly. Otherwise the symbols' largest coefficient is scaled to 1 and what is
-    left of a derivative after elimination with complete pivoting counts as zero below 256·n·ε for n derivatives of that
-    degree, which bounds the accumulated rounding for pivot growth of order 1. What is dropped changes the operator by
-    no more than that.
+    Rational coefficients are treated exactly. Otherwise what is left of a coefficient counts as zero below 256·n·ε
+    times the largest number that it was computed from, for n derivatives of that degree, which bounds the accumulated
+    rounding. A coefficient that is merely small, beside others in other units, is kept, and pivots are chosen where
+    units are alike.
     """
-    given = [polynomial(symbol) for symbol in symbols]
-    exact = [as_exact(p) for p in given]
+    exponents = _binary_units(symbols)
+    exact = [as_exact(polynomial(symbol)) for symbol in symbols]
     is_exact = all(p is not None for p in exact)
     waiting: dict[int, list[Polynomial]] = {}
-    for p in exact if is_exact else given:
-        largest = max((abs(c) for m, c in p.items() if m), default=0)
-        if largest:
-            waiting.setdefault(degree(p), []).append({m: c / largest for m, c in p.items()})
+    for p in exact if is_exact else map(polynomial, symbols):
+        scaled = {m: _scaled(c, sum(exponents[i] for i in m)) for m, c in p.items() if m}
+        if scaled:
+            largest = max(map(abs, scaled.values()))
+            scaled = {m: c / largest if is_exact else Rounded(c / largest, abs(c) / largest) for m, c in scaled.items()}
+            waiting.setdefault(degree(scaled), []).append(scaled)
     blocks: list[dict[Monomial, Polynomial]] = []
     for k in range(max(waiting, default=0), 0, -1):
         rows, rest = (_eliminate_exactly if is_exact else _eliminate)(waiting.pop(k, []), k)
         for p in (*rest, *(d for row in rows.values() for d in derivatives(row).values())):
             if degree(p):
                 waiting.setdefault(degree(p), []).append(p)
-        blocks.insert(0, rows)
+        blocks.insert(0, {pivot: _in_given_units(row, pivot, exponents) for pivot, row in rows.items()})
     return assemble(blocks, symbols)
+
+
+def _binary_units(symbols: Sequence[Symbol]) -> list[int]:
+    """log₂ of the `units` of the symbols' variables, in whole numbers, so that scaling rounds nothing."""
+    parts = [part for symbol in symbols for k, part in symbol.parts.items() if k]
+    found = common_units(parts)
+    return [0] * symbols[0].dim if found is None else np.round(np.log2(found)).astype(int).tolist()
+
+
+def _scaled(number: float | Fraction, exponent: int) -> float | Fraction:
+    """number · 2^exponent."""
+    if isinstance(number, Fraction):
+        return number * Fraction(2) ** exponent
+    return ldexp(float(number), exponent)
+
+
+def _in_given_units(row: Polynomial, pivot: Monomial, exponents: Sequence[int]) -> Polynomial:
+    """An element with coefficient 1 at its pivot, in the variables of the symbols."""
+    own = sum(exponents[i] for i in pivot)
+    numbers = ((m, c.value if isinstance(c, Rounded) else c) for m, c in row.items())
+    return {m: _scaled(c, own - sum(exponents[i] for i in m)) for m, c in numbers}
 
 
 def assemble(
@@ -276,37 +319,49 @@ def _eliminate_exactly(candidates: list[Polynomial], k: int) -> tuple[dict[Monom
 
 
 def _eliminate(candidates: list[Polynomial], k: int) -> tuple[dict[Monomial, Polynomial], list[Polynomial]]:
-    """The same in floating point: Gauss–Jordan elimination with complete pivoting and a tolerance."""
+    """The same for `Rounded` coefficients: Gauss–Jordan elimination with complete pivoting."""
     monomials = sorted({m for p in candidates for m in p}, key=lambda m: (-len(m), m))
     column = {m: index for index, m in enumerate(monomials)}
     leading = sum(len(m) == k for m in monomials)
-    matrix = np.zeros((len(candidates), len(monomials)))
+    values, sizes = np.zeros((2, len(candidates), len(monomials)))
     for index, p in enumerate(candidates):
         for m, c in p.items():
-            matrix[index, column[m]] = float(c)
+            values[index, column[m]], sizes[index, column[m]] = c.value, c.size
     tolerance = 256 * len(candidates) * np.finfo(float).eps
     done: dict[int, int] = {}  # row → its pivot's column
     open_rows = np.ones(len(candidates), dtype=bool)
     while open_rows.any() and leading:
-        part = np.abs(matrix[:, :leading]) * open_rows[:, None]
+        part = np.abs(values[:, :leading]) * open_rows[:, None]
         row, pivot = np.unravel_index(np.argmax(part), part.shape)
-        if part[row, pivot] <= tolerance:
+        if part[row, pivot] == 0:
             break
-        matrix[row] /= matrix[row, pivot]
-        others = matrix[:, pivot].copy()
-        others[row] = 0
-        used = np.flatnonzero(others)
-        matrix[used] -= others[used, None] * matrix[row]
-        matrix[used, pivot] = 0
+        sizes[row] /= abs(values[row, pivot])
+        values[row] /= values[row, pivot]
         open_rows[row] = False
         done[int(row)] = int(pivot)
-    matrix[np.abs(matrix) <= tolerance] = 0
-    matrix[open_rows, :leading] = 0
+        used = np.flatnonzero(values[:, pivot])
+        _subtract_row(values, sizes, used[used != row], row, pivot, tolerance)
 
     def polynomial_of(row: int) -> Polynomial:
-        return {monomials[c]: float(matrix[row, c]) for c in np.flatnonzero(matrix[row])}
+        kept = np.flatnonzero(values[row])
+        return {monomials[c]: Rounded(float(values[row, c]), float(sizes[row, c])) for c in kept}
 
     return (
         {monomials[pivot]: polynomial_of(row) for row, pivot in done.items()},
         [polynomial_of(row) for row in np.flatnonzero(open_rows)],
     )
+
+
+def _subtract_row(
+    values: np.ndarray, sizes: np.ndarray, rows: np.ndarray, row: int, pivot: int, tolerance: float
+) -> None:
+    """Clears a column of some rows by a row that is 1 there; the error of a product is that of its factors."""
+    factors, of_factors = values[rows, pivot][:, None], sizes[rows, pivot][:, None]
+    products = factors * values[row]
+    errors = np.maximum(np.abs(factors) * sizes[row], of_factors * np.abs(values[row]))
+    errors = np.maximum(errors, sizes[row, pivot] * np.abs(products))
+    results = values[rows] - products
+    sizes[rows] = np.maximum(sizes[rows], errors)
+    results[np.abs(results) <= tolerance * sizes[rows]] = 0
+    results[:, pivot] = 0
+    values[rows] = results

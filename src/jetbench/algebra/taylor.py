@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import comb
 
 from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, scaled, take
-from jetbench.algebra.directional import Monomials, contract, plan
+from jetbench.algebra.directional import Monomials, contract, plan, warn_of_many
 from jetbench.problem import Problem
 
 
@@ -21,6 +21,7 @@ class Taylor(Algebra):
         self.outputs = tuple(problem.operator.symbols)
         self._plan = plan(problem)
         self.sizes = tuple(self._plan.count(k) for k in range(1, self._plan.order + 1))
+        warn_of_many(self.vectors, problem.operator)
 
     def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
         if not self.sizes:

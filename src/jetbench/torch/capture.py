@@ -32,7 +32,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jetbench.errors import JetbenchError, MissingRule, Unsupported
-from jetbench.torch._compat import quietly, undisturbed
+from jetbench.torch._compat import modes, quietly, undisturbed
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.rules import RULES
 from jetbench.torch.steps import Captured, Described, Slot, Step
@@ -103,12 +103,17 @@ def _one_hot(tensor: Tensor, num_classes: int) -> Tensor:
     return (tensor.unsqueeze(-1) == torch.arange(num_classes, device=tensor.device)).long()
 
 
+def _memory(tensor: Tensor) -> int | None:
+    """The same for tensors that share memory; None where there is no telling."""
+    return tensor.untyped_storage()._cdata if tensor.layout == torch.strided and tensor.numel() else None
+
+
 class _Steps(TorchDispatchMode):
-    """Notes each ATen operation on fake tensors, decomposed where there is no rule for it.
+    """Notes each ATen operation on example tensors, decomposed where there is no rule for it.
 
     Args:
         table: decompositions.
-        inputs: fake tensors.
+        inputs: example tensors, fake ones or real ones.
         depends: for each of them, whether it depends on x.
         differentiates: the function may itself use autograd, which detaches what it saves; then only a `detach` of
             the function's own ends derivatives, and so does switching gradients off.
@@ -122,7 +127,9 @@ class _Steps(TorchDispatchMode):
         self._differentiates, self._table = differentiates, table
         self._values: list[object] = []  # keeps them alive, so that their identities stay
         self._places: dict[int, int] = {}
+        self._made: set[int | None] = {_memory(tensor) for tensor in inputs}
         self._silent: dict[int, int | None] = {}  # values computed without gradients → place of their detached copy
+        self._inputs, self._is_fake = inputs, all(isinstance(tensor, FakeTensor) for tensor in inputs)
         places = [self.place_of(tensor) for tensor in inputs]
         self._dependent = {place for place, of_x in zip(places, depends, strict=True) if of_x}
 
@@ -149,6 +156,8 @@ class _Steps(TorchDispatchMode):
     def place_of_argument(self, tensor: Tensor) -> int:
         """As `place_of`; a tensor that is seen for the first time is a constant."""
         known = id(tensor) in self._places
+        if not known and _memory(tensor) in self._made - {None}:
+            raise NotImplementedError("a result comes back as another tensor, without an operation")
         place = self.place_of(tensor)
         if not known:
             self.constants[place] = tensor
@@ -167,6 +176,8 @@ class _Steps(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
+        if function._schema.is_mutable and not self._is_fake:
+            self._refuse_writing_outside(function, args)
         if torch.Tag.data_dependent_output in function.tags or torch.Tag.dynamic_output_shape in function.tags:
             return self._read(function, args, kwargs)
         if function in self._table:
@@ -189,11 +200,19 @@ class _Steps(TorchDispatchMode):
 
     def _read(self, function: OpOverload, args: tuple, kwargs: dict) -> object:
         """A value is read: that of x decides nothing; those of other tensors are known."""
-        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if any(isinstance(tensor, FakeTensor) for tensor in tensors):
-            raise JetbenchError(DECIDES)
+        for tensor in pytree.tree_leaves((args, kwargs)):
+            if isinstance(tensor, FakeTensor) or self._places.get(id(tensor)) in self._dependent:
+                raise JetbenchError(DECIDES)
         with undisturbed():
             return function(*args, **kwargs)
+
+    def _refuse_writing_outside(self, function: OpOverload, args: tuple) -> None:
+        """Raise before numbers of x, or of tensors that the network has not made itself, are changed."""
+        outside = {tensor.untyped_storage()._cdata for tensor in (*self._inputs, *self.constants.values())}
+        for argument, value in zip(function._schema.arguments, args, strict=False):
+            is_written = argument.alias_info is not None and argument.alias_info.is_write and isinstance(value, Tensor)
+            if is_written and (id(value) not in self._places or value.untyped_storage()._cdata in outside):
+                raise changes_outside(str(function))
 
     def _note(self, function: OpOverload, args: tuple, kwargs: dict, leaves: Sequence, several: bool) -> None:
         args, kwargs = pytree.tree_map_only(Tensor, lambda t: Slot(self.place_of_argument(t)), (args, kwargs))
@@ -201,6 +220,7 @@ class _Steps(TorchDispatchMode):
         depends = any(place in self._dependent for place in used)
         results = tuple(self.place_of(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves)
         made = {place for place in results if place is not None}
+        self._made.update(_memory(leaf) for leaf in leaves if isinstance(leaf, Tensor))
         if depends:
             self._dependent |= made
         if self._differentiates and not torch.is_grad_enabled():
@@ -325,21 +345,32 @@ class Capturing:
             args, kwargs = pytree.tree_unflatten(_replaced(leaves, places, tensors), structure)
             return function(*args, **kwargs)
 
-        return self.whole(called, described)
+        return self._with_rules(lambda table: _captured(called, _fake(described), described, table))
 
-    def whole(self, function: Callable, described: Sequence[tuple], is_network: bool = False) -> Captured:
-        """Any function of tensors like those described; it is run in Python on fake tensors.
+    def network(self, net: Callable[[Tensor], Tensor], x: Tensor) -> Captured:
+        """A network in one piece, run in Python on a fake x, or on x itself if it does not run on fake tensors."""
+        described = [(tuple(x.shape), None, x.dtype, x.device, True)]
 
-        Args:
-            is_network: the only input is x, and what is not made from it belongs to the user.
-        """
+        def captured(table: dict) -> Captured:
+            try:
+                return _captured(net, _fake(described), described, table, is_network=True)
+            except JetbenchError:
+                raise
+            except Exception:
+                if modes() or x.device.type == "meta":
+                    raise
+                return _captured(net, lambda: [x.detach().clone()], described, table, is_network=True)
+
+        return self._with_rules(captured)
+
+    def _with_rules(self, captured: Callable[[dict], Captured]) -> Captured:
         if not self._has_rule:
-            return _captured(function, described, OWN, is_network)
+            return captured(OWN)
         try:
-            found = _captured(function, described, _decompositions(len(RULES), True), is_network)
+            found = captured(_decompositions(len(RULES), True))
             _refuse_missing_rules(found)
-        except MissingRule:
-            found = _captured(function, described, _decompositions(len(RULES), False), is_network)
+        except (MissingRule, NotImplementedError):
+            found = captured(_decompositions(len(RULES), False))
             _refuse_missing_rules(found)
         return found
 
@@ -349,15 +380,44 @@ def _fakes() -> FakeTensorMode:
     return FakeTensorMode(allow_non_fake_inputs=True)
 
 
-def _captured(function: Callable, described: Sequence[tuple], table: dict, is_network: bool) -> Captured:
-    """Run the function on fake tensors, and once more without changes in place if it made any."""
-    with undisturbed(), torch.inference_mode(False), sdpa_kernel(SDPBackend.MATH), quietly(), _fakes():
-        examples = [
-            torch.empty(shape, dtype=dtype, device=device)
-            if stride is None
-            else torch.empty_strided(shape, stride, dtype=dtype, device=device)
-            for shape, stride, dtype, device, _ in described
-        ]
+def _fake(described: Sequence[tuple]) -> Callable[[], list[Tensor]]:
+    """How to make fake tensors like those described."""
+
+    def make() -> list[Tensor]:
+        with _fakes():
+            return [
+                torch.empty(shape, dtype=dtype, device=device)
+                if stride is None
+                else torch.empty_strided(shape, stride, dtype=dtype, device=device)
+                for shape, stride, dtype, device, _ in described
+            ]
+
+    return make
+
+
+def _captured(
+    function: Callable,
+    make: Callable[[], list[Tensor]],
+    described: Sequence[tuple],
+    table: dict,
+    is_network: bool = False,
+) -> Captured:
+    """Run the function on example tensors, and once more without changes in place if it made any.
+
+    Args:
+        make: makes the examples.
+        is_network: the only input is x, and what is not made from it belongs to the user.
+    """
+    with (
+        undisturbed(),
+        torch.inference_mode(False),
+        sdpa_kernel(SDPBackend.MATH),
+        quietly(),
+        contextlib.ExitStack() as open_,
+    ):
+        examples = make()
+        if all(isinstance(example, FakeTensor) for example in examples):
+            open_.enter_context(_fakes())
         depends = [of_x for *_, of_x in described]
 
         def run(function: Callable, differentiates: bool) -> tuple[_Steps, object]:

@@ -365,17 +365,17 @@ class Recorder:
                 "The network uses a transformation such as torch.vmap, a script or torch.autograd.grad inside, or "
                 "changes views in place, and is itself transformed by torch.func. Use method='nested' here."
             )
-        shape = tuple(x.shape)
-
-        def run(x: Tensor) -> Tensor:
-            return one_tensor(net(x))
-
-        described = [(shape, _contiguous(shape), x.dtype, x.device, True)]
-        captured = self.capturing.whole(run, described, is_network=True)
+        captured = self.capturing.network(lambda x: one_tensor(net(x)), x)
         graph = assemble([(captured, (0,), 0)], captured.output.place, 0)
         constants = list(graph.own)
         graph = replace(graph, constants=len(constants), own=(), is_whole=True)
-        key = (repr((graph.steps, graph.output)), described[0], *((t.shape, t.dtype) for t in constants))
+        key = (
+            repr((graph.steps, graph.output)),
+            tuple(x.shape),
+            x.dtype,
+            x.device,
+            *((t.shape, t.dtype) for t in constants),
+        )
         return self._remembered(key, lambda: graph), constants
 
     def part(self, calls: Sequence[Call], inputs: Sequence[int], output: int, constants: int) -> Graph | None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 _SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _PLAIN = (*_SIMPLE, Tensor, types.ModuleType)
 _DEPTH, _MOST = 6, 10_000  # of objects that are visited
+_LIBRARIES = ("torch", "builtins", "numpy")  # whose code stores nothing
 _STATE = ("_parameters", "_buffers", "_modules")
 
 
@@ -53,8 +54,11 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit(value, depth + 1)
 
     def visit_class(kind: type, depth: int) -> None:
+        if kind.__module__.partition(".")[0] in _LIBRARIES:
+            return
         for value in vars(kind).values():
-            if isinstance(value, (dict, list, set)):
+            value = getattr(value, "__func__", value)  # of a class method
+            if isinstance(value, (dict, list, set, types.FunctionType)):
                 visit(value, depth + 1)
 
     def visit_module(module: nn.Module, depth: int) -> None:
@@ -69,7 +73,7 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit_class(type(module), depth)
 
     def visit_function(function: types.FunctionType, depth: int) -> None:
-        if (function.__module__ or "").partition(".")[0] == "torch":
+        if (function.__module__ or "").partition(".")[0] in _LIBRARIES:
             return
         for cell in function.__closure__ or ():
             with contextlib.suppress(ValueError):  # a cell that is not filled yet
