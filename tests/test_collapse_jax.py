@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import io_callback
 from jax.experimental.jet import jet
 
 from jax_settings import compiled
 from jetbench import operators
 from jetbench.algebra import base
 from jetbench.collapse.pull import collapse as pull_up
+from jetbench.errors import Unsupported
 from jetbench.jax import linear_operator
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
@@ -312,6 +314,148 @@ def test_work_is_linear_in_the_size_of_the_graph():
         return found
 
     assert calls(96) < 4.1 * calls(24)
+
+
+def in_reference(x):
+    cell = jax.new_ref(jnp.zeros_like(x))
+    cell[...] = x**2
+    return cell[...]
+
+
+def added_in_reference(x):
+    cell = jax.new_ref(x)
+    jax.ref.addupdate(cell, ..., x**2)
+    return jax.ref.freeze(cell)
+
+
+def reference_in_scan(x):
+    def step(total, _):
+        return total + in_reference(x), None
+
+    return jax.lax.scan(step, jnp.zeros_like(x), None, length=2)[0]
+
+
+def reference_around_scan(x):
+    cell = jax.new_ref(jnp.zeros_like(x))
+
+    def step(count, _):
+        cell[...] += count * x**2
+        return count + 1, None
+
+    jax.lax.scan(step, 1, None, length=2)
+    return cell[...]
+
+
+def reference_in_branch(x):
+    cell = jax.new_ref(x)
+
+    def write(y):
+        cell[...] = y**2
+        return y
+
+    jax.lax.cond(jnp.asarray(True), write, jnp.sin, x)
+    return cell[...]
+
+
+REFERENCES = {
+    "swap": in_reference,
+    "jit": jax.jit(in_reference),
+    "vmap": jax.vmap(in_reference),
+    "checkpoint": jax.checkpoint(in_reference),
+    "addupdate": added_in_reference,
+    "in_scan": reference_in_scan,
+    "around_scan": reference_around_scan,
+    "in_branch": reference_in_branch,
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_references_within_a_function_are_values(name):
+    function, x = REFERENCES[name], jnp.array([[0.3, -0.4], [0.2, 0.1]])
+    np.testing.assert_allclose(collapse(function)(x), function(x), rtol=1e-15)
+    factor = 4.0 if name == "in_scan" else 6.0 if name == "around_scan" else 2.0
+    for method in ("collapsed", "apolar", "collapsed_rewrite"):
+        found = linear_operator(function, operators.laplacian(dim=2), method)(x)
+        np.testing.assert_allclose(found, jnp.full_like(x, factor), rtol=1e-14)
+    if name not in ("in_branch", "checkpoint"):  # which JAX itself does not map over directions or differentiate
+        for method in ("nested", "stock_rewrite"):
+            found = linear_operator(function, operators.laplacian(dim=2), method)(x)
+            np.testing.assert_allclose(found, jnp.full_like(x, factor), rtol=1e-14)
+
+
+OUTSIDE = jax.new_ref(jnp.zeros(2))
+
+
+def writes_outside(x):
+    OUTSIDE[...] = x
+    return OUTSIDE[...] ** 2
+
+
+def prints(x):
+    jax.debug.print("{x}", x=x)
+    return x**2
+
+
+def calls_back(x):
+    return x**2 * io_callback(lambda: np.ones(()), jax.ShapeDtypeStruct((), "float64"))
+
+
+@jax.custom_vjp
+def prints_and_has_a_derivative(x):
+    return prints(x)
+
+
+prints_and_has_a_derivative.defvjp(lambda x: (x**2, x), lambda x, g: (2 * g * x,))
+
+EFFECTS = {
+    "outside": (writes_outside, "swap"),
+    "print": (prints, "debug_print"),
+    "callback": (lambda x: [jax.debug.callback(lambda _: None, x), x][1], "debug_callback"),
+    "io_callback": (calls_back, "io_callback"),
+    "jit": (jax.jit(prints), "debug_print"),
+    "checkpoint": (jax.checkpoint(prints), "debug_print"),
+    "scan": (lambda x: jax.lax.scan(lambda c, _: (c + prints(x), None), x, None, length=2)[0], "debug_print"),
+    "branch": (lambda x: jax.lax.cond(x.sum() > 0, prints, jnp.sin, x), "debug_print"),
+    "while": (lambda x: jax.lax.while_loop(lambda y: (y > 1).any(), prints, x), "debug_print"),
+    "custom_vjp": (prints_and_has_a_derivative, "debug_print"),
+}
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_effects_are_refused_by_name(name, capsys):
+    function, primitive = EFFECTS[name]
+    for call in (collapse(function), collapse(function).explain, jax.jit(collapse(function))):
+        with pytest.raises(Unsupported, match=f"{primitive}' has an effect"):
+            call(jnp.ones(2))
+    jax.effects_barrier()
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_callback_without_effects_returns_is_kept():
+    def function(x):
+        return x**2 + jax.pure_callback(lambda: np.full(2, 3.0), jax.ShapeDtypeStruct((2,), "float64"))
+
+    np.testing.assert_allclose(collapse(function)(jnp.ones(2)), [4.0, 4.0])
+
+
+@pytest.mark.parametrize("method", ["taylor", "collapsed", "forward_laplacian", "apolar"])
+def test_a_network_under_jets_prints_once(method, capsys):
+    found = linear_operator(prints, operators.laplacian(dim=2), method)(jnp.ones((1, 2)))
+    jax.effects_barrier()
+    assert capsys.readouterr().out == "[[1. 1.]]\n"
+    np.testing.assert_allclose(found, [[2.0, 2.0]])
+
+
+def test_a_function_is_traced_anew_in_another_context():
+    """The length of a named axis, and what the settings say, are part of what a computation depends on."""
+
+    def function(x):
+        return jax.lax.all_gather(x, "members").sum(0)
+
+    collapsed = collapse(function)
+    for length in (2, 3):
+        x = jnp.arange(1.0, length + 1)
+        np.testing.assert_allclose(jax.vmap(collapsed, axis_name="members")(x), jnp.full(length, x.sum()))
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -160,9 +160,10 @@ def scaled(factor: Array, block: Array) -> Array:
 
 def takes_loop(array: Array, other: Array | None = None) -> bool:
     """Whether a sum over an axis of an array of this size, or of the product of two, is better a loop."""
-    if not _is_jax(array):
-        return False
-    size = array.size if other is None else prod(np.broadcast_shapes(array.shape, other.shape))
+    shapes = [array.shape] if other is None else [array.shape, other.shape]
+    if not _is_jax(array) or not all(isinstance(n, int) for shape in shapes for n in shape):
+        return False  # lengths that are symbols are not known before it runs
+    size = prod(np.broadcast_shapes(*shapes))
     if size < LOOP_SIZE:
         return False
     import jax
@@ -170,12 +171,25 @@ def takes_loop(array: Array, other: Array | None = None) -> bool:
     return jax.default_backend() == "cpu"
 
 
+def varying(aval: Any) -> frozenset:
+    """The axes of a mesh along which an array in `jax.shard_map` differs, from its type."""
+    manual = getattr(aval, "mat", None)  # since JAX 0.10.2; `vma` before
+    return getattr(aval, "vma", frozenset()) if manual is None else manual.varying
+
+
 def varying_like(constant: Array, x: Array) -> Array:
     """A JAX constant as an array that may differ between devices where x does, as `jax.shard_map` asks."""
     import jax
 
-    axes = tuple(a for a in getattr(jax.typeof(x), "vma", ()) if a not in jax.typeof(constant).vma)
-    return jax.lax.pcast(constant, axes, to="varying") if axes else constant
+    return made_varying(constant, varying(jax.typeof(x)))
+
+
+def made_varying(x: Array, axes: frozenset) -> Array:
+    """A JAX array as one that may differ along these axes of a mesh."""
+    import jax
+
+    missing = tuple(sorted(axes - varying(jax.typeof(x))))
+    return jax.lax.pcast(x, missing, to="varying") if missing else x
 
 
 def stack(arrays: Sequence[Array]) -> Array:

@@ -14,6 +14,7 @@ from jax.errors import ConcretizationTypeError, NonConcreteBooleanIndexError, Tr
 from jax.extend.core import ClosedJaxpr
 
 from jetbench.errors import JetbenchError, NetworkFailed
+from jetbench.jax._compat import without_references
 
 _DECIDES = (
     "The network decides by a value of x what to compute (an `if`, `float()`, a loop count or a boolean mask). "
@@ -36,7 +37,7 @@ def capture(net: Callable[[Array], Array], x: Array) -> ClosedJaxpr:
         return y
 
     try:
-        return jax.make_jaxpr(traced)(x)
+        return without_references(jax.make_jaxpr(traced)(x))
     except (ConcretizationTypeError, NonConcreteBooleanIndexError, TracerArrayConversionError) as error:
         raise JetbenchError(_DECIDES) from error
     except JetbenchError:

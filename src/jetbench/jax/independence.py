@@ -70,6 +70,8 @@ def _step(equation: JaxprEqn, given: Sequence[Axes | None]) -> list[Axes | None]
         if not ENTRYWISE.fullmatch(name):
             _refuse(axes, [params.get("axis", params.get("dimension"))])
         return [axes] * count
+    if name in ("pvary", "psum_invariant"):  # entry by entry, if x is the same on all devices, which `exchange` sees to
+        return [axes] * count
     if REDUCTIONS.fullmatch(name):
         _refuse(axes, params["axes"])
         return [tuple(a - sum(r < a for r in params["axes"]) for a in axes)] * count

@@ -8,17 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.extend.core import Literal, Primitive, primitives
+from jax.extend.core import ClosedJaxpr, Literal, Primitive, primitives
 
 from jetbench.algebra.truncated import Truncated
+from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value, algebra_of, constant, elementwise, primal
 from jetbench.jax.propagate import bind, propagate
 from jetbench.jax.rules.registry import rule
 from jetbench.towers import Tower
 
 
-def tower_of(function: Callable[[Array], Array]) -> Callable[[Array, int], Tower]:
-    """The tower of a function that acts entry by entry, by nested JVPs with tangents 1."""
+def derivatives_of(function: Callable[[Array], Array], u: Array, order: int) -> ClosedJaxpr:
+    """u ↦ φ(u), φ'(u), …, φ^(K)(u) of a function that acts entry by entry, by nested JVPs with tangents 1."""
 
     def derivatives(u: Array, order: int) -> tuple[Array, ...]:
         if order == 0:
@@ -26,20 +27,46 @@ def tower_of(function: Callable[[Array], Array]) -> Callable[[Array, int], Tower
         known, slopes = jax.jvp(lambda v: derivatives(v, order - 1), (u,), (jnp.ones_like(u),))
         return (*known, slopes[-1])
 
-    def tower(u: Array, order: int) -> Tower:
-        closed = jax.make_jaxpr(lambda v: derivatives(v, order))(u)
-        zeros = {
-            equation.outvars[0]
-            for equation in closed.jaxpr.eqns
-            if equation.primitive is primitives.broadcast_in_dim_p and _is_zero(equation.invars[0])
-        }
-        found = jax.core.eval_jaxpr(closed.jaxpr, closed.consts, u)
-        vanishes = [
-            _is_zero(atom) or (not isinstance(atom, Literal) and atom in zeros) for atom in closed.jaxpr.outvars
-        ]
-        return [None if m and zero else f for m, (f, zero) in enumerate(zip(found, vanishes, strict=True))]
+    return _traced(lambda v: derivatives(v, order), u)
 
-    return tower
+
+def _traced(derivative: Callable, *arguments: object) -> ClosedJaxpr:
+    """The jaxpr of a derivative.
+
+    Raises:
+        MissingRule: JAX has no such derivative.
+    """
+    try:
+        return jax.make_jaxpr(derivative)(*arguments)
+    except NotImplementedError as error:
+        raise not_differentiable(error) from error
+
+
+def not_differentiable(error: Exception) -> MissingRule:
+    """What to raise where JAX cannot differentiate one of its own functions, or a function of the user's."""
+    said = " ".join(str(error).split())[:200]
+    return MissingRule(
+        f"JAX cannot differentiate a function of the network as often as this operator asks for: {said}. Replace it by "
+        "a formula, or give its derivative by jax.custom_jvp."
+    )
+
+
+def tower_at(derivatives: ClosedJaxpr, u: Array) -> Tower:
+    """The tower that `derivatives_of` describes, with None for derivatives that are literally zero."""
+    jaxpr = derivatives.jaxpr
+    zeros = {
+        equation.outvars[0]
+        for equation in jaxpr.eqns
+        if equation.primitive is primitives.broadcast_in_dim_p and _is_zero(equation.invars[0])
+    }
+    found = jax.core.eval_jaxpr(jaxpr, derivatives.consts, u)
+    vanishes = [_is_zero(atom) or (not isinstance(atom, Literal) and atom in zeros) for atom in jaxpr.outvars]
+    return [None if m and zero else f for m, (f, zero) in enumerate(zip(found, vanishes, strict=True))]
+
+
+def tower_of(function: Callable[[Array], Array]) -> Callable[[Array, int], Tower]:
+    """The tower of a function that acts entry by entry."""
+    return lambda u, order: tower_at(derivatives_of(function, u, order), u)
 
 
 def _is_zero(atom: object) -> bool:
@@ -69,7 +96,7 @@ def through_jvp(function: Callable[..., Sequence[Array]], values: Sequence[Value
         return function(*(replaced.get(index, value) for index, value in enumerate(given)))
 
     points = [given[index] for index in moving]
-    closed = jax.make_jaxpr(lambda points, tangents: jax.jvp(at, points, tangents)[1])(points, points)
+    closed = _traced(lambda points, tangents: jax.jvp(at, points, tangents)[1], points, points)
     lower = Truncated(algebra, algebra.order - 1)
     totals: list[list[Array | None]] = [[None] * algebra.order for _ in results]
     nodes, weights = np.polynomial.legendre.leggauss((algebra.order + 1) // 2)

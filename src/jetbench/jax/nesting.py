@@ -12,6 +12,7 @@ from jax.extend.core import ClosedJaxpr
 
 from jetbench.bricks import Term, terms
 from jetbench.directions import randomize
+from jetbench.jax.corrected import corrected
 from jetbench.jax.differentiate import Function
 from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
@@ -40,7 +41,10 @@ class Nesting(Evaluation):
         """x ↦ Σ_r w_r (v_r·∂)^order f(x) for directions (R, ..., D)."""
 
     def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
-        del captured
+        return self.differentiated(corrected(self.net, captured), x, draws)
+
+    def differentiated(self, net: Function, x: Array, draws: Sequence[Array]) -> dict[str, Array]:
+        """The values for a network that JAX differentiates rightly."""
         factor = factor_of(self.problem.operator, x)
 
         def resolve(directions: Array | np.ndarray) -> Array:
@@ -50,19 +54,18 @@ class Nesting(Evaluation):
         for name, found in self._terms.items():
             total = None
             for term in found:
-                value = self._value(term, resolve, x)
+                value = self._value(net, term, resolve, x)
                 total = value if total is None else total + value
             outputs[name] = total
         for (weights, order), draw in zip(self._groups, draws, strict=True):
-            value = self.power(self.net, resolve(draw), weights, order)(x)
+            value = self.power(net, resolve(draw), weights, order)(x)
             outputs[""] = value if outputs[""] is None else outputs[""] + value
         if any(value is None for value in outputs.values()):
-            zeros = jnp.zeros_like(self.net(x))
+            zeros = jnp.zeros_like(net(x))
             outputs = {name: zeros if value is None else value for name, value in outputs.items()}
         return outputs
 
-    def _value(self, term: Term, resolve: Callable[[Array], Array], x: Array) -> Array:
-        f = self.net
+    def _value(self, f: Function, term: Term, resolve: Callable[[Array], Array], x: Array) -> Array:
         for brick in term.bricks:
             f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
         value = f(x)

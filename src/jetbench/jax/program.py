@@ -1,4 +1,4 @@
-"""What all evaluations share: the network as a jaxpr, and the check of rows, once for each shape."""
+"""What all evaluations share: the network as a jaxpr, and the check of rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Evaluation(ABC):
 
     def __init__(self, net: Callable[[Array], Array], problem: Problem) -> None:
         self.net, self.problem = net, problem
-        self._checked: set[tuple] = set()
+        self._checked: set[bytes] = set()
 
     @abstractmethod
     def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
@@ -30,8 +30,5 @@ class Evaluation(ABC):
 
     def __call__(self, x: Array, draws: Sequence[Array] = ()) -> dict[str, Array]:
         captured = capture(self.net, x)
-        key = (x.shape, x.dtype)
-        if key not in self._checked:
-            rows.check(captured, x)
-            self._checked.add(key)
+        rows.check(self.net, captured, x, self._checked)
         return self.evaluate(x, draws, captured)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from jax import Array
-from jax.extend.core import Jaxpr, JaxprEqn, Literal, Primitive, Var
+from jax.extend.core import Jaxpr, JaxprEqn, Literal, Primitive, Var, jaxprs_in_params
 
+from jetbench.algebra.base import made_varying, varying
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value
 
@@ -55,7 +57,12 @@ def apply(equation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
 
 
 def bind(primitive: Primitive, values: Sequence[Array], params: dict) -> Array | Sequence[Array]:
-    """The primitive itself, on arrays."""
+    """The primitive itself, on arrays, which have to be alike between devices unless a function inside tells them."""
+    if not any(jaxprs_in_params(params)):
+        axes = frozenset().union(*(varying(jax.typeof(value)) for value in values))
+        values = [made_varying(value, axes) for value in values] if axes else values
+    if primitive.name == "pvary":
+        return made_varying(values[0], frozenset(params["axes"]))
     return primitive.bind(*values, **primitive.get_bind_params(params))
 
 

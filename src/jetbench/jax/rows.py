@@ -1,38 +1,45 @@
 """Checking that a network treats the rows of x as independent points.
 
 First by following the leading axes of x through the jaxpr (`independence`), which costs nothing; where that cannot
-tell, by running the network.
+tell, by running the network: `mixing` says on what, `concrete` how.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import re
+import warnings
+from collections.abc import Callable, Iterator
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params, primitives
+from jax.extend.core import ClosedJaxpr
 
-from jetbench.errors import JetbenchError, MixedRows
+from jetbench.errors import JetbenchError, MixedRows, NetworkFailed
+from jetbench.jax import concrete, exchange
+from jetbench.jax.capture import capture
 from jetbench.jax.compiling import compiled_quickly
 from jetbench.jax.independence import are_independent
+from jetbench.mixing import Trial, Undecided, are_mixed
 
-SEED = 0
+ROWS = 4  # where the number of rows is a symbol, as under jax.export
 
 
-def check(captured: ClosedJaxpr, x: Array) -> None:
+def check(net: Callable[[Array], Array], captured: ClosedJaxpr, x: Array, passed: set[bytes]) -> None:
     """Raise where rows of x influence each other, or the output lacks the leading axes of x.
 
-    Where following the axes cannot tell, some rows are made NaN, and no other row of the output may become NaN. Each
-    pair of rows is told apart by a bit of its index or by that bit's complement, so about 2·log₂(rows) forward passes
-    see every mixture of two rows. Only arithmetic passes NaN on: rows that meet in comparisons alone have no
-    derivatives in common. A network with a loop that might not end at NaN is given other numbers instead, and
-    parameters that are being traced are replaced by random numbers.
+    What has to be run is run once: what passes is noted in `passed`. Parameters that are being traced are replaced by
+    random numbers. A network that cannot be run on numbers is taken to be right, with a warning.
 
     Raises:
         MixedRows: rows are mixed.
-        JetbenchError: the network returns something that does not begin with the leading axes of x.
+        JetbenchError: the network returns something that does not begin with the leading axes of x, or exchanges values
+            with other devices of which nothing is known.
     """
     leading, shape = x.shape[:-1], captured.out_avals[0].shape
     if shape[: len(leading)] != leading:
@@ -40,57 +47,120 @@ def check(captured: ClosedJaxpr, x: Array) -> None:
             f"The network maps x of shape {tuple(x.shape)} to {tuple(shape)}: its output must keep the leading axes "
             f"{tuple(leading)}, one result for each row of x. Rows must not be summed over or moved."
         )
-    count = prod(leading)
-    if count < 2 or prod(shape) == 0 or are_independent(captured.jaxpr, len(leading)):
+    exchange.check(captured.jaxpr, x)
+    if are_independent(captured.jaxpr, len(leading)):
         return
-    with jax.ensure_compile_time_eval():
-        if _are_mixed(captured, x.shape, x.dtype, count):
-            raise MixedRows(
-                "The network mixes rows of x: the value at one point depends on other points of the batch, as in a "
-                "batch norm in training mode or a sum over the batch. Use running statistics, or let the mixed axes be "
-                "coordinates of one point."
+    numbers = jax.ShapeDtypeStruct([n if isinstance(n, int) else ROWS for n in x.shape], x.dtype)
+    rows = prod(numbers.shape[:-1])
+    if rows < 2 or 0 in shape:
+        return
+    if not all(isinstance(n, int) for n in (*leading, *shape)):
+        try:
+            captured = capture(net, numbers)
+        except NetworkFailed as error:
+            _warn(error)
+            return
+    key = _identity(captured)
+    if key in passed:
+        return
+    with _undisturbed():
+        trial = _Runs(captured, numbers)
+        mixed = are_mixed(trial, rows, x.shape[-1])
+    if mixed:
+        raise MixedRows(
+            "The network mixes rows of x: the value at one point depends on other points of the batch, as in a "
+            "batch norm in training mode, a sum over the batch or a decision by all of its rows. Use running "
+            "statistics, or let the mixed axes be coordinates of one point."
+        )
+    if trial.failure is not None:
+        _warn(trial.failure)
+    passed.add(key)
+
+
+def _warn(failure: Exception) -> None:
+    warnings.warn(
+        "jetbench could not run the network to see whether it keeps rows of x apart, and takes it that it does: "
+        f"{type(failure).__name__}: {str(failure)[:200]}",
+        stacklevel=3,
+    )
+
+
+def _identity(captured: ClosedJaxpr) -> bytes:
+    """What a computation is, but for the values of parameters; whole numbers may say which rows are taken."""
+    found = hashlib.sha256(re.sub("0x[0-9a-f]+", "", str(captured.jaxpr)).encode())
+    for constant in captured.consts:
+        if not isinstance(constant, (jax.core.Tracer, jax.Ref)) and _is_whole(constant):
+            found.update(np.asarray(constant).tobytes())
+    return found.digest()
+
+
+def _is_whole(constant: Any) -> bool:
+    dtype = jax.typeof(constant).dtype
+    return jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Values are known at once, and may be NaN and infinite."""
+    with jax.ensure_compile_time_eval(), jax.debug_nans(False), jax.debug_infs(False):
+        yield
+
+
+class _Runs(Trial):
+    """Runs of a jaxpr on numbers.
+
+    Attributes:
+        failure: why it could not be run, until it has been run once.
+    """
+
+    def __init__(self, captured: ClosedJaxpr, x: jax.ShapeDtypeStruct) -> None:
+        self.shape, self.dtype, self.rows = x.shape, x.dtype, prod(x.shape[:-1])
+        types = [x.dtype, captured.out_avals[0].dtype]
+        self.eps = max(float(jnp.finfo(t).eps) for t in types if jnp.issubdtype(t, jnp.inexact))
+        self.tiny = float(jnp.finfo(x.dtype).tiny)
+        self.decides = concrete.has_loop(captured.jaxpr)
+        self.failure: Exception | None = None
+        self._has_run = False
+        random = np.random.default_rng(0)
+        constants = [_concrete(constant, random) for constant in captured.consts]
+
+        jaxpr = captured.jaxpr
+        are_refs = [isinstance(constant, jax.Ref) for constant in captured.consts]
+
+        def run(x: Array) -> Array:
+            x, *given = (
+                _placed(v, to.aval) for v, to in zip([x, *constants], [*jaxpr.invars, *jaxpr.constvars], strict=True)
             )
+            given = [jax.new_ref(value) if is_ref else value for value, is_ref in zip(given, are_refs, strict=True)]
+            return concrete.run(jaxpr, given, [x])[0]
+
+        self._run = compiled_quickly(run)
+
+    def run(self, points: np.ndarray, is_familiar: bool) -> np.ndarray:
+        del is_familiar
+        try:
+            y = np.asarray(self._run(jnp.asarray(points.reshape(self.shape), self.dtype)))
+        except Exception as error:
+            self.failure = None if self._has_run else error
+            raise Undecided from error
+        self.failure, self._has_run = None, True
+        return y.astype(complex if np.iscomplexobj(y) else float).reshape(self.rows, -1)
 
 
-def _are_mixed(captured: ClosedJaxpr, shape: tuple[int, ...], dtype: np.dtype, count: int) -> bool:
-    generator = np.random.default_rng(SEED)
-    constants = [_concrete(constant, generator) for constant in captured.consts]
-    run = compiled_quickly(lambda x: jax.core.eval_jaxpr(captured.jaxpr, constants, x)[0])
-    has_nan = not _has_loop(captured.jaxpr)
-
-    def values(points: np.ndarray) -> np.ndarray:
-        return np.asarray(run(jnp.asarray(points.reshape(shape), dtype))).reshape(count, -1)
-
-    points = generator.random((count, shape[-1]))
-    clean = values(points)
-    tolerance = float(jnp.finfo(dtype).eps) ** (0.75 if has_nan else 0.5)
-    index = np.arange(count)
-    for bit in range((count - 1).bit_length()):
-        chosen = (index >> bit) & 1 == 1
-        for poisoned in (chosen, ~chosen):
-            others, expected = poisoned[:, None], clean[~poisoned]
-            if has_nan:
-                found = values(np.where(others, np.nan, points))[~poisoned]
-                if not (np.isnan(found) & ~np.isnan(expected)).any():
-                    continue
-            # NaN also spreads through products with zeros, such as XLA's convolutions in groups: numbers decide
-            found = values(np.where(others, generator.random((count, shape[-1])), points))[~poisoned]
-            if not np.allclose(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True):
-                return True
-    return False
-
-
-def _concrete(constant: Array, generator: np.random.Generator) -> Array:
-    """The constant itself, or random numbers where its value is not known yet."""
+def _concrete(constant: Any, random: np.random.Generator) -> Any:
+    """A constant's value, or random numbers where it is not known yet."""
+    if isinstance(constant, jax.Ref):
+        constant = constant[...]
     if not isinstance(constant, jax.core.Tracer):
         return constant
+    if jnp.issubdtype(constant.dtype, jax.dtypes.prng_key):
+        return jax.random.split(jax.random.key(0, impl=str(jax.random.key_impl(constant))), constant.shape)
     if not jnp.issubdtype(constant.dtype, jnp.inexact):
         return jnp.zeros(constant.shape, constant.dtype)
-    return jnp.asarray(generator.random(constant.shape), constant.dtype)
+    return jnp.asarray(random.random(constant.shape), constant.dtype)
 
 
-def _has_loop(jaxpr: Jaxpr) -> bool:
-    return any(
-        equation.primitive is primitives.while_p or any(map(_has_loop, jaxprs_in_params(equation.params)))
-        for equation in jaxpr.eqns
-    )
+def _placed(value: Array, aval: Any) -> Array:
+    """A value spread over devices as its type says, where types say so (axes of a mesh that are `Explicit`)."""
+    spec = getattr(getattr(aval, "sharding", None), "spec", ())
+    return jax.sharding.reshard(value, spec) if any(axis is not None for axis in spec) else value

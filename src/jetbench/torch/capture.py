@@ -108,6 +108,10 @@ def _memory(tensor: Tensor) -> int | None:
     return tensor.untyped_storage()._cdata if tensor.layout == torch.strided and tensor.numel() else None
 
 
+def _layout(tensor: Tensor) -> tuple:
+    return tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
+
+
 class _Steps(TorchDispatchMode):
     """Notes each ATen operation on example tensors, decomposed where there is no rule for it.
 
@@ -127,10 +131,12 @@ class _Steps(TorchDispatchMode):
         self._differentiates, self._table = differentiates, table
         self._values: list[object] = []  # keeps them alive, so that their identities stay
         self._places: dict[int, int] = {}
-        self._made: set[int | None] = {_memory(tensor) for tensor in inputs}
+        self._made: dict[int, dict[tuple, int]] = {}  # values by their memory and layout
         self._silent: dict[int, int | None] = {}  # values computed without gradients → place of their detached copy
         self._inputs, self._is_fake = inputs, all(isinstance(tensor, FakeTensor) for tensor in inputs)
         places = [self.place_of(tensor) for tensor in inputs]
+        for tensor, place in zip(inputs, places, strict=True):
+            self._keep(tensor, place)
         self._dependent = {place for place, of_x in zip(places, depends, strict=True) if of_x}
 
     @contextlib.contextmanager
@@ -155,15 +161,29 @@ class _Steps(TorchDispatchMode):
 
     def place_of_argument(self, tensor: Tensor) -> int:
         """As `place_of`; a tensor that is seen for the first time is a constant."""
-        known = id(tensor) in self._places
-        if not known and _memory(tensor) in self._made - {None}:
-            raise NotImplementedError("a result comes back as another tensor, without an operation")
-        place = self.place_of(tensor)
-        if not known:
+        place = self._places.get(id(tensor))
+        if place is None:
+            place = self._returned(tensor)
+        if place is None:
+            place = self.place_of(tensor)
             self.constants[place] = tensor
         if self._silent and place in self._silent and torch.is_grad_enabled():
             return self._detached(place)
         return place
+
+    def _returned(self, tensor: Tensor) -> int | None:
+        """The place of a value that comes back as another tensor without an operation, as autograd saves values."""
+        made = self._made.get(_memory(tensor))
+        if made is None:
+            return None
+        if _layout(tensor) not in made:
+            raise NotImplementedError("a part of a result comes back without an operation")
+        return made[_layout(tensor)]
+
+    def _keep(self, tensor: Tensor, place: int) -> None:
+        memory = _memory(tensor)
+        if memory is not None:
+            self._made.setdefault(memory, {})[_layout(tensor)] = place
 
     def _detached(self, place: int) -> int:
         found = self._silent[place]
@@ -220,7 +240,9 @@ class _Steps(TorchDispatchMode):
         depends = any(place in self._dependent for place in used)
         results = tuple(self.place_of(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves)
         made = {place for place in results if place is not None}
-        self._made.update(_memory(leaf) for leaf in leaves if isinstance(leaf, Tensor))
+        for leaf, place in zip(leaves, results, strict=True):
+            if place is not None:
+                self._keep(leaf, place)
         if depends:
             self._dependent |= made
         if self._differentiates and not torch.is_grad_enabled():

@@ -1,93 +1,140 @@
-"""Checking that a network treats the rows of x as independent points."""
+"""Checking that a network treats the rows of x as independent points: the network is run, `mixing` says on what."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jetbench.errors import JetbenchError, MixedRows, NetworkFailed
+from jetbench.mixing import DOMAINS, Trial, Undecided, are_mixed
 
-SEED = 0
+MANY = 1_000_000  # operations
 
 
 def check(net: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
     """Raise where rows of x influence each other, or the output lacks the leading axes of x.
 
-    Some rows are made NaN, and no other row of the output may become NaN. Each pair of rows is told apart by a bit of
-    its index or by that bit's complement, so about 2·log₂(rows) forward passes see every mixture of two rows. Only
-    arithmetic passes NaN on: rows that meet in comparisons alone have no derivatives in common. A network that refuses
-    NaN, or decides by values what to compute (a loop until something converges would not end), is given other numbers
-    in these rows instead.
+    All runs draw the same random numbers, and those that follow are the ones that would have followed without them.
+    On the device "meta" there are no values to look at.
 
     Raises:
         MixedRows: rows are mixed.
         JetbenchError: the network cannot be run on such an x, or returns something other than one tensor that begins
             with the leading axes of x.
     """
-    leading = shape[:-1]
     if device.type == "meta":
-        return  # there are no values to look at
-    generator = torch.Generator().manual_seed(SEED)
-    x = torch.rand(shape, generator=generator, dtype=torch.float64).to(dtype=dtype, device=device)
-    try:
-        with torch.no_grad():
-            y = net(x)
-    except JetbenchError:
-        raise
-    except Exception as error:
-        raise NetworkFailed(shape, dtype, device, error) from error
-    if not isinstance(y, Tensor):
-        raise JetbenchError(f"The network must return one tensor; it returned {type(y).__name__}.")
-    if y.shape[: len(leading)] != leading:
-        raise JetbenchError(
-            f"The network maps x of shape {tuple(shape)} to {tuple(y.shape)}: its output must keep the leading axes "
-            f"{tuple(leading)}, one result for each row of x. Rows must not be summed over or moved."
-        )
-    count = leading.numel() if isinstance(leading, torch.Size) else torch.Size(leading).numel()
-    if count < 2 or y.numel() == 0:
         return
-    clean = y.reshape(count, -1)
-    index = torch.arange(count, device=device)
-    for bit in range((count - 1).bit_length()):
-        chosen = (index >> bit) & 1 == 1
-        for poisoned in (chosen, ~chosen):
-            if _others_change(net, x, clean, poisoned, generator):
-                raise MixedRows(
-                    "The network mixes rows of x: the value at one point depends on other points of the batch, as in a "
-                    "batch norm in training mode or a sum over the batch. Call `net.eval()`, or let the mixed axes be "
-                    "coordinates of one point."
-                )
+    trial = _Runs(net, torch.Size(shape), dtype, device)
+    outputs = trial.first().numel()
+    rows = trial.rows
+    if rows > 1 and outputs and are_mixed(trial, rows, shape[-1]):
+        raise MixedRows(
+            "The network mixes rows of x: the value at one point depends on other points of the batch, as in a "
+            "batch norm in training mode, a sum over the batch or a decision by all of its rows. Call `net.eval()`, or "
+            "let the mixed axes be coordinates of one point."
+        )
 
 
-def _others_change(
-    net: Callable[[Tensor], Tensor], x: Tensor, clean: Tensor, poisoned: Tensor, generator: torch.Generator
-) -> bool:
-    """Whether results at other rows change when the poisoned ones become NaN, or other numbers if it refuses NaN."""
+class _Runs(Trial):
+    """Runs of a network on numbers. Networks that differentiate within themselves need an x with a gradient."""
 
-    def others(rows: Tensor) -> Tensor:
-        probe = x.reshape(len(clean), -1).clone()
-        probe[poisoned] = rows.to(dtype=x.dtype, device=x.device)
-        with torch.no_grad():
-            return net(probe.reshape(x.shape)).reshape(len(clean), -1)[~poisoned]
+    def __init__(
+        self, net: Callable[[Tensor], Tensor], shape: torch.Size, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.net, self.shape, self.dtype, self.device = net, shape, dtype, device
+        self.rows = shape[:-1].numel()
+        self.tiny, self.eps = torch.finfo(dtype).tiny, torch.finfo(dtype).eps
+        self._needs_gradient = False
+        self._operations = MANY
 
-    expected = clean[~poisoned]
-    shape = (int(poisoned.sum()), x.shape[-1])
-    try:
-        with _Unread():
-            found = others(torch.full(shape, torch.nan))
-        return bool((found.isnan() & ~expected.isnan()).any())
-    except RuntimeError:  # a matrix factorization, for example
-        found = others(torch.rand(shape, generator=generator))
-        return not torch.allclose(found, expected, rtol=torch.finfo(x.dtype).eps ** 0.5, equal_nan=True)
+    def first(self) -> Tensor:
+        """The output at numbers where the network can be run.
+
+        Raises:
+            JetbenchError: there are none, or the output is not what it must be.
+        """
+        uniform = np.random.default_rng(0).random((self.rows, self.shape[-1]))
+        failure: Exception | None = None
+        for start, width in DOMAINS:
+            for self._needs_gradient in (False, True):
+                try:
+                    with _Watch(MANY) as watch:
+                        y = self._output(start + width * uniform)
+                except JetbenchError:
+                    raise
+                except Exception as error:
+                    failure = failure or error
+                    continue
+                self._operations = watch.operations
+                if y.is_floating_point() or y.is_complex():
+                    self.eps = max(self.eps, torch.finfo(y.dtype).eps)
+                return y
+        raise NetworkFailed(self.shape, self.dtype, self.device, failure) from failure
+
+    def run(self, points: np.ndarray, is_familiar: bool) -> np.ndarray:
+        makes_indices = is_familiar or self.device.type == "cpu"
+        try:
+            with _Watch(10 * self._operations + 1000, makes_indices) as watch:
+                y = self._output(points)
+        except Exception as error:  # a factorization that does not exist, an assertion of the network, …
+            raise Undecided from error
+        self.decides |= watch.reads
+        y = y.cpu().reshape(self.rows, -1)
+        return (y.to(torch.complex128) if y.is_complex() else y.double()).numpy()
+
+    def _output(self, points: np.ndarray) -> Tensor:
+        x = torch.from_numpy(points).to(dtype=self.dtype).to(self.device).reshape(self.shape)
+        generators = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(generators), torch.set_grad_enabled(self._needs_gradient):
+            y = self.net(x.requires_grad_(self._needs_gradient))
+        if not isinstance(y, Tensor):
+            raise JetbenchError(f"The network must return one tensor; it returned {type(y).__name__}.")
+        leading = self.shape[:-1]
+        if y.shape[: len(leading)] != leading:
+            raise JetbenchError(
+                f"The network maps x of shape {tuple(self.shape)} to {tuple(y.shape)}: its output must keep the "
+                f"leading axes {tuple(leading)}, one result for each row of x. Rows must not be summed over or moved."
+            )
+        return y.detach()
 
 
-class _Unread(TorchDispatchMode):
-    """Raises where a value is read, as by `if`, `while` and `.item()`."""
+class _Watch(TorchDispatchMode):
+    """Counts operations, ends runs that go on for ever, and notices where values are read, as by `if` and `.item()`.
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if torch.Tag.data_dependent_output in function.tags:
-            raise RuntimeError(f"{function} reads a value.")
-        return function(*args, **(kwargs or {}))
+    Attributes:
+        limit: how many operations are allowed.
+        makes_indices: whether numbers may become whole ones, by which entries could be looked up. On an accelerator an
+            entry that does not exist leaves the whole process unable to use it.
+    """
+
+    def __init__(self, limit: int, makes_indices: bool = True) -> None:
+        super().__init__()
+        self.limit, self.makes_indices = limit, makes_indices
+        self.operations, self.reads = 0, False
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        self.operations += 1
+        if self.operations > self.limit:
+            raise RuntimeError(f"The network did not end within {self.limit:,} operations.")
+        self.reads |= torch.Tag.data_dependent_output in function.tags
+        found = function(*args, **(kwargs or {}))
+        if not self.makes_indices and _are_whole(found) and any(map(_is_real, args)):
+            raise RuntimeError("Whole numbers are made of such numbers.")
+        return found
+
+
+def _are_whole(found: object) -> bool:
+    values = found if isinstance(found, (tuple, list)) else (found,)
+    return any(
+        isinstance(v, Tensor) and v.dtype != torch.bool and not (v.is_floating_point() or v.is_complex())
+        for v in values
+    )
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.experimental import jet
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, primitives
 
 from jetbench.algebra.directional import contract, plan
 from jetbench.directions import random_unsupported
-from jetbench.errors import library_failed
+from jetbench.errors import Unsupported, library_failed
+from jetbench.jax.corrected import corrected
 from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
 from jetbench.problem import Method, Problem
@@ -50,7 +51,11 @@ class JetOfJax(Evaluation):
         self._plan = plan(problem)
 
     def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
-        del captured
+        if corrected(self.net, captured, (primitives.custom_vjp_call_p,)) is not self.net:
+            raise Unsupported(
+                "jax.experimental.jet drops derivatives that are given by jax.custom_vjp or jax.custom_gradient; use "
+                "taylor, which follows them."
+            )
         outputs: dict[str, Array] = {}
 
         def add(name: str, value: Array) -> None:

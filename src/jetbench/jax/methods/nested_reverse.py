@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jax import Array
+from jax.extend.core import ClosedJaxpr
 
 from jetbench.directions import random_unsupported
+from jetbench.errors import Unsupported
+from jetbench.jax.corrected import IN_REVERSE, corrected
 from jetbench.jax.differentiate import Function, reverse, reverse_over_reverse
 from jetbench.jax.methods.nested import total_vectors
 from jetbench.jax.nesting import Nesting
@@ -15,6 +18,12 @@ from jetbench.problem import Method, Problem
 
 class ReverseOverReverse(Nesting):
     """(v·∂)² by reverse mode through the gradient, one direction after the other."""
+
+    def evaluate(self, x: Array, draws: Sequence[Array], captured: ClosedJaxpr) -> dict[str, Array]:
+        try:
+            return super().evaluate(x, draws, captured)
+        except Unsupported:  # JAX's own reverse mode takes rules of custom_vjp that are not linear
+            return self.differentiated(corrected(self.net, captured, IN_REVERSE), x, draws)
 
     def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
         def value(x: Array) -> Array:

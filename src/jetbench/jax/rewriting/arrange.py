@@ -14,8 +14,9 @@ from jetbench.jax.rewriting.emit import known
 from jetbench.jax.rewriting.lower import Call, Lowering, lowering
 
 
-@lowering("copy", "copy_p", "name", "optimization_barrier")
+@lowering("copy", "copy_p", "name", "optimization_barrier", "pvary")
 def _same(low: Lowering, aval: Any, x: Node, *_: Node, **__: Any) -> Node:
+    """That a value may differ along an axis of a mesh is said again where it is used."""
     return x
 
 

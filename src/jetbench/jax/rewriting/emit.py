@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jetbench.algebra.base import scaled, summed
+from jetbench.algebra.base import made_varying, scaled, summed
 from jetbench.collapse.cost import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
+from jetbench.jax.propagate import bind
 from jetbench.jax.rewriting.lower import LOWERINGS, Call
 
 
@@ -154,7 +155,9 @@ def known(node: Node) -> np.ndarray | None:
 
 
 def _bind(call: Call, operands: Sequence[Any]) -> Any:
-    return call.primitive.bind(*operands, **call.primitive.get_bind_params(call.params))
+    if call.varying is not None:
+        operands = [made_varying(x, axes) for x, axes in zip(operands, call.varying, strict=True)]
+    return bind(call.primitive, operands, call.params)
 
 
 def _sum(x: jax.Array, axes: Sequence[int]) -> jax.Array:

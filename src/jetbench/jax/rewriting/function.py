@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
+from jetbench.algebra.base import made_varying, varying
 from jetbench.collapse.explain import Explanation
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.collapse.rebuild import without_summed_products
+from jetbench.errors import Unsupported
+from jetbench.jax._compat import context, without_references
 from jetbench.jax.rewriting import arrange, compute, loops  # noqa: F401  their rules are registered by importing them
 from jetbench.jax.rewriting.emit import Evaluation
 from jetbench.jax.rewriting.lower import Lowering
@@ -23,6 +26,7 @@ class Collapsed:
 
     evaluation: Evaluation
     structure: Any
+    varying: Sequence[frozenset]
     explanation: Explanation
 
 
@@ -41,7 +45,8 @@ class CollapsedFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves, structure = jax.tree.flatten((args, kwargs))
         found = self._collapsed(leaves, structure)
-        return jax.tree.unflatten(found.structure, found.evaluation(leaves))
+        outputs = [made_varying(y, axes) for y, axes in zip(found.evaluation(leaves), found.varying, strict=True)]
+        return jax.tree.unflatten(found.structure, outputs)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """What the pass does for these arguments: print it, or draw it with its `draw`."""
@@ -49,7 +54,12 @@ class CollapsedFunction:
 
     def _collapsed(self, leaves: list, structure: Any) -> Collapsed:
         avals = tuple(jax.typeof(leaf) for leaf in leaves)
-        key = (structure, tuple((a.shape, str(a.dtype), a.weak_type) for a in avals))
+        if not all(isinstance(n, int) for aval in avals for n in aval.shape):
+            raise Unsupported(
+                "The pass that collapses sums counts operations, for which lengths must be numbers; got arguments of "
+                f"shape {', '.join(str(aval.shape) for aval in avals)}. Use another method of linear_operator."
+            )
+        key = (structure, tuple((a.shape, str(a.dtype), a.weak_type, varying(a)) for a in avals), context())
         if key in self._known:
             return self._known[key]
 
@@ -57,13 +67,12 @@ class CollapsedFunction:
             args, kwargs = jax.tree.unflatten(structure, leaves)
             return self.function(*args, **kwargs)
 
-        examples = [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals]
-        closed, returned = jax.make_jaxpr(flat, return_shape=True)(*examples)
-        lowered = Lowering(closed)
+        closed, returned = jax.make_jaxpr(flat, return_shape=True)(*leaves)
+        lowered = Lowering(without_references(closed))
         result = pull_up(lowered.builder, lowered.outputs)
         explanation = Explanation(lowered.outputs, result, tuple(lowered.notes))
         evaluation = Evaluation(without_summed_products(lowered.builder, result.outputs), lowered.precision)
-        found = Collapsed(evaluation, jax.tree.structure(returned), explanation)
+        found = Collapsed(evaluation, jax.tree.structure(returned), lowered.varying, explanation)
         if self._explains:
             print(explanation)
         if not any(isinstance(constant, jax.core.Tracer) for constant in closed.consts):
@@ -90,6 +99,8 @@ def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
 
     Raises:
         TypeError: `function` cannot be called.
+        Unsupported: when it is called with lengths that are symbols, or has effects: it prints, calls back, or uses
+            references from outside.
     """
     if not callable(function):
         raise TypeError(f"collapse takes a function; got {type(function).__name__}.")

@@ -13,9 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Literal
 
 from jetbench.collapse.graph import Node
+from jetbench.jax.propagate import propagate
 from jetbench.jax.rewriting.lower import Lowering, lowering
 from jetbench.jax.rules.control_flow import scan_counts
 
@@ -41,7 +42,6 @@ def _scan(low: Lowering, eqn: Any, *operands: Node, **params: Any) -> list[Node]
         )
         return None
     steps = np.arange(length)[::-1] if params["reverse"] else np.arange(length)
-    function = jaxpr_as_fun(body)
 
     def batched(*values: Any) -> list[Any]:
         fixed, start, xs = values[:consts], values[consts : consts + carries], values[consts + carries :]
@@ -55,7 +55,7 @@ def _scan(low: Lowering, eqn: Any, *operands: Node, **params: Any) -> list[Node]
                 jnp.zeros(first.shape, first.dtype) if kind == "sum" else count
                 for first, kind, count in zip(start, kinds, counts, strict=True)
             ]
-            return function(*fixed, *carried, *x)
+            return propagate(body.jaxpr, body.consts, [*fixed, *carried, *x])
 
         given = [jnp.zeros(length) if c is None else c for c in counters]
         results = jax.vmap(one)(given, list(xs))
@@ -67,7 +67,7 @@ def _scan(low: Lowering, eqn: Any, *operands: Node, **params: Any) -> list[Node]
         ]
         return [*ends, *results[carries:]]
 
-    inner = jax.make_jaxpr(batched)(*[jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars])
+    inner = jax.make_jaxpr(batched)(*[v.aval for v in eqn.invars])
     return low.inline(inner.jaxpr, inner.consts, operands)
 
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 
+from jetbench.algebra.base import varying
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, is_inexact
+from jetbench.errors import Unsupported
 from jetbench.jax.sums import is_written_out
 
 Rule = Callable[..., "Node | list[Node] | None"]
@@ -39,10 +41,15 @@ LEFT = {
 
 @dataclass(frozen=True)
 class Call:
-    """A primitive with its parameters."""
+    """A primitive with its parameters.
+
+    Attributes:
+        varying: of each operand, along which axes of a mesh it has to differ; None where they only have to be alike.
+    """
 
     primitive: Any
     params: dict
+    varying: tuple[frozenset, ...] | None = None
 
 
 def lowering(*names: str) -> Callable[[Rule], Rule]:
@@ -64,6 +71,10 @@ class Lowering:
         outputs: the neutral values of the outputs.
         precision: of all matrix products; those with another one are opaque.
         notes: what could not be turned into a batch, in sentences.
+        varying: of each output, along which axes of a mesh it differs.
+
+    Raises:
+        Unsupported: the function has effects.
     """
 
     def __init__(self, closed: ClosedJaxpr) -> None:
@@ -71,6 +82,8 @@ class Lowering:
         self.precision: object = None
         self.notes: list[str] = []
         self._has_product = False
+        self.varying = [varying(v.aval) for v in closed.jaxpr.outvars]
+        _refuse_effects(closed.jaxpr)
         inputs = [self._source("input", i, v.aval, i) for i, v in enumerate(closed.jaxpr.invars)]
         self.outputs = tuple(self.inline(closed.jaxpr, closed.consts, inputs))
 
@@ -117,7 +130,7 @@ class Lowering:
             closed = isinstance(inner, ClosedJaxpr)
             return self.inline(inner.jaxpr if closed else inner, inner.consts if closed else (), operands)
         rule = LOWERINGS.get(name)
-        if rule is not None and not eqn.effects:
+        if rule is not None:
             several = eqn.primitive.multiple_results
             found = rule(self, eqn if several else eqn.outvars[0].aval, *operands, **eqn.params)
             if found is not None:
@@ -131,7 +144,7 @@ class Lowering:
         params = tuple((k, _key(v)) for k, v in sorted(eqn.params.items()))
         key = (eqn.primitive.name, params)
         make = self.builder.graph.make
-        call = Call(eqn.primitive, eqn.params)
+        call = Call(eqn.primitive, eqn.params, tuple(varying(v.aval) for v in eqn.invars))
         if not eqn.primitive.multiple_results:
             aval = eqn.outvars[0].aval
             return [make("opaque", operands, key, aval.shape, str(aval.dtype), call)]
@@ -152,6 +165,19 @@ class Lowering:
         if not self._has_product:
             self.precision, self._has_product = precision, True
         return precision == self.precision
+
+
+def _refuse_effects(jaxpr: Jaxpr) -> None:
+    """Raise where a primitive does more than return results; the equations around it have its effects, too."""
+    for eqn in jaxpr.eqns:
+        if all(type(effect).__name__ == "NamedAxisEffect" for effect in eqn.effects):  # an exchange between devices
+            continue
+        for inner in jaxprs_in_params(eqn.params):
+            _refuse_effects(inner)
+        raise Unsupported(
+            f"The pass that collapses sums takes pure functions, and {eqn.primitive.name!r} has an effect besides its "
+            "result: it prints, calls back, or uses a reference from outside. Leave it out of the function."
+        )
 
 
 def behind(x: Node) -> Node:

@@ -11,10 +11,12 @@ from jetbench.jax.rules import (  # noqa: F401  (importing a module registers it
     elementwise,
     indexing,
     linalg,
+    outside,
     piecewise,
     products,
     reductions,
     shape,
+    special,
     windows,
 )
 from jetbench.jax.rules.registry import RULES, rule

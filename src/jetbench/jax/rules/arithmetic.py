@@ -100,8 +100,11 @@ def rem(a: Value, b: Value) -> Jet:
 def atan2(y: Value, x: Value) -> Jet:
     """The angle of (x, y): turned by the angle of the primals, it is the arctangent of a ratio that vanishes there."""
     y0, x0 = primal(y), primal(x)
-    across = add(_scaled(y, x0), _scaled(x, y0), -1)
-    along = add(_scaled(x, x0), _scaled(y, y0))
+    largest = jnp.maximum(jnp.abs(y0), jnp.abs(x0))  # squares of very large or small numbers leave their range
+    scale = jnp.where((largest == 0) | jnp.isinf(largest), 1, largest).astype(largest.dtype)
+    y, x = (div(value, scale) if isinstance(value, Jet) else value / scale for value in (y, x))
+    across = add(_scaled(y, x0 / scale), _scaled(x, y0 / scale), -1)
+    along = add(_scaled(x, x0 / scale), _scaled(y, y0 / scale))
     turned = elementwise(arctangent, times(across, reciprocal(along)))
     return Jet(turned.algebra, jnp.arctan2(y0, x0), turned.blocks)
 

@@ -6,21 +6,25 @@ from collections.abc import Sequence
 
 import jax
 from jax import Array
-from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive, primitives
+from jax.errors import UnexpectedTracerError
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, primitives
 
+from jetbench.jax.author import Authored, authored, authored_p
+from jetbench.jax.corrected import AUTHORS, evaluate
 from jetbench.jax.independence import ENTRYWISE
-from jetbench.jax.jet import Jet, Value, algebra_of, elementwise
-from jetbench.jax.jvp import through_jvp, tower_of
+from jetbench.jax.jet import Jet, Value, algebra_of, elementwise, primal
+from jetbench.jax.jvp import derivatives_of, not_differentiable, through_jvp, tower_at
 from jetbench.jax.packing import Layout, Packed
-from jetbench.jax.propagate import bind, propagate
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.propagate import propagate
+from jetbench.jax.rules.registry import named_rule, rule
 from jetbench.jax.sums import is_written_out
 
 
 @rule(primitives.jit_p)
 def jit(*values: Value, jaxpr: ClosedJaxpr, **params: object) -> list[Value]:
     del params
-    return propagate(jaxpr.jaxpr, jaxpr.consts, values)
+    named = named_rule(jaxpr)
+    return propagate(jaxpr.jaxpr, jaxpr.consts, values) if named is None else named(*values)
 
 
 @rule(primitives.closed_call_p, primitives.call_p)
@@ -47,49 +51,64 @@ def remat(*values: Value, jaxpr: Jaxpr, prevent_cse: bool, policy: object, **par
     return of_results[0].unpack(results)
 
 
-@rule(primitives.custom_vjp_call_p)
-def custom_vjp_call(*values: Value, call_jaxpr: ClosedJaxpr, **params: object) -> list[Value]:
-    """A derivative for reverse mode only says nothing about jets: the function itself is followed."""
-    del params
-    return propagate(call_jaxpr.jaxpr, call_jaxpr.consts, values)
-
-
 @rule(primitives.custom_jvp_call_p)
 def custom_jvp_call(*values: Value, **params: object) -> list[Value]:
     """The function's own derivative counts: that of its formula may be another one, or none."""
     closed = params["call_jaxpr"]
     if is_written_out(closed.jaxpr):
         return propagate(closed.jaxpr, closed.consts, values)
+    if (named := named_rule(closed)) is not None:
+        return named(*values)
+    return authored_call(*values, of=authored(primitives.custom_jvp_call_p, params, evaluate))
 
-    def function(*arrays: Array) -> Sequence[Array]:
-        return bind(primitives.custom_jvp_call_p, arrays, params)
 
-    jets = [index for index, value in enumerate(values) if isinstance(value, Jet)]
-    if len(jets) == 1 and _is_entrywise(closed.jaxpr, values[jets[0]].shape):
+@rule(primitives.custom_vjp_call_p)
+def custom_vjp_call(*values: Value, **params: object) -> list[Value]:
+    """As for `custom_jvp`: a derivative for reverse mode is one for jets when it is transposed."""
+    return authored_call(*values, of=authored(primitives.custom_vjp_call_p, params, evaluate))
+
+
+@rule(authored_p)
+def authored_call(*values: Value, of: Authored) -> list[Value]:
+    """By the tower of its derivative where that acts entry by entry, by integrating it elsewhere."""
+    try:
+        return _followed(values, of)
+    except UnexpectedTracerError as error:  # as from second derivatives of jax.scipy.special.expn
+        raise not_differentiable(error) from error
+
+
+def _followed(values: Sequence[Value], of: Authored) -> list[Value]:
+    jets = [index for index, value in enumerate(values) if isinstance(value, Jet) and value.present]
+    if len(jets) == 1:
         (at,) = jets
-        return [elementwise(tower_of(lambda u: function(*values[:at], u, *values[at + 1 :])[0]), values[at])]
-    return through_jvp(function, values)
+        jet, arrays = values[at], [primal(value) for value in values]
+        results = jax.eval_shape(of.function, *arrays)
+        if [(result.shape, result.dtype) for result in results] == [(jet.shape, jet.dtype)]:
 
+            def function(u: Array) -> Array:
+                return of(*arrays[:at], u, *arrays[at + 1 :])[0]
 
-def _inner(params: dict) -> list[Jaxpr]:
-    found = [value for value in params.values() if isinstance(value, (Jaxpr, ClosedJaxpr))]
-    return [value.jaxpr if isinstance(value, ClosedJaxpr) else value for value in found]
+            derivatives = derivatives_of(function, jet.primal, jet.algebra.order)
+            if _is_entrywise(derivatives.jaxpr, jet.shape):
+                # the value is the function itself, so that its gradients in parameters are its author's
+                return [elementwise(lambda u, order: [function(u), *tower_at(derivatives, u)[1:]], jet)]
+    return through_jvp(of, values)
 
 
 def _is_entrywise(jaxpr: Jaxpr, shape: tuple[int, ...]) -> bool:
-    """Whether a function acts entry by entry: on arrays of this shape and numbers, with one result of this shape."""
+    """Whether a function acts entry by entry: on arrays of this shape and numbers, with results of this shape."""
     atoms = [*jaxpr.invars, *jaxpr.constvars, *(atom for e in jaxpr.eqns for atom in (*e.invars, *e.outvars))]
-    return (
-        len(jaxpr.outvars) == 1
-        and jaxpr.outvars[0].aval.shape == shape
-        and all(atom.aval.shape in ((), shape) for atom in atoms)
-        and all(_acts_entrywise(equation.primitive, equation.params) for equation in jaxpr.eqns)
-    )
+    return all(atom.aval.shape in ((), shape) for atom in atoms) and all(map(_acts_entrywise, jaxpr.eqns))
 
 
-def _acts_entrywise(primitive: Primitive, params: dict) -> bool:
+def _acts_entrywise(equation: JaxprEqn) -> bool:
+    primitive, params = equation.primitive, equation.params
     if ENTRYWISE.fullmatch(primitive.name) or primitive is primitives.broadcast_in_dim_p:
         return True
-    calls = (primitives.jit_p, primitives.custom_jvp_call_p, primitives.closed_call_p)
-    inner = _inner(params)
-    return primitive in calls and all(_acts_entrywise(e.primitive, e.params) for i in inner for e in i.eqns)
+    if primitive is authored_p:
+        inner = jax.make_jaxpr(params["of"].function)(*(atom.aval for atom in equation.invars))
+    elif primitive in (primitives.jit_p, primitives.closed_call_p, *AUTHORS):
+        inner = params.get("jaxpr", params.get("call_jaxpr"))
+    else:
+        return False
+    return all(map(_acts_entrywise, inner.jaxpr.eqns))

@@ -184,8 +184,6 @@ def cbrt(x: Jet, **params: object) -> Jet:
 
 
 by_jvp(
-    primitives.bessel_i0e_p,
-    primitives.bessel_i1e_p,
     primitives.igamma_p,
     primitives.igammac_p,
     primitives.polygamma_p,

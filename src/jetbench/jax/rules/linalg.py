@@ -13,7 +13,7 @@ from itertools import accumulate, chain, pairwise
 
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import ClosedJaxpr, primitives
+from jax.extend.core import ClosedJaxpr, Jaxpr, primitives
 from jax.lax import linalg
 
 from jetbench.errors import MissingRule
@@ -31,8 +31,8 @@ from jetbench.jax.jet import (
     times,
 )
 from jetbench.jax.propagate import propagate
-from jetbench.jax.rules.elementwise import real_power
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.rules.elementwise import exponential, real_power
+from jetbench.jax.rules.registry import rule, rule_by_name
 
 
 def _change(x: Jet) -> Jet:
@@ -215,6 +215,45 @@ def _wide(t: Array, columns: int) -> Array:
 
 def _tall(t: Array, rows: int) -> Array:
     return _wide(t.mT, rows).mT
+
+
+def _trace_of_product(a: Jet, b: Jet) -> Jet:
+    """tr(AB) = Σ_ij A_ij B_ji."""
+    return linear(lambda t: t.sum((-2, -1)), times(a, linear(lambda t: t.mT, b)))
+
+
+def _is_of_last_axes(jaxpr: Jaxpr) -> bool:
+    """Whether the argument is factorized as it is; under `vmap` the axes of a matrix may come first."""
+    first = jaxpr.eqns[0]
+    return first.primitive is primitives.lu_p and first.invars == jaxpr.invars
+
+
+@rule_by_name("_slogdet_lu", _is_of_last_axes)
+def slogdet(a: Value) -> list[Value]:
+    """log det(A + E) = log det A + Σ_m (−1)^(m+1)/m · tr X^m with X = A⁻¹E; a power of X is made of two halves, which
+    meet in a trace only. The imaginary part of a complex logarithm is the angle of the sign."""
+    sign, logarithm = jnp.linalg.slogdet(primal(a))
+    if not isinstance(a, Jet) or not a.present:
+        return [sign, logarithm]
+    first = Jet(a.algebra, jnp.zeros_like(a.primal), rest=_solved_at_once(a.primal, a.rest), present=a.present)
+    powers = [first]
+    while 2 * len(powers) < a.algebra.order:
+        powers.append(_matmul(powers[-1], first))
+    found = linear(lambda t: jnp.trace(t, axis1=-2, axis2=-1), first)
+    for m in range(2, a.algebra.order + 1):
+        trace = _trace_of_product(powers[(m + 1) // 2 - 1], powers[m // 2 - 1])
+        found = add(found, linear(lambda t, m=m: t * ((-1) ** (m + 1) / m), trace))
+    if not jnp.iscomplexobj(sign):
+        return [sign, _with_primal(logarithm, found)]
+    turned = elementwise(exponential, linear(lambda t: 1j * t.imag, found))
+    return [linear(lambda t: sign * t, turned), _with_primal(logarithm, linear(jnp.real, found))]
+
+
+def _solved_at_once(matrix: Array, right: Array) -> Array:
+    """A⁻¹B for matrices (..., n, n) and (components, ..., n, n), with all columns as those of one right-hand side."""
+    columns = jnp.moveaxis(right, 0, -2).reshape(*matrix.shape[:-1], -1)
+    found = jnp.linalg.solve(matrix, columns)
+    return jnp.moveaxis(found.reshape(*matrix.shape[:-1], len(right), -1), -2, 0)
 
 
 @rule(primitives.cholesky_p)

@@ -13,9 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jax.extend.core import Primitive
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive
+
+from jetbench.jax.jet import Jet, Value, linear
+from jetbench.jax.special import name_in_jax
 
 RULES: dict[Primitive, Callable] = {}
+NAMED: dict[str, tuple[Callable, Callable[[Jaxpr], bool]]] = {}
 
 
 def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
@@ -32,3 +37,38 @@ def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
         return function
 
     return register
+
+
+def rule_by_name(name: str, applies: Callable[[Jaxpr], bool]) -> Callable[[Callable], Callable]:
+    """Register the decorated function as the rule of a function of JAX itself, for calls of it that jaxprs keep.
+
+    Args:
+        name: as in the source of JAX.
+        applies: whether a call's jaxpr is one that the rule is for; `vmap` may have moved the axes of its arguments.
+    """
+
+    def register(function: Callable) -> Callable:
+        NAMED[name] = (function, applies)
+        return function
+
+    return register
+
+
+def named_rule(closed: ClosedJaxpr) -> Callable | None:
+    """The rule of the function that a call's jaxpr was made from, if it has one."""
+    function, applies = NAMED.get(name_in_jax(closed), (None, None))
+    if function is None or not applies(closed.jaxpr):
+        return None
+
+    def run(*values: Value) -> list[Value]:
+        results = zip(function(*values), closed.jaxpr.outvars, strict=True)
+        return [_as_type(value, variable.aval.dtype) for value, variable in results]
+
+    return run
+
+
+def _as_type(value: Value, dtype: np.dtype) -> Value:
+    """The value in the type that the function's own result has: numbers among its arguments may be of a wider one."""
+    if value.dtype == dtype:
+        return value
+    return linear(lambda t: t.astype(dtype), value) if isinstance(value, Jet) else value.astype(dtype)
