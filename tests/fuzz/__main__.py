@@ -21,6 +21,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--backend", choices=("torch", "jax"), default="torch")
     parser.add_argument("--shrink", action="store_true", help="Make failing programs small before they are printed.")
     parser.add_argument("--quiet", action="store_true", help="Print one line for a failure in place of its program.")
+    parser.add_argument("--most-refused", type=float, default=0.3, help="The share above which the run fails.")
     parser.add_argument("--refusals", action="store_true", help="Print refused programs, too.")
     return parser.parse_args()
 
@@ -35,7 +36,7 @@ def _reason(verdict: Verdict) -> str:
 
 
 def main() -> int:
-    """Run the programs; the exit status is 1 if one fails."""
+    """Run the programs; the exit status is 1 if one fails, or if too many are refused."""
     given = _arguments()
     backend = importlib.import_module(f"fuzz.{given.backend}.backend")
     outcomes, refusals, start = Counter(), Counter(), time.monotonic()
@@ -55,7 +56,8 @@ def main() -> int:
     for reason, count in refusals.most_common():
         print(f"{count:6} refused: {reason}")
     print(f"{given.cases} programs: " + ", ".join(f"{outcomes[name]} {name}" for name in OUTCOMES))
-    return int(bool(outcomes["wrong"] + outcomes["crashed"]))
+    is_too_refusing = outcomes["refused"] > max(3, given.most_refused * given.cases)
+    return int(bool(outcomes["wrong"] + outcomes["crashed"]) or is_too_refusing)
 
 
 if __name__ == "__main__":

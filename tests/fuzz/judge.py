@@ -95,8 +95,9 @@ def _refusal(error: BaseException) -> bool:
     """Whether an exception is a sentence of jetbench about what it does not do."""
     if isinstance(error, JetbenchError):
         return True
-    frames = traceback.extract_tb(error.__traceback__)
-    return isinstance(error, (TypeError, ValueError)) and bool(frames) and frames[-1].filename.startswith(SOURCE)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    is_raised_here = last.filename.startswith(SOURCE) and (last.line or "").startswith("raise ")
+    return isinstance(error, (TypeError, ValueError)) and is_raised_here
 
 
 def _where(error: BaseException) -> str:

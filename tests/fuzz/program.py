@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fuzz.draft import Parameter, Plan
+from fuzz.draft import Plan
 
 #: (coefficient, exponents) of each term of one output of an operator.
 Terms = tuple[tuple[float, tuple[int, ...]], ...]
@@ -82,6 +82,3 @@ def symbol(terms: Terms) -> str:
         return " * ".join([repr(coefficient), *powers])
 
     return " + ".join(product(*term) for term in terms)
-
-
-__all__ = ["Case", "Parameter", "Program", "Terms", "Use", "symbol"]
