@@ -1,6 +1,9 @@
 """Every operator acts on plane waves as its equation says, L e^{k·x} = p(σ(x)ᵀk) e^{k·x}, and solves its equation."""
 
+import contextlib
+import copy
 import json
+import pickle
 from math import exp, factorial, pi, sin
 
 import numpy as np
@@ -416,3 +419,14 @@ def test_a_dictionary_of_symbols_is_checked():
         as_operator({})
     with pytest.raises(TypeError, match="got a float for 'u_t'"):
         as_operator({"u": variables(2)[0], "u_t": 1.0})
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_operators_can_be_copied_and_pickled(name: str) -> None:
+    for dim in range(1, 6):
+        with contextlib.suppress(ValueError):
+            operator = make(name, dim=dim)
+            break
+    for other in (copy.deepcopy(operator), pickle.loads(pickle.dumps(operator))):
+        assert (other.name, other.dim, other.components) == (operator.name, operator.dim, operator.components)
+        assert dict(other.symbols) == dict(operator.symbols) and dict(other.options) == dict(operator.options)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -32,6 +33,7 @@ class Operator:
         options: the arguments it was made with, for records.
         combine: applied to the dictionary of outputs, for systems that mix the components of a vector-valued f.
         components: the number C of components that f must have for `combine`; None if any number will do.
+        recipe: makes the same operator again, for copies; None where the fields do.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Operator:
     options: Mapping[str, Any] = field(default_factory=dict)
     combine: Callable[[Mapping[str, Any]], Any] | None = None
     components: int | None = None
+    recipe: Callable[[], Operator] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.symbols:
@@ -55,14 +58,13 @@ class Operator:
         object.__setattr__(self, "symbols", MappingProxyType(dict(self.symbols)))
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The fields as plain dictionaries, which can be pickled."""
-        return {**self.__dict__, "symbols": dict(self.symbols), "options": dict(self.options)}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state)
-        object.__setattr__(self, "symbols", MappingProxyType(self.symbols))
-        object.__setattr__(self, "options", MappingProxyType(self.options))
+    def __reduce__(self) -> tuple:
+        """Copied and pickled as what it was made by, or as its fields."""
+        if self.recipe is not None:
+            return _made, (self.recipe,)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values |= {"symbols": dict(self.symbols), "options": dict(self.options)}
+        return _made, (partial(Operator, **values),)
 
     @property
     def variables(self) -> int:
@@ -78,6 +80,10 @@ class Operator:
     def is_single(self) -> bool:
         """Whether there is one unnamed output, returned as an array and not in a dictionary."""
         return list(self.symbols) == [""]
+
+
+def _made(recipe: Callable[[], Operator]) -> Operator:
+    return recipe()
 
 
 def as_operator(operator: Operator | Symbol | Mapping[str, Symbol]) -> Operator:

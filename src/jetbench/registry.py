@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from functools import wraps
+from functools import partial, wraps
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int
             made = function(*bound.args, **bound.kwargs)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ValueError(_named(name, options, error)) from error
-        return replace(as_operator(made), name=name, options=options)
+        return replace(as_operator(made), name=name, options=options, recipe=partial(make, name, **bound.arguments))
 
     make_operator.min_dim = min_dim
     make_operator.options = tuple(p.name for p in others)

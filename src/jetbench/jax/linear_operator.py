@@ -78,6 +78,10 @@ class LinearOperator:
             )
         return jnp.asarray(x)
 
+    def __reduce__(self) -> tuple:
+        """Copied and pickled as what it was made from; what it remembers is found again."""
+        return LinearOperator, (self.net, self.problem, self.method)
+
     def __repr__(self) -> str:
         operator, estimator = self.problem.operator, self.problem.estimator
         samples = "" if estimator.is_exact else f", {estimator.samples} samples"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import numpy as np
@@ -56,8 +56,9 @@ def apply(equation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     return found if primitive.multiple_results else [found]
 
 
-def bind(primitive: Primitive, values: Sequence[Array], params: dict) -> Array | Sequence[Array]:
+def bind(primitive: Primitive, values: Iterable[Array], params: dict) -> Array | Sequence[Array]:
     """The primitive itself, on arrays, which have to be alike between devices unless a function inside tells them."""
+    values = list(values)
     if not any(jaxprs_in_params(params)):
         axes = frozenset().union(*(varying(jax.typeof(value)) for value in values))
         values = [made_varying(value, axes) for value in values] if axes else values

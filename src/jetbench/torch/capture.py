@@ -548,8 +548,9 @@ def _refuse_draws(steps: Sequence[Step]) -> None:
 
 def _draws_nothing(step: Step) -> bool:
     """Whether an operation that can draw is told not to, as in evaluation mode."""
-    names = [argument.name for argument in step.target._schema.arguments]
-    given = dict(zip(names, step.args, strict=False)) | step.kwargs
+    arguments = step.target._schema.arguments
+    given = {argument.name: argument.default_value for argument in arguments}
+    given |= dict(zip([argument.name for argument in arguments], step.args, strict=False)) | step.kwargs
     return given.get("training", given.get("train", True)) is False or given.get("p", given.get("dropout_p")) == 0
 
 

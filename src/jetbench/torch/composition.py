@@ -164,6 +164,8 @@ def _gradients(
 ) -> list[Tensor | None]:
     """Gradients of ⟨gradient, parts⟩ with respect to the inputs that are wanted; None for the others."""
     with torch.enable_grad():
+        # one input may depend on another, but these are partial derivatives
+        inputs = [tensor.view_as(tensor) for tensor in inputs]
         whole = torch.cat(composition.parts(inputs[0], inputs[1:]))
     chosen = [tensor for tensor, want in _zip(inputs, wanted) if want]
     found = iter(torch.autograd.grad(whole, chosen, gradient, create_graph=differentiable, allow_unused=True))

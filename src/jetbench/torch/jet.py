@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Number
 
 import torch
 from torch import Tensor
@@ -14,6 +16,21 @@ from torch import Tensor
 from jetbench.algebra.base import Algebra, Blocks
 from jetbench.torch import layout
 from jetbench.torch.composition import Composition, Recipe, Recomputed, Tower, is_plain, is_small
+
+
+@dataclass(frozen=True)
+class Root:
+    """A jet x = factor · r^(1/degree), where r may be smooth at points where x is not: |x|² and |x| at 0.
+
+    Attributes:
+        radicand: gives the jet of r; called when a power of x is taken that is a whole power of r.
+        degree: such as 2 for norms.
+        factor: a constant that broadcasts against x.
+    """
+
+    radicand: Callable[[], Jet]
+    degree: float
+    factor: Number | Tensor = 1
 
 
 class Jet:
@@ -32,6 +49,7 @@ class Jet:
 
     Attributes:
         recipe: how to compute `whole` again, if the backward pass need not keep it.
+        root: what the jet is a root of, if it is known to be one.
     """
 
     def __init__(
@@ -49,6 +67,7 @@ class Jet:
             present = tuple(k for k, block in enumerate(blocks) if block is not None)
         self.present = present
         self.recipe: Recipe | None = None
+        self.root: Root | None = None
 
     @classmethod
     def from_whole(cls, algebra: Algebra, whole: Tensor, present: tuple[int, ...]) -> Jet:
@@ -177,8 +196,11 @@ def add(a: Value, b: Value, sign: int = 1) -> Value:
 
 
 def _expand(block: Tensor | None, like: Tensor) -> Tensor | None:
-    """The block with the trailing shape of `like`; missing axes go behind the component axis."""
-    if block is None or block.shape[1:] == like.shape:
+    """The block with the type and trailing shape of `like`; missing axes go behind the component axis."""
+    if block is None:
+        return None
+    block = block.to(like.dtype)
+    if block.shape[1:] == like.shape:
         return block
     missing = like.ndim - (block.ndim - 1)
     return block.reshape(block.shape[0], *(1,) * missing, *block.shape[1:]).expand(block.shape[0], *like.shape)

@@ -31,4 +31,8 @@ for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
     _constant(getattr(aten, _name).Tensor)
 _constant(aten.floor_divide.default)
 _constant(aten.heaviside.default)
+for _name in ("signbit", "isposinf", "isneginf", "isfinite", "isreal"):
+    _constant(getattr(aten, _name).default)
+for _operation in (aten.bucketize.Tensor, aten.searchsorted.Tensor):
+    _constant(_operation)
 _constant(aten.sym_size.int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from jetbench import towers
 from jetbench.torch import series
 from jetbench.torch.jet import Jet, elementwise
+from jetbench.torch.rules.powers import even
 from jetbench.torch.rules.registry import rule
 from jetbench.towers import Tower
 
@@ -18,13 +20,19 @@ aten = torch.ops.aten
 TANH_FLOW = (1, 0, -1)
 SIGMOID_FLOW = (0, 1, -1)
 
+TANH_IS_ONE = 16.0  # gelu's tanh is ±1 there, and its derivatives are 0
+GAUSS_IS_ZERO = 64.0  # exp(−u²/2) is 0 there in every type
 SINC_SERIES, SINC_TERMS = 0.7, 18  # where the power series is used, and how much of it
 
 
-def _register(tower: Callable[[Tensor, int], Tower], *operations: object) -> None:
+def _register(
+    tower: Callable[[Tensor, int], Tower], *operations: object, is_even: bool = False
+) -> Callable[[Jet], Jet]:
     @rule(*operations)
     def apply(x: Jet) -> Jet:
-        return elementwise(tower, x)
+        return even(tower, x) if is_even else elementwise(tower, x)
+
+    return apply
 
 
 def _cycle(functions: list[Callable[[Tensor], Tensor]], signs: list[int]) -> Callable[[Tensor, int], Tower]:
@@ -49,44 +57,73 @@ def _from_derivative(
     return tower
 
 
-def _quadratic_power(constant: float, square: float, exponent: float, factor: float = 1) -> Callable:
-    """The tower of factor · (constant + square·u²)^exponent."""
+def _radical_power(u: Tensor, order: int, length: Tensor, sign: int, degree: int) -> Tower:
+    """The tower of r^(−k) for r = √(1 + u²) or √(u² − 1), where r·r' = u, or √(1 − u²), where r·r' = −u.
 
-    def tower(u: Tensor, order: int) -> Tower:
-        found = series.power(series.quadratic(u, order, constant, square), exponent)
-        return found if factor == 1 else [None if f is None else factor * f for f in found]
+    With c = 1/r and s = u/r: c' = ∓s c² and s' = c(1 ∓ s²), so that the derivatives are c^(k+m)·P_m(s). Neither
+    overflows for large u.
 
-    return tower
+    Args:
+        u, order: as in a tower.
+        length: r at u.
+        sign: of r·r' = ±u.
+        degree: k, 1 or 2.
+    """
+    cosine = length.reciprocal()
+    sine = torch.where(u.isinf(), u.sgn(), u * cosine)
+    factor = cosine if degree == 1 else cosine * cosine
+    result: Tower = [factor]
+    for polynomial in _radical_polynomials(sign, degree, order):
+        factor = factor * cosine
+        result.append(factor * towers.polynomial(list(polynomial), sine))
+    return result
+
+
+@cache
+def _radical_polynomials(sign: int, degree: int, order: int) -> tuple[tuple[int, ...], ...]:
+    """P_1, …, P_order with P_0 = 1 and P_(m+1) = ∓(k + m)·s·P_m + (1 ∓ s²)·P_m'."""
+    found, known = [], [1]
+    for m in range(order):
+        following = [0] * (len(known) + 1)
+        for i, coefficient in enumerate(known):
+            following[i + 1] -= sign * (degree + m + i) * coefficient
+            if i:
+                following[i - 1] += i * coefficient
+        known = following
+        found.append(tuple(known))
+    return tuple(found)
+
+
+def _one_plus_square(u: Tensor) -> Tensor:
+    """√(1 + u²)."""
+    return torch.sqrt(1 + u * u) if u.is_complex() else torch.hypot(u, torch.ones_like(u))
+
+
+def _one_minus_square(u: Tensor) -> Tensor:
+    """√(1 − u²), with little rounding near ±1."""
+    return torch.sqrt((1 - u) * (1 + u))
+
+
+def _inverse_function(
+    function: Callable[[Tensor], Tensor], length: Callable[[Tensor], Tensor], sign: int, degree: int, factor: int = 1
+) -> Callable[[Tensor, int], Tower]:
+    """The tower of a function with the derivative ±r^(−k), as of inverse circular and hyperbolic functions."""
+
+    def derivative(u: Tensor, order: int) -> Tower:
+        found = _radical_power(u, order, length(u), sign, degree)
+        return found if factor == 1 else [-f for f in found]
+
+    return _from_derivative(function, derivative)
 
 
 def _gaussian(factor: float, rate: float) -> Callable[[Tensor, int], Tower]:
     """The tower of factor · exp(rate·u²)."""
 
     def tower(u: Tensor, order: int) -> Tower:
-        return [factor * f for f in series.exponential(series.quadratic(u, order, 0.0, rate))]
+        near = u.clamp(-GAUSS_IS_ZERO, GAUSS_IS_ZERO)  # the square may overflow
+        return [factor * f for f in series.exponential(series.quadratic(near, order, 0.0, rate))]
 
     return tower
-
-
-def real_power(u: Tensor, order: int, exponent: float) -> Tower:
-    """u^p: the falling factorial p(p − 1)…(p − m + 1) times u^(p−m); whole exponents p ≥ 0 end at m = p."""
-    exponent = int(exponent) if float(exponent).is_integer() else exponent
-    tower: Tower = [u**exponent]
-    factor = 1.0
-    for m in range(1, order + 1):
-        factor *= exponent - m + 1
-        if factor == 0:
-            tower.append(None)
-        elif exponent == m:
-            tower.append(torch.full_like(u, factor))
-        else:
-            rest = u if exponent - m == 1 else u ** (exponent - m)
-            tower.append(rest if factor == 1 else factor * rest)
-    return tower
-
-
-def _power_of(exponent: float) -> Callable[[Tensor, int], Tower]:
-    return lambda u, order: real_power(u, order, exponent)
 
 
 def _exponential(base: float, offset: float = 0.0) -> Callable[[Tensor, int], Tower]:
@@ -98,15 +135,6 @@ def _exponential(base: float, offset: float = 0.0) -> Callable[[Tensor, int], To
         return [first, *(value if rate == 1 else rate**m * value for m in range(1, order + 1))]
 
     return tower
-
-
-def _logarithm(function: Callable[[Tensor], Tensor], scale: float = 1.0, shift: float = 0.0) -> Callable:
-    """log_b(u + shift), with derivatives scale · (−1)^(m−1) (m − 1)! (u + shift)^(−m)."""
-
-    def derivative(u: Tensor, order: int) -> Tower:
-        return [scale * f for f in real_power(u + shift if shift else u, order, -1)]
-
-    return _from_derivative(function, derivative)
 
 
 def tanh(u: Tensor, order: int) -> Tower:
@@ -143,20 +171,16 @@ def gelu(u: Tensor, order: int) -> Tower:
 def gelu_tanh(u: Tensor, order: int) -> Tower:
     """u·(1 + tanh(√(2/π)(u + 0.044715 u³)))/2."""
     rate, cubic = math.sqrt(2 / math.pi), 0.044715
+    v = u.clamp(-TANH_IS_ONE, TANH_IS_ONE)  # beyond, the cube may overflow
     inner: Tower = [
-        rate * (u + cubic * u * u * u),
-        rate * (1 + 3 * cubic * u * u),
-        6 * rate * cubic * u,
-        torch.full_like(u, 6 * rate * cubic),
+        rate * (v + cubic * v * v * v),
+        rate * (1 + 3 * cubic * v * v),
+        6 * rate * cubic * v,
+        torch.full_like(v, 6 * rate * cubic),
     ]
     found = series.hyperbolic_tangent((inner + [None] * order)[: order + 1])
     half: Tower = [0.5 * (1 + found[0]), *(0.5 * f for f in found[1:])]
     return _times_identity(u, order, half)
-
-
-def arctangent(u: Tensor, order: int) -> Tower:
-    """φ' = 1/(1 + u²)."""
-    return _from_derivative(torch.atan, _quadratic_power(1.0, 1.0, -1))(u, order)
 
 
 def polygamma_tower(u: Tensor, order: int, first: int) -> Tower:
@@ -197,31 +221,26 @@ _register(silu, aten.silu.default)
 _register(_exponential(math.e), aten.exp.default)
 _register(_exponential(2.0), aten.exp2.default)
 _register(_exponential(math.e, offset=-1.0), aten.expm1.default)
-_register(_logarithm(torch.log), aten.log.default)
-_register(_logarithm(torch.log2, scale=1 / math.log(2)), aten.log2.default)
-_register(_logarithm(torch.log10, scale=1 / math.log(10)), aten.log10.default)
-_register(_logarithm(torch.log1p, shift=1.0), aten.log1p.default)
-_register(_power_of(0.5), aten.sqrt.default)
-_register(_power_of(-0.5), aten.rsqrt.default)
-_register(_power_of(-1), aten.reciprocal.default)
-_register(_power_of(2), aten.square.default)
-_register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
-_register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default)
+sine = _register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
+cosine = _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default, is_even=True)
 _register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
-_register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default)
+_register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default, is_even=True)
 _register(lambda u, order: towers.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
-_register(arctangent, aten.atan.default)
-_register(_from_derivative(torch.asin, _quadratic_power(1.0, -1.0, -0.5)), aten.asin.default)
-_register(_from_derivative(torch.acos, _quadratic_power(1.0, -1.0, -0.5, -1)), aten.acos.default)
-_register(_from_derivative(torch.asinh, _quadratic_power(1.0, 1.0, -0.5)), aten.asinh.default)
-_register(_from_derivative(torch.acosh, _quadratic_power(-1.0, 1.0, -0.5)), aten.acosh.default)
-_register(_from_derivative(torch.atanh, _quadratic_power(1.0, -1.0, -1)), aten.atanh.default)
+_register(_inverse_function(torch.atan, _one_plus_square, 1, 2), aten.atan.default)
+_register(_inverse_function(torch.asinh, _one_plus_square, 1, 1), aten.asinh.default)
+_register(
+    _inverse_function(torch.acosh, lambda u: torch.sqrt(u - 1) * torch.sqrt(u + 1), 1, 1),
+    aten.acosh.default,
+)
+_register(_inverse_function(torch.asin, _one_minus_square, -1, 1), aten.asin.default)
+_register(_inverse_function(torch.acos, _one_minus_square, -1, 1, factor=-1), aten.acos.default)
+_register(_inverse_function(torch.atanh, _one_minus_square, -1, 2), aten.atanh.default)
 _register(_from_derivative(torch.erf, _gaussian(2 / math.sqrt(math.pi), -1.0)), aten.erf.default)
 _register(_from_derivative(torch.erfc, _gaussian(-2 / math.sqrt(math.pi), -1.0)), aten.erfc.default)
 _register(_from_derivative(torch.lgamma, lambda u, order: polygamma_tower(u, order, 0)), aten.lgamma.default)
 _register(lambda u, order: polygamma_tower(u, order, 0), aten.digamma.default)
-_register(lambda u, order: inverse_erf(u, order), aten.erfinv.default)
-_register(lambda u, order: sinc(u, order), aten.sinc.default)
+_register(inverse_erf, aten.erfinv.default)
+_register(sinc, aten.sinc.default, is_even=True)
 
 
 @rule(aten.polygamma.default)
@@ -262,7 +281,7 @@ def log_sigmoid(x: Jet) -> tuple[Jet, None]:
 
 @rule(aten.elu.default)
 def elu(x: Jet, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Jet:
-    """scale·u for u > 0, scale·α(e^{su} − 1) below; also CELU and SELU."""
+    """scale·u for u > 0, scale·α(e^{su} − 1) below; also SELU."""
 
     def tower(u: Tensor, order: int) -> Tower:
         negative = u.clamp(max=0)  # nothing may overflow on the side that is not taken
@@ -275,3 +294,9 @@ def elu(x: Jet, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0
         return result
 
     return elementwise(tower, x)
+
+
+@rule(aten.celu.default)
+def celu(x: Jet, alpha: float = 1.0) -> Jet:
+    """u for u > 0, α(e^{u/α} − 1) below."""
+    return elu(x, alpha, 1.0, 1 / alpha)

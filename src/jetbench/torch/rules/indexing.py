@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from jetbench.errors import MissingRule
-from jetbench.torch.jet import Jet, Value, jointly_linear, linear, primal
+from jetbench.torch.jet import Jet, Value, algebra_of, jointly_linear, linear, primal, times
+from jetbench.torch.rules.piecewise import where
 from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
@@ -60,14 +60,67 @@ def scatter_value(x: Jet, dim: int, positions: Tensor, value: float) -> Jet:
 def scatter_reduce(
     x: Value, dim: int, positions: Tensor, source: Value, reduce: str, *, include_self: bool = True
 ) -> Jet:
-    if reduce not in ("sum", "mean"):
-        raise MissingRule(
-            f"scatter_reduce has a rule for sum and mean, not for {reduce}. Write it with torch.where, or extend the "
-            "rule in jetbench/torch/rules/indexing.py."
-        )
+    if reduce in ("amax", "amin"):
+        return _scattered_extremum(x, dim, positions, source, reduce, include_self)
+    if reduce == "prod":
+        return _scattered_product(x, dim, positions, source, include_self)
     return jointly_linear(
         lambda parts: parts[0].scatter_reduce(dim, positions, parts[1], reduce, include_self=include_self), [x, source]
     )
+
+
+def _scattered_extremum(x: Value, dim: int, positions: Tensor, source: Value, reduce: str, include_self: bool) -> Jet:
+    """The extreme entries of each place; among equal ones PyTorch's derivative is their mean."""
+    source = _cut(source, positions.shape)
+    best = primal(x).scatter_reduce(dim, positions, primal(source), reduce, include_self=include_self)
+    own = primal(x) == best
+    if not include_self:
+        own = own & (torch.ones_like(best).scatter(dim, positions, 0) != 0)
+    hit = primal(source) == best.gather(dim, positions)
+    count = own.to(best.dtype).scatter_add(dim, positions, hit.to(best.dtype))
+
+    def mean(parts: list[Tensor]) -> Tensor:
+        chosen = torch.where(own, parts[0], 0), torch.where(hit, parts[1], 0)
+        return chosen[0].scatter_add(dim, positions, chosen[1]) / count
+
+    found = jointly_linear(mean, [x, source])
+    return Jet(found.algebra, best, rest=found.rest, present=found.present)
+
+
+def _scattered_product(x: Value, dim: int, positions: Tensor, source: Value, include_self: bool) -> Jet:
+    """One factor after the other, which is right for zeros too: each of those at one position along `dim` has a place
+    of its own."""
+    algebra = algebra_of(x, source)
+    result = x if isinstance(x, Jet) else Jet(algebra, x)
+    source = _cut(source if isinstance(source, Jet) else Jet(algebra, source), positions.shape)
+    if not include_self:
+        ones = torch.ones_like(result.primal)
+        result = where(ones.scatter(dim, positions, 0) != 0, result, ones)
+    for n in range(positions.shape[dim]):
+        place = positions.narrow(dim, n, 1)
+        factor = linear(lambda t, n=n: t.narrow(dim, n, 1), source)
+        result = scatter(result, dim, place, times(gather(result, dim, place), factor))
+    return result
+
+
+def _cut(source: Value, shape: Sequence[int]) -> Value:
+    """The first entries of each axis, as many as there are positions."""
+
+    def cut(t: Tensor) -> Tensor:
+        for axis, size in enumerate(shape):
+            t = t.narrow(axis, 0, size)
+        return t
+
+    return linear(cut, source) if isinstance(source, Jet) else cut(source)
+
+
+@rule(aten.index_reduce.default)
+def index_reduce(
+    x: Value, dim: int, positions: Tensor, source: Value, reduce: str, *, include_self: bool = True
+) -> Jet:
+    shape = [-1 if axis == dim % primal(x).ndim else 1 for axis in range(primal(x).ndim)]
+    spread = positions.reshape(shape).expand(source.shape)
+    return scatter_reduce(x, dim, spread, source, reduce, include_self=include_self)
 
 
 @rule(aten.scatter_add.default)

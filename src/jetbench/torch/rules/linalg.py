@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jetbench.errors import JetbenchError
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, multiply, primal, times
 from jetbench.torch.rules.registry import rule
 
@@ -38,25 +39,33 @@ def _trace(x: Value) -> Value:
     return linear(lambda t: t.diagonal(dim1=-2, dim2=-1).sum(-1), x)
 
 
-def _log_determinant(x: Jet, logarithm: Tensor) -> Jet:
-    result: Value = logarithm
+def _log_determinant(x: Jet) -> Jet:
+    """log det(A + E) − log det A, whose primal is 0."""
+    result: Value = torch.zeros(x.shape[:-2], dtype=x.dtype, device=x.primal.device)
     for m, power in enumerate(_powers(x) if x.present else [], 1):
         result = add(result, linear(lambda t, m=m: t * ((-1) ** (m + 1) / m), _trace(power)))
     return result if isinstance(result, Jet) else Jet(x.algebra, result)
 
 
+def _exponential(x: Jet) -> Jet:
+    return elementwise(lambda u, order: [torch.exp(u)] * (order + 1), x)
+
+
 @rule(aten._linalg_slogdet.default)
-def slogdet(a: Jet) -> tuple[Tensor, Jet, None, None]:
+def slogdet(a: Jet) -> tuple[Value, Jet, None, None]:
+    """Of a complex determinant the modulus and the angle vary."""
     sign, logarithm = torch.linalg.slogdet(a.primal)
-    return sign, _log_determinant(a, logarithm), None, None
+    change = _log_determinant(a)
+    if not a.dtype.is_complex:
+        return sign, add(change, logarithm), None, None
+    angle = linear(lambda t: torch.complex(torch.zeros_like(t.real), t.imag), change)
+    return times(_exponential(angle), sign), add(linear(torch.real, change, torch.real), logarithm), None, None
 
 
 @rule(aten._linalg_det.default)
 def det(a: Jet) -> tuple[Jet, None, None]:
-    """sign · exp(log|det|); needs an invertible matrix."""
-    sign, logarithm, *_ = slogdet(a)
-    magnitude = elementwise(lambda u, order: [torch.exp(u)] * (order + 1), logarithm)
-    return times(magnitude, sign), None, None
+    """det A · exp(log det(A + E) − log det A); needs an invertible matrix."""
+    return times(_exponential(_log_determinant(a)), torch.linalg.det(a.primal)), None, None
 
 
 def _no_errors(a: Value) -> Tensor:
@@ -69,7 +78,13 @@ def _solved(matrix: Tensor, right: Value) -> Value:
     batch = torch.broadcast_shapes(matrix.shape[:-2], right.shape[:-2])
 
     def solve(t: Tensor) -> Tensor:
-        return torch.linalg.solve(matrix, t)
+        try:
+            return torch.linalg.solve(matrix, t)
+        except torch.linalg.LinAlgError as error:
+            raise JetbenchError(
+                "Jets of determinants, inverses and solutions of linear systems need invertible matrices; one is "
+                "singular at a point of x."
+            ) from error
 
     if not isinstance(right, Jet):
         return solve(right)
@@ -134,19 +149,23 @@ def solve_triangular(a: Value, b: Value, *, upper: bool, left: bool = True, unit
     return _transposed(_inverse_times(_transposed(matrix), _transposed(b)))
 
 
+def _adjoint(a: Jet) -> Jet:
+    return linear(lambda t: t.mH, a)
+
+
 @rule(aten.linalg_cholesky_ex.default)
 def cholesky(a: Jet, *, upper: bool = False, check_errors: bool = False) -> tuple[Jet, Tensor]:
-    """The factor of A + E is L(I + N) with A = LLᵀ and a lower triangular N that fulfils N + Nᵀ + NNᵀ = L⁻¹EL⁻ᵀ.
+    """The factor of A + E is L(I + N) with A = LLᴴ and a lower triangular N that fulfils N + Nᴴ + NNᴴ = L⁻¹EL⁻ᴴ.
 
-    The lower triangle of a symmetric matrix with half its diagonal solves N + Nᵀ = S; iterating is exact after K steps.
+    The lower triangle of a Hermitian matrix with half its diagonal solves N + Nᴴ = S; iterating is exact after K steps.
     """
     del check_errors
     factor = torch.linalg.cholesky(a.primal)
 
     def whitened(t: Tensor) -> Tensor:
-        symmetric = t.tril() + t.tril(-1).mT
-        half = torch.linalg.solve_triangular(factor, symmetric, upper=False)
-        return torch.linalg.solve_triangular(factor, half.mT, upper=False)
+        hermitian = t.tril() + t.tril(-1).mH
+        half = torch.linalg.solve_triangular(factor, hermitian, upper=False)
+        return torch.linalg.solve_triangular(factor, half.mH, upper=False)
 
     def lower(t: Tensor) -> Tensor:
         return (t.tril() + t.tril(-1)) / 2
@@ -154,8 +173,28 @@ def cholesky(a: Jet, *, upper: bool = False, check_errors: bool = False) -> tupl
     change = linear(whitened, _nilpotent(a))
     result: Value = linear(lower, change)
     for _ in range(a.algebra.order - 1 if a.present else 0):
-        square = multiply(torch.matmul, result, _transposed(result))
+        square = multiply(torch.matmul, result, _adjoint(result))
         result = linear(lower, add(change, square, -1))
     product = linear(lambda t: factor @ t, result)
     found = Jet(a.algebra, factor, rest=product.rest, present=product.present)
-    return (_transposed(found) if upper else found), _no_errors(a)
+    return (_adjoint(found) if upper else found), _no_errors(a)
+
+
+def _of_factor(factor: Value, upper: bool) -> Value:
+    """LLᴴ for the triangle that is used of a factor."""
+
+    def lower(t: Tensor) -> Tensor:
+        return t.triu().mH if upper else t.tril()
+
+    triangle = linear(lower, factor) if isinstance(factor, Jet) else lower(factor)
+    return multiply(torch.matmul, triangle, _adjoint(triangle) if isinstance(triangle, Jet) else triangle.mH)
+
+
+@rule(aten.cholesky_inverse.default)
+def cholesky_inverse(factor: Jet, upper: bool = False) -> Jet:
+    return inverse(_of_factor(factor, upper))[0]
+
+
+@rule(aten.cholesky_solve.default)
+def cholesky_solve(b: Value, factor: Value, upper: bool = False) -> Value:
+    return _inverse_times(_of_factor(factor, upper), b)

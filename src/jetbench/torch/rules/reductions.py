@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Number
 
 import torch
 from torch import Tensor
 
-from jetbench.torch.jet import Jet, Value, add, elementwise, jointly_linear, linear, times
-from jetbench.torch.rules.elementwise import real_power
+from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, times
 from jetbench.torch.rules.piecewise import absolute
+from jetbench.torch.rules.powers import power, rooted
+from jetbench.torch.rules.precision import accumulated, in_type
 from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
@@ -47,9 +49,9 @@ def _axes(x: Jet, dims: Sequence[int] | int | None) -> tuple[int, ...]:
 
 def _extremum(x: Jet, dims: Sequence[int] | None, keepdim: bool, value: Tensor) -> Jet:
     """The extreme entries; among equal ones PyTorch's derivative is their mean."""
-    hit = (x.primal == value).to(x.dtype)
-    share = hit / hit.sum(dims, keepdim=True)
-    found = linear(lambda t: (t * share).sum(dims, keepdim=keepdim), x)
+    hit = x.primal == value
+    count = hit.sum(dims, keepdim=keepdim)
+    found = linear(lambda t: torch.where(hit, t, 0).sum(dims, keepdim=keepdim) / count, x)
     shaped = value if keepdim else value.reshape(found.shape)
     return Jet(x.algebra, shaped, rest=found.rest, present=x.present)
 
@@ -99,7 +101,7 @@ def min_dim(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
 @rule(aten.prod.dim_int)
 def prod_dim(x: Jet, dim: int, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Jet:
     """A balanced tree of products, which is right for zero entries too."""
-    del dtype
+    x = x if dtype is None else in_type(x, dtype)
     width = x.shape[dim]
     if width == 0:
         return Jet(x.algebra, x.primal.prod(dim, keepdim=keepdim))
@@ -125,13 +127,17 @@ def centered(x: Jet, axes: tuple[int, ...]) -> Jet:
     return linear(lambda t: t - t.mean(axes, keepdim=True), x)
 
 
+@accumulated
 def variance(x: Jet, axes: tuple[int, ...], correction: Number, keepdim: bool) -> Jet:
-    """Σ(x − mean)²/(n − correction) over the axes."""
+    """Σ|x − mean|²/(n − correction) over the axes."""
+    if x.dtype.is_complex:
+        parts = (linear(part, x, part) for part in (torch.real, torch.imag))
+        return add(*(variance(part, axes, correction, keepdim) for part in parts))
     count = 1
     for axis in axes:
         count *= x.shape[axis]
     deviation = centered(x, axes)
-    square = elementwise(lambda u, order: real_power(u, order, 2), deviation)
+    square = power(deviation, 2)
     return linear(lambda t: t.sum(axes, keepdim=keepdim) / (count - correction), square)
 
 
@@ -141,26 +147,42 @@ def var(x: Jet, dim: Sequence[int] | None = None, *, correction: Number | None =
 
 
 @rule(aten.std.correction)
+@accumulated
 def std(x: Jet, dim: Sequence[int] | None = None, *, correction: Number | None = None, keepdim: bool = False) -> Jet:
-    found = var(x, dim, correction=correction, keepdim=keepdim)
-    return elementwise(lambda u, order: real_power(u, order, 0.5), found)
+    return power(var(x, dim, correction=correction, keepdim=keepdim), 0.5)
 
 
 @rule(aten.linalg_vector_norm.default)
 def vector_norm(
     x: Jet, order: Number = 2, dim: Sequence[int] | None = None, keepdim: bool = False, *, dtype: object = None
-) -> Jet:
-    """(Σ|x_i|^p)^(1/p) for finite p ≥ 1; the largest entry for p = ∞."""
-    del dtype
+) -> Value:
+    """(Σ|x_i|^p)^(1/p); the largest or least modulus for p = ±∞, the number of entries other than 0 for p = 0."""
+    x = x if dtype is None else in_type(x, dtype)
     axes = _axes(x, dim)
-    if order == float("inf"):
-        return amax(absolute(x), axes, keepdim)
+    if order == 0 or any(x.shape[axis] == 0 for axis in axes):
+        return torch.linalg.vector_norm(x.primal, order, axes, keepdim)
+    if math.isinf(order):
+        return (amax if order > 0 else amin)(absolute(x), axes, keepdim)
     if order == 1:
         return linear(lambda t: t.sum(axes, keepdim=keepdim), absolute(x))
-    base = x if order % 2 == 0 else absolute(x)
-    powers = elementwise(lambda u, k: real_power(u, k, order), base)
-    summed = linear(lambda t: t.sum(axes, keepdim=keepdim), powers)
-    return elementwise(lambda u, k: real_power(u, k, 1 / order), summed)
+
+    return rooted(_norm(x, order, axes, keepdim), lambda: _sum_of_powers(x, order, axes, keepdim), order)
+
+
+def _sum_of_powers(x: Jet, order: Number, axes: tuple[int, ...], keepdim: bool) -> Jet:
+    """Σ|x_i|^p."""
+    base = x if order % 2 == 0 and not x.dtype.is_complex else absolute(x)
+    return linear(lambda t: t.sum(axes, keepdim=keepdim), power(base, order))
+
+
+@accumulated
+def _norm(x: Jet, order: Number, axes: tuple[int, ...], keepdim: bool) -> Jet:
+    """s·(Σ|x_i/s|^p)^(1/p) with the largest modulus s, as powers of very large or small entries are out of range."""
+    size = torch.linalg.vector_norm(x.primal.detach(), torch.inf, axes, keepdim=True)
+    size = torch.where((size > 0) & size.isfinite(), size, 1)
+    root = power(_sum_of_powers(linear(lambda t: t / size, x), order, axes, keepdim), 1 / order)
+    size = size if keepdim else size.reshape(root.shape)
+    return linear(lambda t: t * size, root)
 
 
 @rule(aten.var_mean.correction)
@@ -174,6 +196,11 @@ def var_mean(
 @rule(aten.median.dim, aten.nanmedian.dim)
 def median_dim(x: Jet, dim: int, keepdim: bool = False) -> tuple[Jet, Tensor]:
     return _at(x, x.primal.median(dim, keepdim).indices, dim, keepdim)
+
+
+@rule(aten.mode.default)
+def mode(x: Jet, dim: int = -1, keepdim: bool = False) -> tuple[Jet, Tensor]:
+    return _at(x, x.primal.mode(dim, keepdim).indices, dim, keepdim)
 
 
 @rule(aten.kthvalue.default)
@@ -196,7 +223,7 @@ def cummin(x: Jet, dim: int) -> tuple[Jet, Tensor]:
 @rule(aten.cumprod.default)
 def cumprod(x: Jet, dim: int, *, dtype: torch.dtype | None = None) -> Jet:
     """One product after the other, which is right for zero entries too."""
-    del dtype
+    x = x if dtype is None else in_type(x, dtype)
     found = [linear(lambda t: t.narrow(dim, 0, 1), x)] if x.shape[dim] else []
     for n in range(1, x.shape[dim]):
         found.append(times(found[-1], linear(lambda t, n=n: t.narrow(dim, n, 1), x)))

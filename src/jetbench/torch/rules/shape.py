@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, linear_many, primal
+from jetbench.torch.rules.powers import moved
 from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 
 
-def _linear(operation: Callable) -> None:
+def _moved(operation: Callable) -> None:
     @rule(operation)
     def apply(x: Jet, *args: object, **kwargs: object) -> Jet:
-        return linear(lambda t: operation(t, *args, **kwargs), x)
+        return moved(lambda t: operation(t, *args, **kwargs), x)
 
 
 def _linear_many(operation: Callable) -> None:
@@ -46,7 +47,7 @@ for _operation in (
     aten.diag_embed.default,
     aten.unfold.default,
 ):
-    _linear(_operation)
+    _moved(_operation)
 
 for _operation in (aten.split.Tensor, aten.split_with_sizes.default, aten.unbind.int):
     _linear_many(_operation)
@@ -54,7 +55,7 @@ for _operation in (aten.split.Tensor, aten.split_with_sizes.default, aten.unbind
 
 @rule(aten.view.default, aten._unsafe_view.default, aten.reshape.default)
 def view(x: Jet, size: Sequence[int]) -> Jet:
-    return linear(lambda t: t.reshape(size), x, lambda t: t.reshape(t.shape[0], *_explicit(size, x.primal)))
+    return moved(lambda t: t.reshape(size), x, lambda t: t.reshape(t.shape[0], *_explicit(size, x.primal)))
 
 
 def _explicit(size: Sequence[int], x: Tensor) -> Sequence[int]:
@@ -72,16 +73,18 @@ def constant_pad(x: Jet, padding: Sequence[int], value: float = 0) -> Jet:
 @rule(aten.expand.default)
 def expand(x: Jet, size: Sequence[int], implicit: bool = False) -> Jet:
     del implicit
-    return linear(lambda t: t.expand(size), x)
+    return moved(lambda t: t.expand(size), x)
 
 
 @rule(aten._to_copy.default)
 def to_copy(x: Jet, **options: object) -> Value:
-    """A copy of another type; a type that is not real-valued has no derivatives."""
+    """A copy of another type; whole numbers and truth values have no derivatives."""
     dtype = options.get("dtype") or x.dtype
-    if not dtype.is_floating_point:
+    if not dtype.is_floating_point and not dtype.is_complex:
         return aten._to_copy.default(x.primal, **options)
-    return linear(lambda t: t.to(dtype), x, lambda t: t.to(dtype))
+    if x.dtype.is_complex and not dtype.is_complex:
+        x = linear(torch.real, x, torch.real)
+    return moved(lambda t: t.to(dtype), x, lambda t: t.to(dtype))
 
 
 @rule(aten.cat.default)
