@@ -68,6 +68,6 @@ def shrunk(backend: Backend, verdict: Verdict) -> Verdict:
 def kind_of(verdict: Verdict) -> tuple[str, str]:
     """Outcome, and what is said without its numbers."""
     reason = "left with" in verdict.reason or "afterwards" in verdict.reason if verdict.outcome == "wrong" else ""
-    if verdict.outcome == "crashed":
+    if verdict.outcome in ("crashed", "refused"):
         reason = re.sub(r"[^:]*:\d+|\d+|\(.*?\)", "", verdict.reason)[-60:]
     return verdict.outcome, str(reason)
