@@ -101,10 +101,10 @@ _use("grad of vmap", f"result = jax.grad(lambda s: jax.vmap({LOSS})(s).sum())(st
 _use(
     "training",
     f"""
-result = []
+result, current = [], values
 for _ in range(2):
-    loss, slope = jax.value_and_grad({LOSS})(values)
-    values = jax.tree.map(lambda v, g: v - 1e-3 * g, values, slope)
+    loss, slope = jax.value_and_grad({LOSS})(current)
+    current = jax.tree.map(lambda v, g: v - 1e-3 * g, current, slope)
     result.append(loss)
 """,
 )
