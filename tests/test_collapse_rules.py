@@ -411,3 +411,39 @@ def test_the_pass_is_linear_in_the_size_of_the_graph():
         assert result.after.operations < result.before.operations
         visits.append(len(b.graph.nodes))
     assert visits[1] <= 2 * visits[0]
+
+
+IDENTITIES = {
+    "one axis": ("ij", "jk", "ik"),
+    "the other axis": ("ij", "ik", "jk"),
+    "both axes": ("ij", "ij", ""),
+    "diagonal": ("ij", "ij", "i"),
+    "one axis alone": ("ij", "jk", "k"),
+    "both alone": ("ij", "kl", "kl"),
+    "beside another sum": ("ij", "jk", "i"),
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+@pytest.mark.parametrize("split", [False, True])
+def test_a_sum_with_an_identity_matrix_is_a_renaming(name, split):
+    """Nothing is multiplied, also where the axis that is summed over was split in two."""
+    mask, labels, out = IDENTITIES[name]
+    b, n = Builder(), 6
+    x = b.graph.make("input", (), (0,), (n,) * len(labels), "float64", 0)
+    terms = [(b.identity(n, "float64"), mask), (x, labels)]
+    expected = np.einsum(f"{mask},{labels}->{out}", np.eye(n), value := np.arange(n ** len(labels)).reshape(x.shape))
+    if split:
+        parted = [label for label in dict.fromkeys(mask + labels) if label not in out]
+        parts = dict.fromkeys(parted, (2, 3))
+        terms = [
+            (
+                b.reshape(node, [size for label in term for size in parts.get(label, (n,))]),
+                [(label, i) for label in term for i in range(len(parts.get(label, (n,))))],
+            )
+            for node, term in terms
+        ]
+        out = [(label, 0) for label in out]
+    result = b.contract(terms, out)
+    assert not any(node.op == "product" for node in live([result]))
+    np.testing.assert_allclose(evaluated(result, {0: value}), expected)

@@ -5,6 +5,8 @@ import torch
 from torch.func import hessian, jacfwd, jvp, vmap
 
 from jetbench import operators
+from jetbench.collapse import from_file
+from jetbench.errors import JetbenchError
 from jetbench.networks import NetworkSpec
 from jetbench.torch import collapse, linear_operator
 from jetbench.torch.measuring import counted_flops
@@ -360,3 +362,45 @@ def test_backend_of_torch_compile_is_registered():
 @pytest.mark.parametrize("seed", range(40))
 def test_random_functions(seed):
     assert compare(seed) is None
+
+
+def test_products_with_the_identity_matrix_are_renamings():
+    """The first layer takes the unit vectors to its own rows: of the Laplacian, its products are not computed."""
+    net = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 1)).double()
+    x = torch.linspace(-1, 1, 15, dtype=torch.float64).reshape(3, 5)
+    function = stock_laplacian(net)
+    collapsed = collapse(function)
+    agrees(collapsed(x), function(x))
+    layers = 2 * 3 * (5 * 7) + 2 * 3 * 7  # of the values, and of the one sum in the last layer
+    assert collapsed.explain(x).result.after.products == layers == counted_flops(lambda: collapsed(x))
+
+
+OWN = """
+import torch
+from torch.func import jvp, vmap
+
+network = torch.nn.Sequential(torch.nn.Linear(50, 64), torch.nn.Tanh(), torch.nn.Linear(64, 1)).{kind}()
+
+def laplacian(x):
+    def second(v):
+        v = v.expand_as(x)
+        return jvp(lambda y: jvp(network, (y,), (v,))[1], (x,), (v,))[1]
+
+    return vmap(second)(torch.eye(50, dtype=x.dtype)).sum(0)
+
+def wide(x):
+    return x.sum(), x.dtype
+"""
+
+
+@pytest.mark.parametrize("kind", ["double", "float"])
+def test_a_function_is_explained_in_the_type_of_its_own_tensors(kind, tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN.format(kind=kind))
+    explained = from_file.explain(f"{path}:laplacian", ["8x50"], "torch", None)
+    assert explained.result.after.products == 2 * 8 * (50 * 64 + 64)
+    assert {node.dtype for node in explained.outputs} == {{"double": "float64", "float": "float32"}[kind]}
+    (whole,) = from_file.explain(f"{path}:wide", ["2x3"], "torch", None).outputs
+    assert whole.dtype == "float64"
+    with pytest.raises(JetbenchError, match=r"could not be run for 8x50 \(torch, bfloat16\)"):
+        from_file.explain(f"{path}:laplacian", ["8x50"], "torch", "bfloat16")

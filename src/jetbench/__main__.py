@@ -2,12 +2,14 @@
 
 import sys
 
+from jetbench.encoding import make_writable
 from jetbench.errors import Interrupted
 from jetbench.interruption import interruptible
 
 
 def main() -> None:
     """Run the command line. SIGINT and SIGTERM end it in one line, also while it is being loaded."""
+    make_writable()
     try:
         with interruptible(lambda: "Stopped. Run the same command again to go on; what was measured is kept."):
             from jetbench.cli import app

@@ -384,7 +384,8 @@ def coverage_command(
 ) -> None:
     """Run a list of functions through every method and tell which are right, unsupported or wrong.
 
-    Each value is compared with nested derivatives in float64. Exits with status 1 if any is wrong.
+    Each value is compared with one from plain evaluations, without derivative rules. Exits with status 1 if any is
+    wrong.
     Example: jetbench coverage --backend jax --methods collapsed folx --functions networks "linear algebra" --out docs
     """
     from jetbench.coverage import command

@@ -44,9 +44,15 @@ def tables(config: Path | None = None) -> dict[str, Callable[[], Table | Group]]
 def _operators() -> Table:
     made = _table("Operators", "operator", "arguments", "what it is")
     for name, function in operators.REGISTRY.items():
-        arguments = (f"{p.name}={p.default}" for p in inspect.signature(function).parameters.values())
-        made.add_row(name, escape(", ".join(arguments)), summary(function))
+        made.add_row(name, escape(arguments(function)), summary(function))
     return made
+
+
+def arguments(function: Callable) -> str:
+    """The parameters of a function as they are written, without types."""
+    signature = inspect.signature(function)
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return str(inspect.Signature(bare)).removeprefix("(").removesuffix(")")
 
 
 def _methods() -> Group:

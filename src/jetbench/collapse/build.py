@@ -90,6 +90,8 @@ class Builder(Layout):
 
     def reduce(self, x: Node, axes: Sequence[int]) -> Node:
         """The sum over axes, which vanish; over those of an identity matrix in a product, its diagonal."""
+        if x.op == "identity" and axes:
+            return self.full(x.shape[0] if len(set(axes)) == 2 else 1.0, x.shape[len(set(axes)) :], x.dtype)
         if x.op == "product" and not contracted_sizes(x) and any(o.op == "identity" for o in x.operands):
             kept = [i for i in range(x.ndim) if i not in axes]
             terms = list(zip(x.operands, x.attributes[:2], strict=True))
@@ -150,7 +152,7 @@ class Builder(Layout):
             return self.full(factor, shape, dtype)
         kept = [label for label in out if label in present]
         if len(peeled) == 2:
-            peeled = self._unmasked(peeled, kept)
+            peeled = self._unmasked(_unsplit(peeled, kept), kept)
         if len(peeled) == 2:
             if set(kept) == present:
                 peeled = self._small_first(peeled)
@@ -203,10 +205,11 @@ class Builder(Layout):
     def _unmasked(
         self, terms: list[tuple[Node, tuple[Label, ...]]], kept: Sequence[Label]
     ) -> list[tuple[Node, tuple[Label, ...]]]:
-        """Σ_j δ_ij x_ij = x_ii in place of the product with an identity matrix of which an axis is summed over."""
+        """Σ_j δ_ij x_jk = x_ik and Σ_j δ_ij x_ij = x_ii, where an axis of an identity matrix is summed over."""
         for (mask, pair), (x, labels) in (terms, terms[::-1]):
-            if mask.op == "identity" and set(pair) <= set(labels) and not set(pair) <= set(kept):
-                stays, goes = pair if pair[0] in kept else pair[::-1]
+            goes = next((label for label in pair[::-1] if label in labels and label not in kept), None)
+            if mask.op == "identity" and goes is not None:
+                stays = pair[0] if goes == pair[1] else pair[1]
                 names = [stays if label == goes else label for label in labels]
                 return [(self.diagonal(x, numbered(names)), tuple(dict.fromkeys(names)))]
         return terms
@@ -388,3 +391,24 @@ def _as_weighed(x: Node) -> tuple[Node, int, tuple[float, ...]] | None:
         n = inner.operands[0].shape[axis]
         return inner.operands[0], axis, (0.0,) * start + (1.0,) * (stop - start) + (0.0,) * (n - stop)
     return inner, axis, (1.0,) * inner.shape[axis]
+
+
+def _unsplit(
+    terms: list[tuple[Node, tuple[Label, ...]]], kept: Sequence[Label]
+) -> list[tuple[Node, tuple[Label, ...]]]:
+    """Σ_ab x_(ab) y_(ab) = Σ_r x_r y_r, where all that terms are split into is summed over together."""
+    grouped = []
+    for node, labels in terms:
+        rest = iter(labels)
+        parts = node.attributes[0] if node.op == "split" else [(n,) for n in node.shape]
+        grouped.append([tuple(next(rest) for _ in part) for part in parts])
+    for own, other in (grouped, grouped[::-1]):
+        elsewhere = {label for group in other for label in group}
+        for group in own:
+            is_summed_together = set(kept).isdisjoint(group) and (group in other or elsewhere.isdisjoint(group))
+            if len(group) > 1 and not is_summed_together:
+                return terms
+    return [
+        (node.operands[0] if node.op == "split" else node, tuple(group[0] for group in groups))
+        for (node, _), groups in zip(terms, grouped, strict=True)
+    ]

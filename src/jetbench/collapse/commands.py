@@ -17,7 +17,13 @@ def explain_command(
         list[str] | None, typer.Option("--shapes", help="Of the function's arguments, such as 32x50 64.")
     ] = None,
     backend: Annotated[str, typer.Option("--backend", help="torch or jax.")] = "torch",
-    dtype: Annotated[str, typer.Option("--dtype", help="float64, float32, bfloat16 or float16.")] = "float32",
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype",
+            help="float64, float32, bfloat16 or float16; by default that of the function's own tensors, or float64.",
+        ),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Draw both computations to this file: .svg, .pdf or .png.")
     ] = None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,35 +20,45 @@ BACKENDS = ("torch", "jax")
 LARGEST = 2**28  # entries of an argument: one of more is a slip of the pen, and may not fit into the memory
 
 
-def explain(function: str, shapes: Sequence[str], backend: str, dtype: str) -> Explanation:
+def explain(function: str, shapes: Sequence[str], backend: str, dtype: str | None) -> Explanation:
     """What `collapse` does to the function FILE.py:NAME for arguments of the given shapes, such as "32x50".
+
+    The function is called once, so that no computation is explained that cannot be done. Without a dtype, arguments are
+    of the type of the function's own tensors; of 64 bit if it has none.
 
     Raises:
         ConfigError: the file, the function, a shape, the type or the backend is not what it should be.
-        JetbenchError: the function cannot be traced.
+        JetbenchError: the function cannot be run, or not be traced.
     """
     path, separator, name = function.rpartition(":")
     if not separator or not Path(path).is_file():
         raise ConfigError(f"Name a function as FILE.py:NAME, with a file that exists; got {function!r}.")
-    if dtype not in ("float64", "float32", "bfloat16", "float16"):
+    if dtype not in (None, "float64", "float32", "bfloat16", "float16"):
         raise ConfigError(f"--dtype must be float64, float32, bfloat16 or float16; got {dtype!r}.")
     sizes = [_shape(text) for text in shapes]
     framework = _backend(backend)
-    if backend == "jax" and dtype == "float64":
+    if backend == "jax" and dtype in (None, "float64"):
         importlib.import_module("jax").config.update("jax_enable_x64", True)
     found = getattr(_module(path), name, None)
     if not callable(found):
         raise ConfigError(f"There is no function {name!r} in {path}.")
-    arguments = [_argument(backend, shape, dtype) for shape in sizes]
+    dtype = dtype or (framework.own_dtype(found) if backend == "torch" else None) or "float64"
+    given = f"{', '.join(shapes) or 'no arguments'} ({backend}, {dtype})"
+    with _told(f"{function} could not be run for {given}"):
+        found(*[_argument(backend, shape, dtype) for shape in sizes])
+    with _told(f"{function} could not be traced for {given}"):
+        return framework.collapse(found).explain(*[_argument(backend, shape, dtype) for shape in sizes])
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whatever a user's function raises, in a sentence."""
     try:
-        return framework.collapse(found).explain(*arguments)
+        yield
     except JetbenchError:
         raise
-    except Exception as error:  # whatever the user's function raises
-        given = ", ".join(shapes) or "no arguments"
-        raise JetbenchError(
-            f"{function} could not be traced for {given} ({backend}, {dtype}): {type(error).__name__}: {error}"
-        ) from error
+    except Exception as error:
+        raise JetbenchError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def comparison(backend: str) -> Callable[[int], str | None]:

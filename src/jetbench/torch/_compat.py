@@ -86,3 +86,8 @@ def function_node(tensor: Tensor) -> BackwardCFunction | None:
 def modes() -> int:
     """How many modes are active that see operations."""
     return torch._C._len_torch_dispatch_stack()
+
+
+def saves_by_hooks() -> bool:
+    """Whether something around, such as a checkpoint, decides how tensors are kept for the backward pass."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None

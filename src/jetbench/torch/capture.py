@@ -10,7 +10,7 @@ import contextlib
 import functools
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from math import copysign
 
 import torch
@@ -34,7 +34,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jetbench.errors import JetbenchError, MissingRule, Unsupported
 from jetbench.torch._compat import modes, quietly, undisturbed
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
-from jetbench.torch.rules import RULES
 from jetbench.torch.steps import Captured, Described, Slot, Step
 
 aten = torch.ops.aten
@@ -51,17 +50,16 @@ OWN = {aten.copy.default: _copy}
 
 
 @functools.cache
-def _decompositions(rules: int, references: bool) -> dict:
-    """PyTorch's own decompositions for every operation without a rule; renewed when a rule is added.
+def _decompositions(kept: frozenset[OpOverload], references: bool) -> dict:
+    """PyTorch's own decompositions for every operation that is not kept.
 
     Those of PyTorch's references may end in operations of another set, prims, which users do not know.
     """
-    del rules
     table = {**decomposition_table, **core_aten_decompositions()}
     return OWN | {
         operation: function
         for operation, function in table.items()
-        if operation not in RULES
+        if operation not in kept
         and not (isinstance(operation, OpOverload) and operation._schema.is_mutable)
         and operation not in OWN
         and (references or not function.__module__.startswith("torch._refs"))
@@ -103,6 +101,9 @@ def _one_hot(tensor: Tensor, num_classes: int) -> Tensor:
     return (tensor.unsqueeze(-1) == torch.arange(num_classes, device=tensor.device)).long()
 
 
+_INDEXING = {aten.index.Tensor, aten.index_put.default, aten._unsafe_index.Tensor}
+
+
 def _memory(tensor: Tensor) -> int | None:
     """The same for tensors that share memory; None where there is no telling."""
     return tensor.untyped_storage()._cdata if tensor.layout == torch.strided and tensor.numel() else None
@@ -116,6 +117,7 @@ class _Steps(TorchDispatchMode):
     """Notes each ATen operation on example tensors, decomposed where there is no rule for it.
 
     Args:
+        kept: operations that are not decomposed.
         table: decompositions.
         inputs: example tensors, fake ones or real ones.
         depends: for each of them, whether it depends on x.
@@ -123,12 +125,19 @@ class _Steps(TorchDispatchMode):
             the function's own ends derivatives, and so does switching gradients off.
     """
 
-    def __init__(self, table: dict, inputs: Sequence[Tensor], depends: Sequence[bool], differentiates: bool) -> None:
+    def __init__(
+        self,
+        kept: Collection[OpOverload],
+        table: dict,
+        inputs: Sequence[Tensor],
+        depends: Sequence[bool],
+        differentiates: bool,
+    ) -> None:
         super().__init__()
         self.steps: list[Step] = []
         self.constants: dict[int, Tensor] = {}
         self.detaches = not differentiates
-        self._differentiates, self._table = differentiates, table
+        self._differentiates, self._kept, self._table = differentiates, kept, table
         self._values: list[object] = []  # keeps them alive, so that their identities stay
         self._places: dict[int, int] = {}
         self._made: dict[int, dict[tuple, int]] = {}  # values by their memory and layout
@@ -198,20 +207,27 @@ class _Steps(TorchDispatchMode):
         kwargs = kwargs or {}
         if function._schema.is_mutable and not self._is_fake:
             self._refuse_writing_outside(function, args)
-        if torch.Tag.data_dependent_output in function.tags or torch.Tag.dynamic_output_shape in function.tags:
+        if torch.Tag.data_dependent_output in function.tags:
             return self._read(function, args, kwargs)
+        if torch.Tag.dynamic_output_shape in function.tags and not self._is_fake:
+            if function in _INDEXING:
+                args = (args[0], self._as_indices(args[1]), *args[2:])
+            else:
+                return self._read(function, args, kwargs)
         if function in self._table:
             with self:
                 found = self._table[function](*args, **kwargs)
             if found is not NotImplemented:
                 return found
-        if function.namespace == "aten" and function not in RULES and function._can_decompose():  # made of others
+        if function.namespace == "aten" and function not in self._kept and function._can_decompose():  # made of others
             with self:
                 found = function.decompose(*args, **kwargs)
             if found is not NotImplemented:
                 return found
         if function is aten.detach.default and not self.detaches:
             function = aten.alias.default
+        if function is aten.view.default:  # what it is applied to later may be laid out in another way
+            function = aten.reshape.default
         result = function(*args, **kwargs)
         leaves = result if isinstance(result, (tuple, list)) else (result,)
         if any(isinstance(leaf, Tensor) for leaf in leaves):
@@ -219,12 +235,25 @@ class _Steps(TorchDispatchMode):
         return result
 
     def _read(self, function: OpOverload, args: tuple, kwargs: dict) -> object:
-        """A value is read: that of x decides nothing; those of other tensors are known."""
-        for tensor in pytree.tree_leaves((args, kwargs)):
-            if isinstance(tensor, FakeTensor) or self._places.get(id(tensor)) in self._dependent:
-                raise JetbenchError(DECIDES)
+        """A value is read: that of x decides nothing; those of other tensors are known, if they are real."""
+        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if any(self._places.get(id(tensor)) in self._dependent for tensor in tensors):
+            raise JetbenchError(DECIDES)
+        if any(isinstance(tensor, FakeTensor) for tensor in tensors):
+            raise NotImplementedError(f"{function} reads a value that is not known here")
         with undisturbed():
             return function(*args, **kwargs)
+
+    def _as_indices(self, indices: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Masks as the indices of what they choose, so that shapes do not depend on values."""
+        found: list[Tensor | None] = []
+        for index in indices:
+            if index is None or index.dtype not in (torch.bool, torch.uint8):
+                found.append(index)
+            else:
+                columns = self._read(aten.nonzero.default, (index,), {})
+                found += columns.unbind(-1)
+        return found
 
     def _refuse_writing_outside(self, function: OpOverload, args: tuple) -> None:
         """Raise before numbers of x, or of tensors that the network has not made itself, are changed."""
@@ -297,7 +326,6 @@ def ambient(device_type: str) -> tuple:
         torch.get_autocast_dtype(device_type) if casts(device_type) else None,
         torch.get_default_dtype(),
         torch._C._len_torch_function_stack() and torch.get_default_device(),
-        len(RULES),
     )
 
 
@@ -322,11 +350,12 @@ class Capturing:
     """Captures functions, each once for each kind of arguments.
 
     Args:
-        has_rule: whether operations that depend on x must have a rule for jets; all others are decomposed then.
+        kept: operations that are not decomposed; None if none is.
+        is_complete: whether operations that depend on x must be among them in the end.
     """
 
-    def __init__(self, has_rule: bool = True) -> None:
-        self._has_rule = has_rule
+    def __init__(self, kept: Collection[OpOverload] | None, is_complete: bool = False) -> None:
+        self._kept, self._is_complete = kept, is_complete
         self._known: OrderedDict[tuple, Captured] = OrderedDict()
 
     def function(
@@ -348,7 +377,7 @@ class Capturing:
         except TypeError:
             tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
             return self._capture(function, args, kwargs, [describe(t) for t in tensors]), tensors
-        key = (function, kinds, ambient(describe(tensors[0])[3].type))
+        key = (function, kinds, self._kept and len(self._kept), ambient(describe(tensors[0])[3].type))
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._capture(function, args, kwargs, [describe(t) for t in tensors])
@@ -367,7 +396,7 @@ class Capturing:
             args, kwargs = pytree.tree_unflatten(_replaced(leaves, places, tensors), structure)
             return function(*args, **kwargs)
 
-        return self._with_rules(lambda table: _captured(called, _fake(described), described, table))
+        return self._decomposed(lambda table: _captured(called, _fake(described), described, self._kept or (), table))
 
     def network(self, net: Callable[[Tensor], Tensor], x: Tensor) -> Captured:
         """A network in one piece, run in Python on a fake x, or on x itself if it does not run on fake tensors."""
@@ -375,26 +404,35 @@ class Capturing:
 
         def captured(table: dict) -> Captured:
             try:
-                return _captured(net, _fake(described), described, table, is_network=True)
+                return _captured(net, _fake(described), described, self._kept or (), table, is_network=True)
             except JetbenchError:
                 raise
-            except Exception:
+            except Exception as error:
                 if modes() or x.device.type == "meta":
-                    raise
-                return _captured(net, lambda: [x.detach().clone()], described, table, is_network=True)
+                    raise JetbenchError(DECIDES) if isinstance(error, NotImplementedError) else error from error
+                return _captured(net, lambda: [x.detach().clone()], described, self._kept or (), table, is_network=True)
 
-        return self._with_rules(captured)
+        return self._decomposed(captured)
 
-    def _with_rules(self, captured: Callable[[dict], Captured]) -> Captured:
-        if not self._has_rule:
+    def _decomposed(self, captured: Callable[[dict], Captured]) -> Captured:
+        if self._kept is None:
             return captured(OWN)
+        kept = frozenset(self._kept)
         try:
-            found = captured(_decompositions(len(RULES), True))
-            _refuse_missing_rules(found)
+            found = captured(_decompositions(kept, True))
+            self._refuse_missing_rules(found)
         except (MissingRule, NotImplementedError):
-            found = captured(_decompositions(len(RULES), False))
-            _refuse_missing_rules(found)
+            found = captured(_decompositions(kept, False))
+            self._refuse_missing_rules(found)
         return found
+
+    def _refuse_missing_rules(self, captured: Captured) -> None:
+        missing = [step.target for step in captured.steps if step.depends and step.target not in self._kept]
+        if missing and self._is_complete:
+            raise MissingRule(
+                f"No rule for the operation {missing[0]}. Add one with @jetbench.torch.rule({missing[0]}), as "
+                "described in jetbench/torch/rules/registry.py, or register a decomposition into known operations."
+            )
 
 
 @functools.cache
@@ -421,6 +459,7 @@ def _captured(
     function: Callable,
     make: Callable[[], list[Tensor]],
     described: Sequence[tuple],
+    kept: Collection[OpOverload],
     table: dict,
     is_network: bool = False,
 ) -> Captured:
@@ -443,7 +482,7 @@ def _captured(
         depends = [of_x for *_, of_x in described]
 
         def run(function: Callable, differentiates: bool) -> tuple[_Steps, object]:
-            steps = _Steps(table, examples, depends, differentiates)
+            steps = _Steps(kept, table, examples, depends, differentiates)
             if differentiates:
                 for example in examples:
                     example.requires_grad_()
@@ -451,7 +490,7 @@ def _captured(
                 with torch.set_grad_enabled(differentiates), _Substitutes(steps), steps:
                     result = function(*examples)
             except (GuardOnDataDependentSymNode, DynamicOutputShapeException, DataDependentOutputException) as error:
-                raise JetbenchError(DECIDES) from error
+                raise NotImplementedError("a shape or a decision depends on values") from error
             _refuse_draws(steps.steps)
             return steps, result
 
@@ -528,15 +567,6 @@ def _changes(steps: _Steps, inputs: int) -> dict[int, int]:
         changed[step.args[0].index] = step.args[1].index
     steps.steps = kept
     return changed
-
-
-def _refuse_missing_rules(captured: Captured) -> None:
-    for step in captured.steps:
-        if step.depends and step.target not in RULES:
-            raise MissingRule(
-                f"No rule for the operation {step.target}. Add one with @jetbench.torch.rule({step.target}), as "
-                "described in jetbench/torch/rules/registry.py, or register a decomposition into known operations."
-            )
 
 
 def _refuse_draws(steps: Sequence[Step]) -> None:

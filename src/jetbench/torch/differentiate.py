@@ -44,8 +44,8 @@ def gradients(f: Function, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _shaped(values: Tensor, like: Tensor) -> Tensor:
-    """(C, ...) → (..., C…) as `like`."""
-    return values.movedim(0, -1).reshape(like.shape)
+    """(C, ...) → (..., C…) in shape and type as `like`, whose type autocast may have changed."""
+    return values.movedim(0, -1).reshape(like.shape).to(like.dtype)
 
 
 def reverse(f: Function, v: Tensor) -> Function:

@@ -15,7 +15,7 @@ from jetbench.errors import JetbenchError, MixedRows, Unsupported
 from jetbench.problem import Problem
 from jetbench.symbol import Symbol
 from jetbench.torch import rows
-from jetbench.torch._compat import undisturbed, without_compiler
+from jetbench.torch._compat import modes, undisturbed, without_compiler
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.exhaustion import is_out_of_memory
@@ -122,7 +122,9 @@ class Nesting(Evaluation):
         if any(value is None for value in outputs.values()):
             zeros = torch.zeros_like(f(x))
             outputs = {name: zeros if value is None else value for name, value in outputs.items()}
-        return outputs
+        if torch.is_grad_enabled() or modes():
+            return outputs
+        return {name: value.detach() for name, value in outputs.items()}
 
     def _value(self, f: Function, term: Term, resolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         for brick in term.bricks:

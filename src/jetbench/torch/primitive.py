@@ -1,178 +1,269 @@
-"""Functions whose nested derivatives PyTorch gets wrong, written in operations that it differentiates rightly.
+"""Networks run so that PyTorch's own AD differentiates them rightly to every order, or not at all.
 
-Found by comparing nested AD (torch 2.13) with Chebyshev interpolation along a line, for all orders of nesting:
-derivatives of layer norm and instance norm are wrong in forward over forward mode and from the third on, those of
-determinants and of linear solves in forward over forward mode and in parts from the third on, without any error.
-Forward mode through a cumulative product that meets a zero is wrong too. Gated linear units, hard sigmoids, attention
-kernels and pairwise distances raise errors. The nested methods and the reference therefore run networks with the
-formulas below. Jets have rules of their own.
+PyTorch's derivative formulas belong to ATen operations, and some are wrong beyond the first order, in forward mode, at
+single points, or missing without an error (docs/pytorch-derivatives.md). A mode sees every torch function of a network.
+What it consists of, as ATen operations, is found once for each function and kind of arguments:
+
+- where all are among `trusted.OPERATIONS`, the function is called as it is;
+- where some have a formula in `corrected`, its operations are run one by one, with the formulas in their place;
+- any other operation is refused where what it is applied to depends on x or on a parameter.
+
+The nested methods and the reference run networks in this way. Jets have rules of their own.
 """
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+from collections import ChainMap
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch._functorch.autograd_function import custom_function_call
+from torch._ops import HigherOrderOperator, OpOverload
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
-REPLACED: dict[Callable, Callable] = {}
+from jetbench.errors import JetbenchError, Unsupported
+from jetbench.torch._compat import is_wrapped, modes, undisturbed
+from jetbench.torch.capture import Captured, Capturing, Described, Slot, casts
+from jetbench.torch.corrected import FORMULAS
+from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
+from jetbench.torch.trusted import OPERATIONS
 
-
-def _replaces(*functions: Callable) -> Callable[[Callable], Callable]:
-    def register(formula: Callable) -> Callable:
-        for function in functions:
-            REPLACED[function] = formula
-        return formula
-
-    return register
-
-
-def _standardized(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
-    """(x − mean)/√(variance + ε) over the axes."""
-    deviation = x - x.mean(axes, keepdim=True)
-    return deviation * torch.rsqrt(deviation.square().mean(axes, keepdim=True) + eps)
+_KNOWN_AT_MOST = 20_000
+#: `data` under torch.func keeps a part of the derivatives; what is meant is a constant.
+_MEANT = {Tensor.data.__get__: Tensor.detach}
 
 
-def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    x = x if weight is None else x * weight
-    return x if bias is None else x + bias
+@dataclass(frozen=True)
+class _Kind:
+    """What is known of a function for one kind of arguments.
+
+    Attributes:
+        corrected: an operation has a formula.
+        is_root: it is the square root.
+        is_of_roots: roots among its arguments make a difference.
+        refused: the operation that has neither trusted derivatives nor a formula.
+    """
+
+    corrected: bool
+    is_root: bool = False
+    is_of_roots: bool = False
+    refused: str = ""
 
 
-@_replaces(functional.layer_norm, torch.layer_norm)
-def layer_norm(
-    input: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-    cudnn_enable: bool = True,
-) -> Tensor:
-    """As `functional.layer_norm`."""
-    del cudnn_enable
-    axes = tuple(range(-len(normalized_shape), 0))
-    return _affine(_standardized(input, axes, eps), weight, bias)
+def _key(value: object, tensors: list[Tensor]) -> object:
+    """Equal for arguments for which a function has the same operations; numbers with a fraction do not decide that."""
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return value.shape, value.dtype, value.device
+    kind = type(value)
+    if kind is float:
+        return float
+    if kind in (list, tuple):
+        return kind, *[_key(item, tensors) for item in value]
+    if kind is dict:
+        return dict, *[(name, _key(item, tensors)) for name, item in value.items()]
+    if kind is slice:
+        return slice, *[_key(item, tensors) for item in (value.start, value.stop, value.step)]
+    return kind, value
 
 
-@_replaces(functional.instance_norm)
-def instance_norm(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """As `functional.instance_norm`, for x (N, channels, …)."""
-    if not use_input_stats:
-        return functional.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    shape = (-1, *(1,) * (input.ndim - 2))
-    weight, bias = (None if v is None else v.reshape(shape) for v in (weight, bias))
-    return _affine(_standardized(input, tuple(range(2, input.ndim)), eps), weight, bias)
+def _is_differentiable(value: object) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
-def _pivots(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The pivots of Gaussian elimination with exchange of rows, (..., n), and the sign of the exchanges, (...)."""
-    found, sign = [], torch.ones_like(matrix[..., 0, 0])
-    while matrix.shape[-1]:
-        chosen = matrix[..., :, 0].detach().abs().argmax(-1)
-        sign = torch.where(chosen == 0, sign, -sign)
-        rows = torch.arange(matrix.shape[-1], device=matrix.device)
-        exchanged = torch.where(rows == chosen[..., None], 0, rows)
-        exchanged = torch.where(rows == 0, chosen[..., None], exchanged)
-        matrix = torch.take_along_dim(matrix, exchanged[..., None], -2)
-        pivot = matrix[..., :1, :1]
-        found.append(pivot[..., 0, 0])
-        matrix = matrix[..., 1:, 1:] - matrix[..., 1:, :1] * (matrix[..., :1, 1:] / pivot)
-    return torch.stack(found, -1), sign
+class _Recorder(TorchDispatchMode):
+    """Notes the operations that map floating-point tensors to floating-point tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: set[OpOverload] = set()
+
+    def __torch_dispatch__(self, operation: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
+        result = operation(*args, **(kwargs or {}))
+        if any(map(_is_differentiable, tree_leaves((args, kwargs)))) and any(
+            map(_is_differentiable, tree_leaves(result))
+        ):
+            self.operations.add(functional(operation))
+        return result
 
 
-@_replaces(torch.det, torch.linalg.det, Tensor.det)
-def det(A: Tensor) -> Tensor:
-    """The determinant of invertible matrices."""
-    pivots, sign = _pivots(A)
-    return sign * pivots.prod(-1)
+def functional(operation: OpOverload) -> OpOverload:
+    """The operation of the same formula that changes nothing in place; itself if there is none."""
+    name = operation._schema.name.partition("::")[2]
+    if not operation._schema.is_mutable or not name.endswith("_"):
+        return operation
+    packet = getattr(getattr(torch.ops, operation.namespace), name[:-1], None)
+    return getattr(packet, operation._overloadname, operation)
 
 
-@_replaces(torch.slogdet, torch.linalg.slogdet, Tensor.slogdet)
-def slogdet(A: Tensor) -> torch.return_types.linalg_slogdet:
-    """Sign and logarithm of the modulus of the determinant."""
-    pivots, sign = _pivots(A)
-    return torch.return_types.linalg_slogdet((sign * pivots.sgn().prod(-1), pivots.abs().log().sum(-1)))
+def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload]:
+    """The ATen operations of a call; those on tensors of ones where fake ones have too few values."""
+    leaves, structure = tree_flatten((args, kwargs))
+
+    def recorded(make: Callable) -> set[OpOverload]:
+        """Of a call with example tensors, outside of every transformation."""
+        examples = [make(v.shape, dtype=v.dtype, device=v.device) if isinstance(v, Tensor) else v for v in leaves]
+        inner_args, inner_kwargs = tree_unflatten(examples, structure)
+        with sdpa_kernel(SDPBackend.MATH), _Recorder() as recorder:
+            function(*inner_args, **inner_kwargs)
+        return recorder.operations
+
+    with undisturbed(), torch.no_grad(), contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), FakeTensorMode():
+            return recorded(torch.empty)
+        return recorded(torch.ones)
+    return set()  # it raises an error for these arguments, or cannot run without the network's own values
 
 
-@_replaces(torch.logdet, Tensor.logdet)
-def logdet(input: Tensor) -> Tensor:
-    """The logarithm of a positive determinant, NaN for negative ones."""
-    sign, logarithm = slogdet(input)
-    return torch.where(sign < 0, torch.nan, logarithm)
+_CAPTURING = Capturing(kept=None)
+_OF_STEPS = ChainMap(FORMULAS, OF_ROOTS)
 
 
-@_replaces(torch.linalg.solve)
-def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
-    """A⁻¹B, or BA⁻¹ with left=False."""
-    inverse = torch.linalg.inv(A)
-    if B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1]):
-        return (inverse @ B.unsqueeze(-1)).squeeze(-1)
-    return inverse @ B if left else B @ inverse
+def _described(tensor: Tensor) -> tuple:
+    shape = tuple(tensor.shape)
+    strides = torch.empty(shape, device="meta").stride()
+    return shape, strides, tensor.dtype, tensor.device, True
 
 
-@_replaces(functional.glu)
-def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """a·σ(b) for the halves a and b of x."""
-    first, second = input.chunk(2, dim)
-    return first * torch.sigmoid(second)
+def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
+    """Runs the operations of a function, with formulas in the place of those that have one."""
+    values: dict[int, object] = {**dict(enumerate(tensors)), **captured.constants}
+
+    def filled(leaf: object) -> object:
+        return values[leaf.index] if isinstance(leaf, Slot) else leaf
+
+    for step in captured.steps:
+        args, kwargs = tree_map(filled, (step.args, step.kwargs))
+        result = _OF_STEPS.get(step.target, step.target)(*args, **kwargs)
+        values.update(zip(step.results, result if step.several else (result,), strict=True))
+    for index, place in captured.changed.items():
+        tensors[index].copy_(values[place])
+
+    def returned(leaf: object) -> object:
+        if not isinstance(leaf, Described):
+            return leaf
+        return values[leaf.place] if leaf.same is None else tensors[leaf.same]
+
+    return tree_map(returned, captured.output)
 
 
-@_replaces(functional.silu)
-def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """x·σ(x); traced, as the compiler pass does it, PyTorch's own has no forward mode of second order."""
-    del inplace
-    return input * torch.sigmoid(input)
+def _refuse_author(function: type[torch.autograd.Function]) -> None:
+    """Raise where forward mode meets a derivative that its author gave and would lose it.
+
+    PyTorch takes what `jvp` of a custom function returns for a constant, so that forward over forward is 0.
+    """
+    stack = torch._C._functorch.get_interpreter_stack() or ()
+    forward = sum(level.key() == torch._C._functorch.TransformType.Jvp for level in stack)
+    has_none = function.jvp is torch.autograd.Function.jvp
+    if forward > 1 or (forward and has_none):
+        why = "has no `jvp`" if has_none else "has a `jvp` that PyTorch does not differentiate again"
+        raise Unsupported(
+            f"The autograd.Function {function.__name__} {why}, and this method nests forward mode. Use "
+            "method='nested_reverse', which needs `backward` alone."
+        )
 
 
-@_replaces(functional.hardsigmoid)
-def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(0, min(6, x + 3))/6."""
-    del inplace
-    return functional.relu6(input + 3) / 6
+def _varies(tensor: Tensor) -> bool:
+    """Whether a derivative by the tensor is asked for, at any level of torch.func or on the tape."""
+    while True:
+        if tensor.requires_grad or torch.autograd.forward_ad.unpack_dual(tensor, level=0).tangent is not None:
+            return True
+        if not is_wrapped(tensor):
+            return False
+        tensor = torch._C._functorch.get_unwrapped(tensor)
 
 
-@_replaces(torch.cumprod, Tensor.cumprod)
-def cumprod(input: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
-    """One product after the other, which is right for zero entries too."""
-    factors = (input if dtype is None else input.to(dtype)).unbind(dim)
-    return torch.stack(list(itertools.accumulate(factors, torch.mul)), dim) if factors else input
+def _kind(function: Callable, args: tuple, kwargs: dict) -> _Kind:
+    operations = _operations(function, args, kwargs)
+    untrusted = operations - OPERATIONS
+    refused = sorted(str(operation) for operation in untrusted - FORMULAS.keys())
+    is_root = operations == {torch.ops.aten.sqrt.default}
+    return _Kind(bool(untrusted), is_root, not operations.isdisjoint(OF_ROOTS), refused[0] if refused else "")
 
 
-@_replaces(torch.logcumsumexp, Tensor.logcumsumexp)
-def logcumsumexp(input: Tensor, dim: int) -> Tensor:
-    """One sum after the other."""
-    return torch.stack(list(itertools.accumulate(input.unbind(dim), torch.logaddexp)), dim) if input.numel() else input
+class _Checked(TorchFunctionMode):
+    """Sees the torch functions that a network calls.
 
+    Args:
+        sees_silence: where gradients are off, the network has switched them off.
+    """
 
-@_replaces(torch.cdist)
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
-    """|x1_i − x2_j| in the p-norm."""
-    del compute_mode
-    return torch.linalg.vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+    def __init__(self, sees_silence: bool) -> None:
+        super().__init__()
+        self._sees_silence = sees_silence
 
-
-class _Primitive(TorchFunctionMode):
     def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
-        return REPLACED.get(function, function)(*args, **(kwargs or {}))
+        result = self._call(_MEANT.get(function, function), args, kwargs or {})
+        if torch.is_grad_enabled() or not self._sees_silence or (args and result is args[0]):
+            return result
+        return tree_map_only(Tensor, Tensor.detach, result)  # forward mode does not look at torch.no_grad
+
+    def _call(self, function: Callable, args: tuple, kwargs: dict) -> object:
+        tensors: list[Tensor] = []
+        key = _key(args, tensors), _key(kwargs, tensors) if kwargs else None
+        if function is custom_function_call:
+            _refuse_author(args[0])
+        if not tensors or isinstance(function, HigherOrderOperator):
+            return function(*args, **kwargs)
+        is_cast = casts(tensors[0].device.type)
+        kind = self._kind((function, is_cast, len(FORMULAS), *key), function, args, kwargs)
+        if kind.is_root and len(tensors) == 1:
+            result = function(*args, **kwargs)
+            return result if result is tensors[0] else remembered(result, tensors[0])
+        if not kind.corrected and not is_cast and not (kind.is_of_roots and any(t in RADICANDS for t in tensors)):
+            return function(*args, **kwargs)
+        if kind.refused:
+            if any(map(_varies, tensors)):
+                raise Unsupported(_REFUSAL.format(operation=kind.refused))
+            return function(*args, **kwargs)
+        return self._corrected(function, args, kwargs)
+
+    def _kind(self, key: tuple, function: Callable, args: tuple, kwargs: dict) -> _Kind:
+        try:
+            found = _KINDS.get(key)
+        except TypeError:  # an argument that has no key
+            return _kind(function, args, kwargs)
+        if found is None:
+            if len(_KINDS) > _KNOWN_AT_MOST:
+                _KINDS.clear()
+            found = _KINDS[key] = _kind(function, args, kwargs)
+        return found
+
+    def _corrected(self, function: Callable, args: tuple, kwargs: dict) -> object:
+        try:
+            captured, tensors = _CAPTURING.function(function, args, kwargs, _described)
+        except JetbenchError:  # it reads values
+            return function(*args, **kwargs)
+        device = tensors[0].device.type
+        with torch.autocast(device, enabled=False) if casts(device) else contextlib.nullcontext():
+            return _by_formulas(captured, tensors)
+
+
+_KINDS: dict[tuple, _Kind] = {}
+_REFUSAL = (
+    "PyTorch's derivatives of {operation} are not known to be right to every order. Give a formula in other "
+    "operations with @jetbench.torch.corrected.formula(torch.ops.{operation}), or use a method that propagates jets, "
+    "such as collapsed, if it has a rule."
+)
 
 
 def in_primitive_operations(net: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same function, with the formulas of this module where they apply."""
+    """The same function, with the formulas of `corrected` where they apply.
+
+    Gradients are switched on around it, so that where they are off the network has switched them off; not where it is
+    traced, since a trace would hold what autograd does.
+    """
 
     def function(x: Tensor) -> Tensor:
-        with sdpa_kernel(SDPBackend.MATH), _Primitive():
+        sees_silence = torch.is_grad_enabled() or not modes()
+        with torch.set_grad_enabled(sees_silence), sdpa_kernel(SDPBackend.MATH), _Checked(sees_silence):
             return net(x)
 
     return function

@@ -16,7 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import is_transformed, undisturbed, unwrapped
+from jetbench.torch._compat import saves_by_hooks, undisturbed, unwrapped
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_JETS, drawing_nothing
 from jetbench.torch.untouched import owners, settings
@@ -79,7 +79,7 @@ class Evaluation(ABC):
         if graph in self._known:
             self._known.move_to_end(graph)
         elif active_fake_mode() is None or torch.compiler.is_compiling():
-            hooks = contextlib.nullcontext() if is_transformed() else saved_tensors_hooks(_as_it_is, _as_it_is)
+            hooks = saved_tensors_hooks(_as_it_is, _as_it_is) if saves_by_hooks() else contextlib.nullcontext()
             with drawing_nothing(), hooks:
                 self.recorder.record(self.net, x)
             with undisturbed():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 
@@ -31,9 +31,12 @@ from jetbench.torch._compat import (
 )
 from jetbench.torch.author import Author, is_entrywise
 from jetbench.torch.capture import Capturing
+from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.propagate import Call, Graph, assemble
 from jetbench.torch.refusals import author_derivative, changes_input, draws
+from jetbench.torch.rules import RULES
 from jetbench.torch.steps import Captured, Described, Slot, Step
+from jetbench.torch.trusted import OPERATIONS
 from jetbench.torch.untouched import untouched
 
 CACHED_GRAPHS = 256
@@ -235,7 +238,7 @@ class Recording:
         if node is self._following:
             return value.place
         name = type(node).__name__.removesuffix("Backward")
-        if not self._recorder.has_rule:  # PyTorch itself is to differentiate the function
+        if not self._recorder.follows_authors:  # PyTorch itself is to differentiate the function
             raise author_derivative(name)
         before = node.next_functions[0][0] if len(node.next_functions) == 1 else None
         u = self._returned.get(before, getattr(before, "variable", None))
@@ -314,11 +317,12 @@ class Recorder:
     """Records networks and returns the same graph as long as they do the same.
 
     Args:
-        has_rule: whether operations that depend on x must have a rule for jets; all others are decomposed then.
+        capturing: captures functions in operations that can then be differentiated.
+        follows_authors: whether derivatives that authors give are recorded, too.
     """
 
-    def __init__(self, has_rule: bool) -> None:
-        self.has_rule, self.capturing = has_rule, Capturing(has_rule)
+    def __init__(self, capturing: Capturing, follows_authors: bool) -> None:
+        self.capturing, self.follows_authors = capturing, follows_authors
         self._graphs: OrderedDict[Hashable, Graph] = OrderedDict()
         self._authors: OrderedDict[tuple[Graph, Graph], Captured] = OrderedDict()
 
@@ -416,7 +420,8 @@ def _failure(net: Callable[[Tensor], Tensor], x: Tensor) -> Exception | None:
     return None
 
 
-FOR_JETS, FOR_TENSORS = Recorder(has_rule=True), Recorder(has_rule=False)
+FOR_JETS = Recorder(Capturing(RULES, is_complete=True), follows_authors=True)
+FOR_TENSORS = Recorder(Capturing(ChainMap(FORMULAS, dict.fromkeys(OPERATIONS))), follows_authors=False)
 
 
 def one_tensor(y: object) -> Tensor:

@@ -19,9 +19,9 @@ from jetbench.jax.coverage import (
     reductions,
     shapes,
 )
-from jetbench.jax.coverage.evaluation import INEXACT, ORDERS, applied, reference
+from jetbench.jax.coverage.evaluation import INEXACT, ORDERS, applied, plain, reference
 
-__all__ = ["FUNCTIONS", "INEXACT", "ORDERS", "applied", "reference"]
+__all__ = ["FUNCTIONS", "INEXACT", "ORDERS", "applied", "plain", "reference"]
 
 FUNCTIONS: dict[str, dict[str, Callable[[Array], Array]]] = {
     "activations": activations.FUNCTIONS,

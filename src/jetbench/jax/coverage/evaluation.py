@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from jetbench.coverage.parameters import POINTS
 from jetbench.jax import linear_operator
@@ -27,7 +28,8 @@ _UNCOMPILED = (reductions.FUNCTIONS["amax"], reductions.FUNCTIONS["max"], elemen
 
 
 def reference(function: Callable[[Array], Array], operator: Operator) -> dict[str, np.ndarray]:
-    """Output name → value by nested forward mode; by reverse mode where a function defines that only."""
+    """Output name → value by nested forward mode, or by reverse mode where a function defines that only; for functions
+    that the table does not list."""
 
     def forward(x: Array) -> Mapping[str, Array]:
         return nested.evaluate(function, operator, x)
@@ -38,6 +40,33 @@ def reference(function: Callable[[Array], Array], operator: Operator) -> dict[st
         if not any(word in str(error) for word in ("custom_vjp", "custom_lin")):
             raise
     return applied(function, operator, "nested_reverse")
+
+
+def plain(function: Callable[[Array], Array], points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """f(points); where the gradient is stopped, values are those at the centres, since they count as constants."""
+    with jax.enable_x64(True):
+        with _stopped([]) as values:
+            function(jnp.asarray(centres))
+        with _stopped(values):
+            return np.asarray(function(jnp.asarray(points)))
+
+
+@contextmanager
+def _stopped(known: list[Array]) -> Iterator[list[Array]]:
+    """`lax.stop_gradient` notes its results, or gives those that were noted; inside of a loop it has none to note."""
+    stop_gradient, left, values = lax.stop_gradient, iter(known), []
+
+    def noted(x: Array) -> Array:
+        if isinstance(x, jax.core.Tracer):
+            return stop_gradient(x)
+        values.append(next(left, x))
+        return values[-1]
+
+    lax.stop_gradient = noted
+    try:
+        yield values
+    finally:
+        lax.stop_gradient = stop_gradient
 
 
 def applied(function: Callable[[Array], Array], operator: Operator, method: str) -> dict[str, np.ndarray]:

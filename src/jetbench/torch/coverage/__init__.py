@@ -19,9 +19,9 @@ from jetbench.torch.coverage import (
     reductions,
     shapes,
 )
-from jetbench.torch.coverage.evaluation import INEXACT, ORDERS, applied, reference
+from jetbench.torch.coverage.evaluation import INEXACT, ORDERS, applied, plain, reference
 
-__all__ = ["FUNCTIONS", "INEXACT", "ORDERS", "applied", "reference"]
+__all__ = ["FUNCTIONS", "INEXACT", "ORDERS", "applied", "plain", "reference"]
 
 FUNCTIONS: dict[str, dict[str, Callable[[Tensor], Tensor]]] = {
     "activations": activations.FUNCTIONS,

@@ -24,19 +24,25 @@ class Emission:
     """
 
     def __init__(
-        self, structure: Sequence[object], outputs: Sequence[Node], inputs: Sequence[torch.Tensor], device: torch.device
+        self,
+        structure: Sequence[object],
+        outputs: Sequence[Node],
+        effects: Sequence[tuple[int, Node]],
+        inputs: int,
+        device: torch.device,
     ) -> None:
         self._graph, self._device = fx.Graph(), device
         self._root = torch.nn.Module()
         self._values: dict[Node, fx.Node] = {}
-        placeholders = [self._graph.placeholder(f"input_{i}") for i in range(len(inputs))]
-        for node in live(outputs):
-            if node.op == "input":
-                self._values[node] = placeholders[node.payload]
-            else:
-                self._values[node] = getattr(self, f"_{node.op}")(node)
+        self._placeholders = [self._graph.placeholder(f"input_{i}") for i in range(inputs)]
+        for node in live([*outputs, *(value for _, value in effects)]):
+            self._values[node] = getattr(self, f"_{node.op}")(node)
         replaced = iter(outputs)
         returned = tuple(self._values[next(replaced)] if isinstance(value, Node) else value for value in structure)
+        for position, value in effects:
+            self._do(
+                aten.copy_.default, self._placeholders[position], self._do(aten.detach.default, self._values[value])
+            )
         self._graph.output(returned)
         self._graph.eliminate_dead_code()
         self.module = fx.GraphModule(self._root, self._graph)
@@ -47,7 +53,12 @@ class Emission:
     def _operands(self, node: Node) -> list[fx.Node]:
         return [self._values[operand] for operand in node.operands]
 
+    def _input(self, node: Node) -> fx.Node:
+        return self._placeholders[node.payload]
+
     def _constant(self, node: Node) -> fx.Node:
+        if isinstance(node.payload, int):
+            return self._placeholders[node.payload]
         name = f"tensor_{node.index}"
         if isinstance(node.payload, torch.nn.Parameter):
             self._root.register_parameter(name, node.payload)

@@ -14,7 +14,8 @@ from torch import Tensor, fx
 from torch._ops import OpOverload
 
 from jetbench.collapse.build import Builder
-from jetbench.collapse.graph import Node
+from jetbench.collapse.cost import CUT
+from jetbench.collapse.graph import Node, is_inexact
 
 Rule = Callable[..., Node | None]
 LOWERINGS: dict[OpOverload, Rule] = {}
@@ -47,6 +48,12 @@ def lowering(*operations: OpOverload) -> Callable[[Rule], Rule]:
     return register
 
 
+def unrecorded(x: Tensor) -> Tensor:
+    """x as autograd takes it under `torch.no_grad`: without a derivative, but for that of forward mode."""
+    with torch.no_grad():
+        return x.view_as(x)
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     """The neutral name of a type, as "float32"."""
     return str(dtype).removeprefix("torch.")
@@ -58,12 +65,14 @@ class Lowering:
     Attributes:
         builder: makes the neutral nodes.
         device: of the inputs.
+        effects: the numbers of placeholders that get a new value, each with that value.
         outputs: the neutral values of the outputs that are tensors.
         structure: what the function returns, with neutral values in place of tensors.
     """
 
-    def __init__(self, module: fx.GraphModule, device: torch.device) -> None:
+    def __init__(self, module: fx.GraphModule, device: torch.device, arguments: int) -> None:
         self.builder, self.device = Builder(), device
+        self.effects: list[tuple[int, Node]] = []
         self._module = module
         self._values: dict[fx.Node, object] = {}
         self._tokens = 0
@@ -71,7 +80,8 @@ class Lowering:
         position = 0
         for node in module.graph.nodes:
             if node.op == "placeholder":
-                self._values[node] = self._source("input", position, node.meta["val"], position)
+                kind = "input" if position < arguments else "constant"  # as parameters and tables are
+                self._values[node] = self._source(kind, (position, None), node.meta["val"], position)
                 position += 1
             elif node.op == "get_attr":
                 tensor = getattr(module, node.target)
@@ -83,7 +93,7 @@ class Lowering:
         self.outputs = tuple(value for value in self.structure if isinstance(value, Node))
 
     def _source(self, op: str, key: object, value: Tensor, payload: object) -> Node:
-        key = (key,) if op == "input" else key
+        key = key[:1] if op == "input" else key
         return self.builder.graph.make(op, (), key, value.shape, dtype_name(value.dtype), payload)
 
     def _constant(self, tensor: Tensor, numbers: tuple[float, ...] | None) -> Node:
@@ -91,7 +101,7 @@ class Lowering:
 
     def fixed(self, x: Node) -> Node:
         """A constant that the function makes itself, so that its numbers are known; only vectors are looked at."""
-        if x.op != "constant" or x.ndim != 1 or not x.payload.is_floating_point():
+        if x.op != "constant" or x.ndim != 1 or isinstance(x.payload, int) or not x.payload.is_floating_point():
             return x
         return self._constant(x.payload, tuple(x.payload.tolist()))
 
@@ -101,6 +111,12 @@ class Lowering:
         value = node.meta.get("val")
         if node.target is python_operator.getitem:
             return args[0][args[1]]
+        if node.target is torch.ops.aten.copy_.default and node.args[0].op == "placeholder":
+            self.effects.append((args[0].payload, args[1]))
+            return args[1]
+        if node.target is torch.ops.aten.expand.default and node.kwargs.get("implicit"):
+            detaches = node.args[0].target is torch.ops.aten.detach.default
+            return self._cut(torch.ops.aten.detach.default if detaches else unrecorded, args[0])
         if node.target is torch.ops.aten._to_copy.default and self._device_of(node.args[0]) != value.device:
             return self._moved(args[0], value) or self.opaque(node.target, value, args, kwargs)
         rule = LOWERINGS.get(node.target)
@@ -110,13 +126,19 @@ class Lowering:
                 return found
         return self.opaque(node.target, value, args, kwargs)
 
+    def _cut(self, function: Callable, x: Node) -> Node:
+        """The same numbers without a derivative; see `jetbench.torch.rewriting.outside`."""
+        call, operands = self.call(function, (x,), {})
+        static = (function.__name__,)
+        return self.builder.map(CUT, operands, x.dtype, static, (0,), call) if is_inexact(x.dtype) else x
+
     def _device_of(self, node: fx.Node) -> torch.device:
         tensor = getattr(self._module, node.target) if node.op == "get_attr" else node.meta["val"]
         return tensor.device
 
     def _moved(self, x: Node, value: Tensor) -> Node | None:
-        """A constant that the function copies to another device, copied once and for all; None for all else."""
-        if x.op != "constant":
+        """A constant of the function itself, copied to another device once and for all; None for all else."""
+        if x.op != "constant" or isinstance(x.payload, int):
             return None
         _, numbers = x.attributes
         return self._constant(x.payload.to(value.device, value.dtype), numbers)

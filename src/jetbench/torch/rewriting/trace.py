@@ -6,6 +6,7 @@ import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx
@@ -19,7 +20,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from jetbench.torch._compat import undisturbed
 from jetbench.torch.rewriting import arrange, compute  # noqa: F401  their rules are registered by importing them
+from jetbench.torch.rewriting.ambient import functorch
 from jetbench.torch.rewriting.lower import LOWERINGS
+from jetbench.torch.rewriting.outside import Outside
 
 aten = torch.ops.aten
 RESHAPED = {
@@ -64,33 +67,83 @@ def _decompositions() -> dict:
     }
 
 
-def trace(function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> fx.GraphModule:
-    """The graph of a function from tensors to a tuple of tensors, for inputs like the examples.
+@dataclass
+class Traced:
+    """A function as a graph of ATen operations, of which none but the last ones works in place.
 
-    What works in place is put right in the traced graph only: the function may hold the levels of its functional
-    transforms as numbers, as those from `torch.compile` do, and one more transform around it would shift them.
+    Attributes:
+        module: with a placeholder for each tensor that does not come from the trace, and with operations at the end
+            that copy into those that the function changes.
+        outside: these tensors, the examples first, and what else is known of them.
     """
-    with undisturbed(), sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        examples = [torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=t.device) for t in examples]
 
-        def run(function: Callable) -> fx.GraphModule:
-            table = _decompositions()
-            try:
-                found = make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
-            except RuntimeError as error:
-                # PyTorch 2.11 has no type of its own for it
-                if re.search("two (different )?devices", str(error)) is None:
-                    raise
-                # adding forward mode's zeros to a number goes through the device "meta", which only real tensors can do
-                with _one_fake_mode():
-                    found = make_fx(function, table, tracing_mode="real")(*examples)
-            found.graph.eliminate_dead_code()
-            return found
+    module: fx.GraphModule
+    outside: Outside
 
-        module = run(function)
-        if not _put_right(module.graph):
-            module = run(functionalize(module, remove="mutations"))
-    return module
+
+def trace(
+    function: Callable[..., Sequence[object]], examples: Sequence[Tensor], known: Sequence[Tensor] = ()
+) -> Traced:
+    """The graph of a function from tensors to a tuple, for inputs like the examples, and for tensors known beforehand.
+
+    Autograd records during the trace as it does around it, as the function may differentiate by itself. What works in
+    place is put right in the traced graph only: the function may hold the levels of its functional transforms as
+    numbers, as those from `torch.compile` do, and one more transform around it would shift them.
+    """
+    outside = functools.partial(Outside, (*examples, *known), functorch.peek_interpreter_stack() is not None)
+    with _alone():
+        try:
+            traced = _recorded(function, examples, outside(), "fake")
+        except RuntimeError as error:
+            # PyTorch 2.11 has no type of its own for it
+            if re.search("two (different )?devices", str(error)) is None:
+                raise
+            # adding forward mode's zeros to a number goes through the device "meta", which only real tensors can do
+            with _one_fake_mode():
+                traced = _recorded(function, examples, outside(), "real")
+        if not _put_right(traced.module.graph):
+            _make_functional(traced)
+    return traced
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Outside of what is under way, with autograd as it is, and what operations do by themselves made explicit."""
+    records, caches = torch.is_grad_enabled(), torch.is_autocast_cache_enabled()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(undisturbed())
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.set_grad_enabled(records))
+        stack.enter_context(torch.autograd.set_multithreading_enabled(False))
+        stack.enter_context(torch._dynamo.config.patch(error_on_nested_fx_trace=False))  # compiled parts run as written
+        torch.set_autocast_cache_enabled(False)
+        stack.callback(torch.set_autocast_cache_enabled, caches)
+        yield
+
+
+def _recorded(function: Callable, examples: Sequence[Tensor], outside: Outside, mode: str) -> Traced:
+    def run() -> tuple:
+        with outside.watching():
+            values = function(*outside.given(examples))
+            return tuple(outside.returned(value) if isinstance(value, Tensor) else value for value in values)
+
+    module = make_fx(run, _decompositions(), tracing_mode=mode, _allow_non_fake_inputs=mode == "fake")()
+    first = next(node for node in module.graph.nodes if node.op != "placeholder")
+    for node in [node for node in module.graph.nodes if node.op == "placeholder"]:
+        first.prepend(node)
+    module.graph.eliminate_dead_code()
+    return Traced(module, outside)
+
+
+def _make_functional(traced: Traced) -> None:
+    """Without operations in place, but for copies into tensors from outside at the end."""
+    traced.module.recompile()
+    inputs = [node.meta["val"] for node in traced.module.graph.nodes if node.op == "placeholder"]
+    with torch.no_grad():
+        function = functionalize(traced.module, remove="mutations")
+        traced.module = make_fx(function, _decompositions(), tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    traced.module.graph.eliminate_dead_code()
 
 
 @contextlib.contextmanager
