@@ -67,6 +67,7 @@ def operator(case: Case, stack: str) -> str:
         return f'{xi}operator = linear_operator(net, {symbol(case.outputs[0])}, "{case.method}")'
     names = ", ".join(f'"{"pqrs"[i]}": {symbol(terms)}' for i, terms in enumerate(case.outputs))
     return (
-        f'{xi}system = linear_operator(net, {{{names}}}, "{case.method}")\n'
-        f"def operator(x):\n    return {stack}(list(system(x).values()), -1)"
+        f"{xi}class Stacked:\n    def __init__(self, system):\n        self.system = system\n"
+        f"    def __call__(self, x):\n        return {stack}(list(self.system(x).values()), -1)\n"
+        f'operator = Stacked(linear_operator(net, {{{names}}}, "{case.method}"))'
     )
