@@ -11,6 +11,7 @@ CORES ?= all
 # smoke, cpu, gpu or paper; empty: gpu where there is an NVIDIA GPU, else cpu
 PRESET ?=
 POINTS ?= 500
+CASES ?= 500
 # what `make test` runs, and where `make smoke` works
 TESTS ?= tests
 SMOKE ?= build/smoke
@@ -20,7 +21,7 @@ INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures paper report picture smoke test lint format clean help
+.PHONY: all setup figures paper report picture smoke test fuzz lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -60,6 +61,9 @@ reliability: $(INSTALLED)  ## inject every fault that is known and write docs/re
 
 soak: $(INSTALLED)  ## 500 short points in one process: do memory and time per point grow? `make soak POINTS=60`
 	$(BIN)/python .ci/soak.py $(POINTS)
+
+fuzz: $(INSTALLED)  ## random programs against right values; `make fuzz CASES=5000` runs more
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --cases $(CASES) --shrink
 
 lint: $(INSTALLED)  ## check style: ruff and snakefmt
 	$(BIN)/ruff check .

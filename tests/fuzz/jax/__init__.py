@@ -1,0 +1,1 @@
+"""Programs in JAX: pieces of networks, what is done with their operators, and the values that are right."""

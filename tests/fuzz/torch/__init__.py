@@ -1,0 +1,1 @@
+"""Programs in PyTorch: pieces of networks, what is done with their operators, and the values that are right."""
