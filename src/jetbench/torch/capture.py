@@ -66,7 +66,8 @@ def _decompositions(kept: frozenset[OpOverload], references: bool) -> dict:
     }
 
 
-_DETACHING = {torch.detach, Tensor.detach, Tensor.detach_, Tensor.data.__get__}
+_DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_}
+_DETACHING = {torch.detach, Tensor.detach, Tensor.data.__get__, *_DETACHING_IN_PLACE}
 
 
 class _Substitutes(TorchFunctionMode):
@@ -80,7 +81,10 @@ class _Substitutes(TorchFunctionMode):
         kwargs = kwargs or {}
         if function in _DETACHING:
             with self._steps.detaching():
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+            if function in _DETACHING_IN_PLACE:
+                self._steps.detach_in_place(args[0])
+            return result
         if function == Tensor.data.__set__:
             raise Unsupported(
                 "The network sets `data` of a tensor, which no derivative shows. Let it make a new tensor."
@@ -233,6 +237,14 @@ class _Steps(TorchDispatchMode):
         if any(isinstance(leaf, Tensor) for leaf in leaves):
             self._note(function, args, kwargs, leaves, isinstance(result, (tuple, list)))
         return result
+
+    def detach_in_place(self, tensor: Tensor) -> None:
+        """From here on the tensor is a constant: it gets another place. PyTorch shows no operation for it."""
+        if id(tensor) not in self._places:
+            raise NotImplementedError("a tensor is detached in place inside of a transformation")
+        place = self._places[id(tensor)]
+        self._silent.setdefault(place, None)
+        self._places[id(tensor)] = self._detached(place)
 
     def _read(self, function: OpOverload, args: tuple, kwargs: dict) -> object:
         """A value is read: that of x decides nothing; those of other tensors are known, if they are real."""
@@ -505,7 +517,8 @@ def _captured(
             replay = _replayed(steps, leaves)
             examples = [example.detach() for example in examples]
             steps, leaves = run(functionalize(replay, remove="mutations"), differentiates=False)
-        changed = _changes(steps, len(examples))
+        changed = {i: steps.place_of(example) for i, example in enumerate(examples) if steps.place_of(example) != i}
+        changed |= _changes(steps, len(examples))
         output = [
             _described(steps.place_of_argument(leaf), leaf, *relation) if isinstance(leaf, Tensor) else leaf
             for leaf, relation in zip(leaves, relations, strict=True)

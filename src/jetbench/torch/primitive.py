@@ -210,6 +210,8 @@ class _Checked(TorchFunctionMode):
         key = _key(args, tensors), _key(kwargs, tensors) if kwargs else None
         if function is custom_function_call:
             _refuse_author(args[0])
+        if function in (Tensor.detach_, torch.detach_):  # what is recorded of the network is differentiated then
+            raise NotImplementedError("torch.func does not see a tensor that is detached in place.")
         if not tensors or isinstance(function, HigherOrderOperator):
             return function(*args, **kwargs)
         is_cast = casts(tensors[0].device.type)

@@ -65,10 +65,11 @@ class NotRecorded(Unsupported):
     """The network runs, and cannot be recorded."""
 
 
-def _adds_nothing(tensor: Tensor) -> bool:
-    """Whether a tensor is of a user's class that computes as tensors do."""
+def _of_no_class(tensor: Tensor) -> Tensor:
+    """A tensor as a plain one, if it is of a user's class that computes as tensors do."""
     kind = type(tensor)
-    return kind not in (Tensor, nn.Parameter) and getattr(kind.__torch_function__, "__func__", None) is _DEFAULT
+    adds_nothing = getattr(kind.__torch_function__, "__func__", None) is _DEFAULT
+    return Tensor.as_subclass(tensor, Tensor) if adds_nothing and kind not in (Tensor, nn.Parameter) else tensor
 
 
 _DEFAULT = Tensor.__torch_function__.__func__
@@ -192,6 +193,8 @@ class Recording:
             )
         if levels() != self._levels:
             raise NotFollowed(f"The network transforms {function}.")
+        if function == Tensor.as_subclass:  # what stands for a value is of no class
+            return args[0]
         try:
             captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
         except JetbenchError:
@@ -238,7 +241,7 @@ class Recording:
         if id(tensor) not in self._numbers:
             self._numbers[id(tensor)] = len(self.constants)
             self._seen.append(tensor)
-            self.constants.append(Tensor.as_subclass(tensor, Tensor) if _adds_nothing(tensor) else tensor)
+            self.constants.append(_of_no_class(tensor))
         return -1 - self._numbers[id(tensor)]
 
     def _authored(self, value: Traced, node: BackwardCFunction) -> int:
@@ -382,7 +385,7 @@ class Recorder:
             )
         captured = self.capturing.network(lambda x: one_tensor(net(x)), x)
         graph = assemble([(captured, (0,), 0)], captured.output.place, 0)
-        constants = list(graph.own)
+        constants = [_of_no_class(tensor) for tensor in graph.own]
         graph = replace(graph, constants=len(constants), own=(), is_whole=True)
         key = (
             repr((graph.steps, graph.output)),
