@@ -16,6 +16,7 @@ from jetbench.problem import Problem
 from jetbench.symbol import Symbol
 from jetbench.torch import rows
 from jetbench.torch._compat import modes, undisturbed, without_compiler
+from jetbench.torch.capture import casts
 from jetbench.torch.differentiate import Function
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.exhaustion import is_out_of_memory
@@ -88,6 +89,11 @@ class Nesting(Evaluation):
         except JetbenchError as error:
             if isinstance(error, MixedRows | Unsupported) and not isinstance(error, AuthorDerivative | NotRecorded):
                 raise
+            if casts(x.device.type):
+                raise Unsupported(
+                    "Under torch.autocast PyTorch does not differentiate as it is what cannot be recorded of this "
+                    f"network. {error} Leave autocast before the call."
+                ) from error
             with undisturbed(), untouched(self.net):
                 rows.check(self.net, *kind)
             self._run.add(kind)

@@ -340,6 +340,10 @@ class Recorder:
         self._graphs: OrderedDict[Hashable, Graph] = OrderedDict()
         self._authors: OrderedDict[tuple[Graph, Graph], Captured] = OrderedDict()
 
+    @property
+    def _advice(self) -> str:
+        return ", or use method='nested'" if self.follows_authors else ""
+
     def record(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
         """What the network does to x, and the tensors that it does it with.
 
@@ -363,8 +367,8 @@ class Recorder:
                 if failed is not None:
                     raise NetworkFailed(tuple(x.shape), x.dtype, x.device, failed) from failed
                 raise NotRecorded(
-                    f"What the network does cannot be recorded, though it runs: {type(error).__name__}: {error} Use "
-                    "method='nested', or write this part in functions of PyTorch."
+                    f"What the network does cannot be recorded, though it runs: {type(error).__name__}: {error}. "
+                    f"Write this part in functions of PyTorch{self._advice}."
                 ) from error
 
     def _by_functions(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
@@ -381,7 +385,8 @@ class Recorder:
         if is_transformed():
             raise Unsupported(
                 "The network uses a transformation such as torch.vmap, a script or torch.autograd.grad inside, or "
-                "changes views in place, and is itself transformed by torch.func. Use method='nested' here."
+                "changes views in place, and is itself transformed by torch.func. Write this part in plain functions "
+                f"of PyTorch{self._advice}."
             )
         captured = self.capturing.network(lambda x: one_tensor(net(x)), x)
         graph = assemble([(captured, (0,), 0)], captured.output.place, 0)

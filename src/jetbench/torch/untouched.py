@@ -57,9 +57,8 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit(value, depth + 1)
 
     def visit_class(kind: type, depth: int) -> None:
-        if kind.__module__.partition(".")[0] in _LIBRARIES:
-            return
-        for value in vars(kind).values():
+        own = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in _LIBRARIES]
+        for value in [value for base in own for value in vars(base).values()]:
             value = getattr(value, "__func__", getattr(value, "fget", value))  # of a class method, of a property
             if not isinstance(value, _DESCRIPTORS):
                 visit(value, depth + 1)
