@@ -493,20 +493,19 @@ def _captured(
             open_.enter_context(_fakes())
         depends = [of_x for *_, of_x in described]
 
-        def run(function: Callable, differentiates: bool) -> tuple[_Steps, object]:
-            steps = _Steps(kept, table, examples, depends, differentiates)
-            if differentiates:
-                for example in examples:
-                    example.requires_grad_()
+        def run(function: Callable, steps: _Steps, differentiates: bool) -> object:
+            for example in examples:
+                example.requires_grad_(differentiates and example.dtype.is_floating_point)
             try:
                 with torch.set_grad_enabled(differentiates), _Substitutes(steps), steps:
                     result = function(*examples)
             except (GuardOnDataDependentSymNode, DynamicOutputShapeException, DataDependentOutputException) as error:
                 raise NotImplementedError("a shape or a decision depends on values") from error
             _refuse_draws(steps.steps)
-            return steps, result
+            return result
 
-        steps, result = run(function, differentiates=is_network)
+        steps = _Steps(kept, table, examples, depends, is_network)
+        result = run(function, steps, is_network)
         leaves, structure = pytree.tree_flatten(result)
         relations = [_relation(leaf, examples) for leaf in leaves]
         if is_network:
@@ -514,9 +513,10 @@ def _captured(
         if any(step.target._schema.is_mutable for step in steps.steps):
             if is_network:
                 _refuse_changes_outside(steps)
-            replay = _replayed(steps, leaves)
             examples = [example.detach() for example in examples]
-            steps, leaves = run(functionalize(replay, remove="mutations"), differentiates=False)
+            first, steps = steps, _Steps(kept, table, examples, depends, False)
+            steps.detaches = False  # `functionalize` detaches, too
+            leaves = run(functionalize(_replayed(first, leaves, steps), remove="mutations"), steps, False)
         changed = {i: steps.place_of(example) for i, example in enumerate(examples) if steps.place_of(example) != i}
         changed |= _changes(steps, len(examples))
         output = [
@@ -533,8 +533,8 @@ def _captured(
         )
 
 
-def _replayed(steps: _Steps, leaves: Sequence[object]) -> Callable[..., list]:
-    """The steps as a function of the inputs, which returns the leaves."""
+def _replayed(steps: _Steps, leaves: Sequence[object], noting: _Steps) -> Callable[..., list]:
+    """The steps as a function of the inputs, which returns the leaves; `noting` sees it run."""
     places = [steps.place_of_argument(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves]
     constants, noted = dict(steps.constants), tuple(steps.steps)
 
@@ -546,7 +546,9 @@ def _replayed(steps: _Steps, leaves: Sequence[object]) -> Callable[..., list]:
                 (step.args, step.kwargs),
                 is_leaf=lambda leaf: isinstance(leaf, Slot),
             )
-            result = step.target(*args, **kwargs)
+            detaching = noting.detaching() if step.target is aten.detach.default else contextlib.nullcontext()
+            with detaching:
+                result = step.target(*args, **kwargs)
             values.update(zip(step.results, result if step.several else (result,), strict=True))
         return [leaf if place is None else values[place] for leaf, place in zip(leaves, places, strict=True)]
 

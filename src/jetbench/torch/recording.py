@@ -358,7 +358,9 @@ class Recorder:
             try:
                 try:
                     return self._by_functions(net, x)
-                except NotFollowed:
+                except (JetbenchError, _StopRecomputationError):
+                    raise
+                except (NotFollowed, Exception):
                     return self._whole(net, x)
             except (JetbenchError, _StopRecomputationError):  # the second is how a checkpoint around an operator ends
                 raise

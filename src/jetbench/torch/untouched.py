@@ -146,7 +146,7 @@ def untouched(net: Callable) -> Iterator[None]:
     others = [(container, type(container)(container)) for container in containers if not isinstance(container, dict)]
     buffers = [b for module in modules if module.training for b in module._buffers.values() if b is not None]
     with undisturbed(), torch.no_grad():
-        copies = [(b, b._version, b.clone()) for b in buffers if not b.is_inference() and not is_wrapped(b)]
+        copies = [(b, b.clone()) for b in buffers if not b.is_inference() and not is_wrapped(b)]
     try:
         yield
     finally:
@@ -166,9 +166,9 @@ def untouched(net: Callable) -> Iterator[None]:
                     setattr(holder, name, value)
             for name in _attributes(holder).keys() - old.keys():
                 delattr(holder, name)
-        for buffer, version, value in copies:
-            if buffer._version != version:
-                with undisturbed(), torch.no_grad():
+        with undisturbed(), torch.no_grad():
+            for buffer, value in copies:  # some operations change them without a new version
+                if not torch.equal(buffer, value):
                     buffer.copy_(value)
 
 

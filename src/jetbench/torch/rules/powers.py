@@ -126,7 +126,8 @@ def relative(x: Jet, shift: float = 0.0) -> Jet:
     """x with its coefficients divided by its primal (plus a shift), where that is neither zero nor infinite."""
     if not x.present:
         return x
-    return Jet(x.algebra, x.primal, rest=x.rest / _regular(x.primal + shift if shift else x.primal), present=x.present)
+    base = _regular(x.primal + shift if shift else x.primal)
+    return Jet(x.algebra, x.primal, [None if block is None else block / base for block in x.blocks])
 
 
 def _is_regular(u: Tensor) -> Tensor:
