@@ -12,6 +12,7 @@ import types
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from math import copysign
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -232,6 +233,8 @@ class _Steps(TorchDispatchMode):
             function = aten.alias.default
         if function is aten.view.default:  # what it is applied to later may be laid out in another way
             function = aten.reshape.default
+        if _keeps_statistics(function, args, kwargs):
+            raise changes_outside(str(function)) if self._differentiates else NotImplementedError(str(function))
         result = function(*args, **kwargs)
         leaves = result if isinstance(result, (tuple, list)) else (result,)
         if any(isinstance(leaf, Tensor) for leaf in leaves):
@@ -591,11 +594,24 @@ def _refuse_draws(steps: Sequence[Step]) -> None:
             raise draws(str(step.target))
 
 
+def _by_name(function: OpOverload, args: tuple, kwargs: dict) -> dict[str, Any]:
+    """The arguments of an operation by name, those left out by their defaults."""
+    arguments = function._schema.arguments
+    given = {argument.name: argument.default_value for argument in arguments}
+    return given | dict(zip([argument.name for argument in arguments], args, strict=False)) | kwargs
+
+
+def _keeps_statistics(function: OpOverload, args: tuple, kwargs: dict) -> bool:
+    """Whether an operation changes running statistics, which not all schemas say."""
+    if "batch_norm" not in function.__name__:
+        return False
+    given = _by_name(function, args, kwargs)
+    return given.get("running_mean") is not None and given.get("training", given.get("train")) is True
+
+
 def _draws_nothing(step: Step) -> bool:
     """Whether an operation that can draw is told not to, as in evaluation mode."""
-    arguments = step.target._schema.arguments
-    given = {argument.name: argument.default_value for argument in arguments}
-    given |= dict(zip([argument.name for argument in arguments], step.args, strict=False)) | step.kwargs
+    given = _by_name(step.target, step.args, step.kwargs)
     return given.get("training", given.get("train", True)) is False or given.get("p", given.get("dropout_p")) == 0
 
 

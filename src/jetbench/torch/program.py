@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, fx, nn
 from torch._guards import active_fake_mode
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -18,7 +19,7 @@ from jetbench.problem import Problem
 from jetbench.torch import rows
 from jetbench.torch._compat import saves_by_hooks, undisturbed, unwrapped
 from jetbench.torch.propagate import Graph
-from jetbench.torch.recording import FOR_JETS, drawing_nothing
+from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing
 from jetbench.torch.untouched import owners, settings
 from jetbench.torch.zeros import fold_zeros
 
@@ -82,15 +83,20 @@ class Evaluation(ABC):
         graph, constants = self.recorder.record(self.net, x)
         if graph in self._known:
             self._known.move_to_end(graph)
-        elif active_fake_mode() is None or torch.compiler.is_compiling():
-            with drawing_nothing(), unseen():
-                self.recorder.record(self.net, x)
-            with undisturbed():
-                plain = [unwrapped(tensor) for tensor in constants]
-                rows.check(lambda x: graph.run(x, plain), tuple(x.shape), x.dtype, x.device)
-            self._known[graph] = None
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            return graph, constants
+        if active_fake_mode() is not None and not torch.compiler.is_compiling():
+            return graph, constants
+        with undisturbed():
+            plain = [unwrapped(tensor) for tensor in constants]
+        if any(isinstance(tensor, FakeTensor | Traced) for tensor in plain):  # of an operator inside of another one
+            return graph, constants
+        with drawing_nothing(), unseen():
+            self.recorder.record(self.net, x)
+        with undisturbed():
+            rows.check(lambda x: graph.run(x, plain), tuple(x.shape), x.dtype, x.device)
+        self._known[graph] = None
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
         return graph, constants
 
     def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
