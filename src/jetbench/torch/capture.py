@@ -33,7 +33,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jetbench.errors import JetbenchError, MissingRule, Unsupported
-from jetbench.torch._compat import modes, quietly, undisturbed
+from jetbench.torch._compat import modes, quietly, undisturbed, unseen
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.steps import Captured, Described, Slot, Step
 
@@ -489,6 +489,7 @@ def _captured(
         torch.inference_mode(False),
         sdpa_kernel(SDPBackend.MATH),
         quietly(),
+        unseen(),
         contextlib.ExitStack() as open_,
     ):
         examples = make()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -11,28 +10,18 @@ import torch
 from torch import Tensor, fx, nn
 from torch._guards import active_fake_mode
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.autograd.graph import saved_tensors_hooks
 from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import saves_by_hooks, undisturbed, unwrapped
+from jetbench.torch._compat import undisturbed, unseen, unwrapped
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing
 from jetbench.torch.untouched import owners, settings
 from jetbench.torch.zeros import fold_zeros
 
 REMEMBERED = 64
-
-
-def unseen() -> contextlib.AbstractContextManager:
-    """For what only the first call does: the hooks of a checkpoint around an operator see the same at each call."""
-    return saved_tensors_hooks(_as_it_is, _as_it_is) if saves_by_hooks() else contextlib.nullcontext()
-
-
-def _as_it_is(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 class Program:

@@ -193,6 +193,8 @@ class Recording:
             )
         if levels() != self._levels:
             raise NotFollowed(f"The network transforms {function}.")
+        if function == Tensor.requires_grad.__get__:
+            return args[0].requires_grad
         if function == Tensor.as_subclass:  # what stands for a value is of no class
             return args[0]
         try:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch.utils._pytree as pytree
 from torch import Tensor, fx
 
-from jetbench.torch._compat import undisturbed
-from jetbench.torch.program import REMEMBERED, Evaluation, unseen
+from jetbench.torch._compat import undisturbed, unseen
+from jetbench.torch.program import REMEMBERED, Evaluation
 from jetbench.torch.propagate import Graph
 from jetbench.torch.rewriting.function import collapse_graph
 
