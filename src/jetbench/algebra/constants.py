@@ -49,7 +49,10 @@ class Constant:
             return self._convert(array)
         key = (array.device, array.dtype)
         if key not in self._kept:
-            self._kept[key] = self._convert(array)
+            made = self._convert(array)  # a special kind of tensor where a mode or a transformation is under way
+            if type(made) is not torch.Tensor or torch._C._functorch.is_functorch_wrapped_tensor(made):
+                return made
+            self._kept[key] = made
         return self._kept[key]
 
     def _convert(self, array: Array) -> Array:
