@@ -119,6 +119,8 @@ CASES = {
     "logaddexp": lambda y: torch.logaddexp(three(y), -y) + torch.logaddexp2(three(y), 2 * y),
     "sinc": lambda y: torch.sinc(3 * (y - 0.5)) + torch.sinc(y),
     "slice_scatter": lambda y: aten.slice_scatter(square(y), three(y)[:, None], 1, 2, 2**63 - 1) ** 2,
+    "select_scatter": lambda y: aten.select_scatter(square(y), three(y), 1, -2) ** 2,
+    "index_fill": lambda y: square(y).index_fill(1, torch.tensor([0, 2]), y[0, 0] ** 3) ** 2,
     "copy": lambda y: aten.copy(square(y), three(y)[:, None]) * three(y),
     "conjugate": lambda y: (torch.complex(three(y), y**3).conj() * torch.complex(y, y.exp())).imag,
     "polar": lambda y: torch.view_as_real(torch.polar(y - 0.5, 3 * y)),
@@ -208,8 +210,29 @@ def test_numbers_at_the_ends_of_the_range(method, size):
 
     assert derivative(lambda y: torch.atan2(y, torch.full_like(y, size)) * size) == pytest.approx(0.5)
     assert derivative(lambda y: torch.hypot(y, 2 * y)) == pytest.approx(math.sqrt(5))
-    assert derivative(lambda y: torch.hypot(y, torch.full_like(y, size)), 2) == pytest.approx(2**-1.5 / size, rel=1e-12, abs=0)
+    assert derivative(lambda y: torch.hypot(y, torch.full_like(y, size)), 2) == pytest.approx(
+        2**-1.5 / size, rel=1e-12, abs=0
+    )
     assert derivative(lambda y: torch.logaddexp(y / size, 2000 * y / size) * size, 2) == 0
+
+
+@pytest.mark.parametrize("name", ["select_scatter", "slice_scatter", "index_fill"])
+def test_formulas_of_parts_hold_under_vmap(name):
+    """As one after the other: values and gradients of what is written in."""
+    arguments = {"select_scatter": (1, 0), "slice_scatter": (1, 0, 1), "index_fill": (1, torch.tensor([2, 0]))}[name]
+    target, *options = next(op for op in FORMULAS if op._schema.name == f"aten::{name}"), *arguments
+    shape = {"select_scatter": (3,), "slice_scatter": (3, 1), "index_fill": ()}[name]
+    x, sources = torch.ones(3, 3, dtype=D64), torch.arange(1.0, 3).reshape(2, *[1] * len(shape)).expand(2, *shape)
+    sources = sources.double().requires_grad_()
+
+    def written(source):
+        order = (x, *options, source) if name == "index_fill" else (x, source, *options)
+        return FORMULAS[target](*order)
+
+    weights = torch.arange(18, dtype=D64).reshape(2, 3, 3)
+    values = torch.vmap(written)(sources), torch.stack([written(source) for source in sources])
+    torch.testing.assert_close(*values)
+    torch.testing.assert_close(*[torch.autograd.grad((v * weights).sum(), sources)[0] for v in values])
 
 
 def test_every_formula_is_tested():

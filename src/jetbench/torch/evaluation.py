@@ -13,7 +13,7 @@ from jetbench.errors import JetbenchError
 from jetbench.problem import Operator, Problem
 from jetbench.torch.jet import Jet
 from jetbench.torch.program import Evaluation
-from jetbench.torch.propagate import Graph
+from jetbench.torch.propagate import Graph, uncast
 
 
 def factor_of(operator: Operator, x: Tensor) -> Tensor | None:
@@ -55,7 +55,9 @@ class JetEvaluation(Evaluation):
         self.algebra = algebra
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
-        return self.through(*self.recorded(x), x, draws)
+        graph, constants = self.recorded(x)
+        with uncast(x):
+            return self.through(graph, constants, x, draws)
 
     def through(
         self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]

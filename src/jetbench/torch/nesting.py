@@ -22,7 +22,7 @@ from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
-from jetbench.torch.propagate import Graph
+from jetbench.torch.propagate import Graph, uncast
 from jetbench.torch.recording import FOR_TENSORS, NotRecorded
 from jetbench.torch.refusals import AuthorDerivative
 from jetbench.torch.untouched import untouched
@@ -106,7 +106,15 @@ class Nesting(Evaluation):
         return self.differentiated(in_primitive_operations(lambda y: graph.run(y, constants)), x, draws)
 
     def differentiated(self, f: Function, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The values for any function."""
+        """The values for any function, in which alone autocast is active."""
+        if casts(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            cast = torch.autocast(x.device.type, dtype)(f)
+            with uncast(x):
+                return self._differentiated(cast, x, draws)
+        return self._differentiated(f, x, draws)
+
+    def _differentiated(self, f: Function, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
         x = x.contiguous()  # forward mode cannot take points that share memory, as an expanded x does
         factor = factor_of(self.problem.operator, x)
 

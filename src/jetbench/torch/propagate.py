@@ -49,7 +49,7 @@ class Graph:
         use, so that a layer's jet is freed when the next one has been computed.
         """
         values: list[object] = [x, *constants, *self.own, *[None] * self.places]
-        with _uncast(x.primal if isinstance(x, Jet) else x):
+        with uncast(x.primal if isinstance(x, Jet) else x):
             for step, frees in zip(self.steps, self.frees, strict=True):
                 result = _apply(step, values)
                 if step.several:
@@ -63,7 +63,8 @@ class Graph:
         return values[self.output]
 
 
-def _uncast(x: Tensor) -> contextlib.AbstractContextManager:
+def uncast(x: Tensor) -> contextlib.AbstractContextManager:
+    """Without the casts of autocast, which are among the steps of a graph where the network makes them."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if casts(kind) else contextlib.nullcontext()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import types
@@ -16,7 +17,7 @@ _SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch
 _PLAIN = (*_SIMPLE, Tensor, types.ModuleType)
 _DEPTH, _MOST = 6, 10_000  # of objects that are visited
 _DESCRIPTORS = (type, types.GetSetDescriptorType, types.MemberDescriptorType, types.BuiltinFunctionType)
-_LIBRARIES = ("torch", "builtins", "numpy")  # whose code stores nothing
+_LIBRARIES = ("torch", "numpy")  # whose code stores nothing
 _STATE = ("_parameters", "_buffers", "_modules")
 
 
@@ -57,7 +58,7 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit(value, depth + 1)
 
     def visit_class(kind: type, depth: int) -> None:
-        own = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in _LIBRARIES]
+        own = [base for base in kind.__mro__ if not _is_of_library(base)]
         for value in [value for base in own for value in vars(base).values()]:
             value = getattr(value, "__func__", getattr(value, "fget", value))  # of a class method, of a property
             if not isinstance(value, _DESCRIPTORS):
@@ -75,7 +76,7 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit_class(type(module), depth)
 
     def visit_function(function: types.FunctionType, depth: int) -> None:
-        if (function.__module__ or "").partition(".")[0] in _LIBRARIES:
+        if _is_of_library(function):
             return
         for cell in function.__closure__ or ():
             with contextlib.suppress(ValueError):  # a cell that is not filled yet
@@ -88,6 +89,14 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
 
     visit(net, 0)
     return modules, holders, containers
+
+
+def _is_of_library(thing: type | types.FunctionType) -> bool:
+    """Whether a class or function is Python's or of a library; code that is run by `exec` calls its own Python's."""
+    module = thing.__module__ or ""
+    if module == "builtins":
+        return getattr(builtins, thing.__name__, None) is thing
+    return module.partition(".")[0] in _LIBRARIES
 
 
 def _is_plain(module: nn.Module) -> bool:

@@ -26,6 +26,27 @@ def slice_scatter(
     return aten.slice_scatter.default(x, source, dim, start, end, step)
 
 
+def _at(x: Tensor, dim: int, positions: Tensor) -> Tensor:
+    """Which entries of x lie at the positions along an axis, in a shape that broadcasts to that of x."""
+    chosen = torch.zeros(x.shape[dim], dtype=torch.bool, device=x.device).index_fill(0, positions, True)
+    return chosen.reshape(-1, *[1] * (x.ndim - 1 - dim % x.ndim))
+
+
+@formula(aten.select_scatter.default)
+def select_scatter(x: Tensor, source: Tensor, dim: int, index: int) -> Tensor:
+    """By choice: under torch.vmap PyTorch's own gives the source several times its gradient."""
+    position = torch.tensor([index % x.shape[dim]], device=x.device)
+    return torch.where(_at(x, dim, position), source.unsqueeze(dim), x)
+
+
+@formula(aten.index_fill.int_Tensor)
+def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor) -> Tensor:
+    """By choice: under torch.vmap PyTorch's own takes the first of several values for all."""
+    if not x.ndim:
+        return torch.where(torch.tensor(index.numel() > 0), value, x)
+    return torch.where(_at(x, dim, index), value, x)
+
+
 @formula(aten._conj.default)
 def conj(z: Tensor) -> Tensor:
     """Carried out at once: parts of conjugates yet to be carried out have no rule in torch.vmap."""

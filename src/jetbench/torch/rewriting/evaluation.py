@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from jetbench.torch._compat import undisturbed, unseen
 from jetbench.torch.program import REMEMBERED, Evaluation
-from jetbench.torch.propagate import Graph
+from jetbench.torch.propagate import Graph, uncast
 from jetbench.torch.rewriting.function import collapse_graph
 
 
@@ -26,7 +26,9 @@ class Rewritten(Evaluation):
         return {**super().__getstate__(), "_collapsed": OrderedDict()}
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
-        return self.through(*self.recorded(x), x, draws)
+        graph, constants = self.recorded(x)
+        with uncast(x):
+            return self.through(graph, constants, x, draws)
 
     def through(
         self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
