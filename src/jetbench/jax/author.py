@@ -77,7 +77,7 @@ def _jvp(primals: Sequence[Array], tangents: Sequence[Any], *, of: Authored) -> 
 
 def _batched(arrays: Sequence[Array], axes: Sequence[int | None], *, of: Authored) -> tuple[list[Array], list[int]]:
     """Under `vmap` the function and its derivative are those of each element of the batch."""
-    places = [None if axis is batching.not_mapped else axis for axis in axes]
+    places = list(axes)
 
     def derivative(
         primals: Sequence[Array], moving: Sequence[int], tangents: Sequence[Array]

@@ -78,7 +78,8 @@ def _concerns(value: Any, replaced: Sequence[Primitive], in_loop: bool = False) 
         if right_function(equation) is not None:
             return True
         if _has_author(equation, replaced):
-            if in_loop or name_in_jax(equation.params["call_jaxpr"]) is None:
+            is_own = equation.primitive is primitives.custom_jvp_call_p and name_in_jax(equation.params["call_jaxpr"])
+            if in_loop or not is_own:  # what jax.custom_gradient makes is also of JAX, by its place
                 return True
         elif equation.primitive not in AUTHORS:
             within = in_loop or equation.primitive is primitives.scan_p
