@@ -255,8 +255,8 @@ def own_derivative(draft: Draft, width: int) -> int:
                 {name}.defvjp(lambda h: ({name}(h), h), lambda h, g: ({factor}{slope} * g,))""",
                 f"""
                 @jax.custom_gradient
-                def {name}(h):
-                    return {value}, lambda g: ({factor}{slope} * g,)""",
+                def {name}(h):  # with another factor JAX takes the second derivative from the value
+                    return {value}, lambda g: ({slope} * g,)""",
                 f"""
                 {name} = jax.custom_jvp(lambda h: {value})
                 {name}.defjvps(lambda t, out, h: {factor}{slope} * t)""",

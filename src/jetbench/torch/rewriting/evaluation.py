@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch.utils._pytree as pytree
 from torch import Tensor, fx
 
+from jetbench.errors import Unsupported
 from jetbench.torch._compat import undisturbed, unseen
+from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.program import REMEMBERED, Evaluation
 from jetbench.torch.propagate import Graph, uncast
 from jetbench.torch.rewriting.function import collapse_graph
@@ -52,6 +54,14 @@ class Rewritten(Evaluation):
             structures.append(structure)
             return tuple(leaves)
 
-        with undisturbed(), unseen():
-            module, _ = collapse_graph(run, tensors)
+        try:
+            with undisturbed(), unseen():
+                module, _ = collapse_graph(run, tensors)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            raise Unsupported(
+                f"PyTorch cannot differentiate this network as this method does: {error} Use a method that propagates "
+                "jets, such as collapsed."
+            ) from error
         return module, structures[-1]
