@@ -10,9 +10,8 @@ import contextlib
 import functools
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from math import copysign
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,12 +27,11 @@ from torch.autograd.function import BackwardCFunction
 from torch.func import functionalize
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from jetbench.errors import JetbenchError, MissingRule, Unsupported
+from jetbench.errors import JetbenchError, MissingRule
 from jetbench.torch._compat import modes, quietly, undisturbed, unseen
+from jetbench.torch.noting import Notes, Substitutes, by_name
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.steps import Captured, Described, Slot, Step
 
@@ -65,233 +63,6 @@ def _decompositions(kept: frozenset[OpOverload], references: bool) -> dict:
         and operation not in OWN
         and (references or not function.__module__.startswith("torch._refs"))
     }
-
-
-_DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_}
-_DETACHING = {torch.detach, Tensor.detach, Tensor.data.__get__, *_DETACHING_IN_PLACE}
-
-
-class _Substitutes(TorchFunctionMode):
-    """Functions that look at values, or work in place, in a way that cannot be followed."""
-
-    def __init__(self, steps: _Steps) -> None:
-        super().__init__()
-        self._steps = steps
-
-    def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
-        kwargs = kwargs or {}
-        if function in _DETACHING:
-            with self._steps.detaching():
-                result = function(*args, **kwargs)
-            if function in _DETACHING_IN_PLACE:
-                self._steps.detach_in_place(args[0])
-            return result
-        if function == Tensor.data.__set__:
-            raise Unsupported(
-                "The network sets `data` of a tensor, which no derivative shows. Let it make a new tensor."
-            )
-        if function is torch.nn.functional.one_hot and (len(args) > 1 or "num_classes" in kwargs):
-            return _one_hot(*args, **kwargs)
-        if function is torch.nn.functional.cosine_similarity:
-            return _cosine_similarity(*args, **kwargs)
-        return function(*args, **kwargs)
-
-
-def _cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    lengths = [torch.linalg.vector_norm(x, dim=dim).clamp_min(eps) for x in (x1, x2)]
-    return (x1 * x2).sum(dim) / (lengths[0] * lengths[1])
-
-
-def _one_hot(tensor: Tensor, num_classes: int) -> Tensor:
-    return (tensor.unsqueeze(-1) == torch.arange(num_classes, device=tensor.device)).long()
-
-
-_INDEXING = {aten.index.Tensor, aten.index_put.default, aten._unsafe_index.Tensor}
-
-
-def _memory(tensor: Tensor) -> int | None:
-    """The same for tensors that share memory; None where there is no telling."""
-    return tensor.untyped_storage()._cdata if tensor.layout == torch.strided and tensor.numel() else None
-
-
-def _layout(tensor: Tensor) -> tuple:
-    return tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype
-
-
-class _Steps(TorchDispatchMode):
-    """Notes each ATen operation on example tensors, decomposed where there is no rule for it.
-
-    Args:
-        kept: operations that are not decomposed.
-        table: decompositions.
-        inputs: example tensors, fake ones or real ones.
-        depends: for each of them, whether it depends on x.
-        differentiates: the function may itself use autograd, which detaches what it saves; then only a `detach` of
-            the function's own ends derivatives, and so does switching gradients off.
-    """
-
-    def __init__(
-        self,
-        kept: Collection[OpOverload],
-        table: dict,
-        inputs: Sequence[Tensor],
-        depends: Sequence[bool],
-        differentiates: bool,
-    ) -> None:
-        super().__init__()
-        self.steps: list[Step] = []
-        self.constants: dict[int, Tensor] = {}
-        self.detaches = not differentiates
-        self._differentiates, self._kept, self._table = differentiates, kept, table
-        self._values: list[object] = []  # keeps them alive, so that their identities stay
-        self._places: dict[int, int] = {}
-        self._made: dict[int, dict[tuple, int]] = {}  # values by their memory and layout
-        self._silent: dict[int, int | None] = {}  # values computed without gradients → place of their detached copy
-        self._inputs, self._is_fake = inputs, all(isinstance(tensor, FakeTensor) for tensor in inputs)
-        places = [self.place_of(tensor) for tensor in inputs]
-        for tensor, place in zip(inputs, places, strict=True):
-            self._keep(tensor, place)
-        self._dependent = {place for place, of_x in zip(places, depends, strict=True) if of_x}
-
-    @contextlib.contextmanager
-    def detaching(self) -> Iterator[None]:
-        """The function itself ends derivatives here."""
-        before, self.detaches = self.detaches, True
-        try:
-            yield
-        finally:
-            self.detaches = before
-
-    @property
-    def count(self) -> int:
-        return len(self._values)
-
-    def place_of(self, tensor: Tensor) -> int:
-        """The place of a tensor; a new one for one that is seen for the first time."""
-        if id(tensor) not in self._places:
-            self._places[id(tensor)] = len(self._values)
-            self._values.append(tensor)
-        return self._places[id(tensor)]
-
-    def place_of_argument(self, tensor: Tensor) -> int:
-        """As `place_of`; a tensor that is seen for the first time is a constant."""
-        place = self._places.get(id(tensor))
-        if place is None:
-            place = self._returned(tensor)
-        if place is None:
-            place = self.place_of(tensor)
-            self.constants[place] = tensor
-        if self._silent and place in self._silent and torch.is_grad_enabled():
-            return self._detached(place)
-        return place
-
-    def _returned(self, tensor: Tensor) -> int | None:
-        """The place of a value that comes back as another tensor without an operation, as autograd saves values."""
-        made = self._made.get(_memory(tensor))
-        if made is None:
-            return None
-        if _layout(tensor) not in made:
-            raise NotImplementedError("a part of a result comes back without an operation")
-        return made[_layout(tensor)]
-
-    def _keep(self, tensor: Tensor, place: int) -> None:
-        memory = _memory(tensor)
-        if memory is not None:
-            self._made.setdefault(memory, {})[_layout(tensor)] = place
-
-    def _detached(self, place: int) -> int:
-        found = self._silent[place]
-        if found is None:
-            found = self._silent[place] = len(self._values)
-            self._values.append(None)
-            depends = place in self._dependent
-            self.steps.append(Step(aten.detach.default, (Slot(place),), {}, (found,), False, depends))
-        return found
-
-    def __torch_dispatch__(self, function: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
-        kwargs = kwargs or {}
-        if function._schema.is_mutable and not self._is_fake:
-            self._refuse_writing_outside(function, args)
-        if torch.Tag.data_dependent_output in function.tags:
-            return self._read(function, args, kwargs)
-        if torch.Tag.dynamic_output_shape in function.tags and not self._is_fake:
-            if function in _INDEXING:
-                args = (args[0], self._as_indices(args[1]), *args[2:])
-            else:
-                return self._read(function, args, kwargs)
-        if function in self._table:
-            with self:
-                found = self._table[function](*args, **kwargs)
-            if found is not NotImplemented:
-                return found
-        if function.namespace == "aten" and function not in self._kept and function._can_decompose():  # made of others
-            with self:
-                found = function.decompose(*args, **kwargs)
-            if found is not NotImplemented:
-                return found
-        if function is aten.detach.default and not self.detaches:
-            function = aten.alias.default
-        if function is aten.view.default:  # what it is applied to later may be laid out in another way
-            function = aten.reshape.default
-        if _keeps_statistics(function, args, kwargs):
-            raise changes_outside(str(function)) if self._differentiates else NotImplementedError(str(function))
-        result = function(*args, **kwargs)
-        leaves = result if isinstance(result, (tuple, list)) else (result,)
-        if any(isinstance(leaf, Tensor) for leaf in leaves):
-            self._note(function, args, kwargs, leaves, isinstance(result, (tuple, list)))
-        return result
-
-    def detach_in_place(self, tensor: Tensor) -> None:
-        """From here on the tensor is a constant: it gets another place. PyTorch shows no operation for it."""
-        if id(tensor) not in self._places:
-            raise NotImplementedError("a tensor is detached in place inside of a transformation")
-        place = self._places[id(tensor)]
-        self._silent.setdefault(place, None)
-        self._places[id(tensor)] = self._detached(place)
-
-    def _read(self, function: OpOverload, args: tuple, kwargs: dict) -> object:
-        """A value is read: that of x decides nothing; those of other tensors are known, if they are real."""
-        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if any(self._places.get(id(tensor)) in self._dependent for tensor in tensors):
-            raise JetbenchError(DECIDES)
-        if any(isinstance(tensor, FakeTensor) for tensor in tensors):
-            raise NotImplementedError(f"{function} reads a value that is not known here")
-        with undisturbed():
-            return function(*args, **kwargs)
-
-    def _as_indices(self, indices: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """Masks as the indices of what they choose, so that shapes do not depend on values."""
-        found: list[Tensor | None] = []
-        for index in indices:
-            if index is None or index.dtype not in (torch.bool, torch.uint8):
-                found.append(index)
-            else:
-                columns = self._read(aten.nonzero.default, (index,), {})
-                found += columns.unbind(-1)
-        return found
-
-    def _refuse_writing_outside(self, function: OpOverload, args: tuple) -> None:
-        """Raise before numbers of x, or of tensors that the network has not made itself, are changed."""
-        outside = {tensor.untyped_storage()._cdata for tensor in (*self._inputs, *self.constants.values())}
-        for argument, value in zip(function._schema.arguments, args, strict=False):
-            is_written = argument.alias_info is not None and argument.alias_info.is_write and isinstance(value, Tensor)
-            if is_written and (id(value) not in self._places or value.untyped_storage()._cdata in outside):
-                raise changes_outside(str(function))
-
-    def _note(self, function: OpOverload, args: tuple, kwargs: dict, leaves: Sequence, several: bool) -> None:
-        args, kwargs = pytree.tree_map_only(Tensor, lambda t: Slot(self.place_of_argument(t)), (args, kwargs))
-        used = [leaf.index for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Slot)]
-        depends = any(place in self._dependent for place in used)
-        results = tuple(self.place_of(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves)
-        made = {place for place in results if place is not None}
-        for leaf, place in zip(leaves, results, strict=True):
-            if place is not None:
-                self._keep(leaf, place)
-        if depends:
-            self._dependent |= made
-        if self._differentiates and not torch.is_grad_enabled():
-            self._silent.update(dict.fromkeys(made))
-        self.steps.append(Step(function, tuple(args), kwargs, results, several, depends))
 
 
 def _replaced(leaves: Sequence, places: Sequence[int], tensors: Sequence[Tensor]) -> list:
@@ -497,18 +268,18 @@ def _captured(
             open_.enter_context(_fakes())
         depends = [of_x for *_, of_x in described]
 
-        def run(function: Callable, steps: _Steps, differentiates: bool) -> object:
+        def run(function: Callable, steps: Notes, differentiates: bool) -> object:
             for example in examples:
                 example.requires_grad_(differentiates and example.dtype.is_floating_point)
             try:
-                with torch.set_grad_enabled(differentiates), _Substitutes(steps), steps:
+                with torch.set_grad_enabled(differentiates), Substitutes(steps), steps:
                     result = function(*examples)
             except (GuardOnDataDependentSymNode, DynamicOutputShapeException, DataDependentOutputException) as error:
                 raise NotImplementedError("a shape or a decision depends on values") from error
             _refuse_draws(steps.steps)
             return result
 
-        steps = _Steps(kept, table, examples, depends, is_network)
+        steps = Notes(kept, table, examples, depends, is_network)
         result = run(function, steps, is_network)
         leaves, structure = pytree.tree_flatten(result)
         relations = [_relation(leaf, examples) for leaf in leaves]
@@ -518,7 +289,7 @@ def _captured(
             if is_network:
                 _refuse_changes_outside(steps)
             examples = [example.detach() for example in examples]
-            first, steps = steps, _Steps(kept, table, examples, depends, False)
+            first, steps = steps, Notes(kept, table, examples, depends, False)
             steps.detaches = False  # `functionalize` detaches, too
             leaves = run(functionalize(_replayed(first, leaves, steps), remove="mutations"), steps, False)
         changed = {i: steps.place_of(example) for i, example in enumerate(examples) if steps.place_of(example) != i}
@@ -537,7 +308,7 @@ def _captured(
         )
 
 
-def _replayed(steps: _Steps, leaves: Sequence[object], noting: _Steps) -> Callable[..., list]:
+def _replayed(steps: Notes, leaves: Sequence[object], noting: Notes) -> Callable[..., list]:
     """The steps as a function of the inputs, which returns the leaves; `noting` sees it run."""
     places = [steps.place_of_argument(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves]
     constants, noted = dict(steps.constants), tuple(steps.steps)
@@ -574,7 +345,7 @@ def _described(place: int, leaf: Tensor, alias: tuple[int, ...], same: int | Non
     return Described(place, tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.device, alias, same)
 
 
-def _changes(steps: _Steps, inputs: int) -> dict[int, int]:
+def _changes(steps: Notes, inputs: int) -> dict[int, int]:
     """Input → place of what is copied into it at the end; these copies are taken out of the steps."""
     changed, kept = {}, []
     for step in steps.steps:
@@ -595,28 +366,13 @@ def _refuse_draws(steps: Sequence[Step]) -> None:
             raise draws(str(step.target))
 
 
-def _by_name(function: OpOverload, args: tuple, kwargs: dict) -> dict[str, Any]:
-    """The arguments of an operation by name, those left out by their defaults."""
-    arguments = function._schema.arguments
-    given = {argument.name: argument.default_value for argument in arguments}
-    return given | dict(zip([argument.name for argument in arguments], args, strict=False)) | kwargs
-
-
-def _keeps_statistics(function: OpOverload, args: tuple, kwargs: dict) -> bool:
-    """Whether an operation changes running statistics, which not all schemas say."""
-    if "batch_norm" not in function.__name__:
-        return False
-    given = _by_name(function, args, kwargs)
-    return given.get("running_mean") is not None and given.get("training", given.get("train")) is True
-
-
 def _draws_nothing(step: Step) -> bool:
     """Whether an operation that can draw is told not to, as in evaluation mode."""
-    given = _by_name(step.target, step.args, step.kwargs)
+    given = by_name(step.target, step.args, step.kwargs)
     return given.get("training", given.get("train", True)) is False or given.get("p", given.get("dropout_p")) == 0
 
 
-def _refuse_changes_outside(steps: _Steps) -> None:
+def _refuse_changes_outside(steps: Notes) -> None:
     """Raise where an operation writes into a constant or into x, or into a view of one."""
     outside: dict[int, bool] = {0: True, **dict.fromkeys(steps.constants, False)}
     for step in steps.steps:
