@@ -107,8 +107,8 @@ def linear_operator(
     """Make x ↦ p(∂) net(x), differentiable in the parameters and in x; `torch.compile` and `torch.vmap` apply.
 
     Args:
-        net: (..., D) → (..., C…), a module or any function; it must not mix rows of x. Its Python runs at every call, so
-            whatever it reads may change in between. What it computes under `torch.no_grad` is a constant.
+        net: (..., D) → (..., C…), a module or any function; it must not mix rows of x. Its Python runs at every call,
+            so whatever it reads may change in between. What it computes under `torch.no_grad` is a constant.
         operator: from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs in one pass.
         method: a name in `jetbench.torch.METHODS`.
         estimator: from `jetbench.estimators`; exact by default.
