@@ -217,17 +217,17 @@ def run(*arguments):
 
 def test_command_writes_and_counts(tmp_path):
     done = run(
-        *("--backend", "torch", "--methods", "collapsed", "stock_rewrite"),
-        *("--functions", "tanh", "logit", "--out", str(tmp_path)),
+        *("--backend", "torch", "--methods", "collapsed", "nested_reverse"),
+        *("--functions", "tanh", "complex_product", "--out", str(tmp_path)),
     )
     assert done.exit_code == 0, done.output
     assert {(o.function, o.method): o.status for o in table.read(tmp_path / "coverage.csv")} == {
         ("tanh", "collapsed"): "ok",
-        ("tanh", "stock_rewrite"): "ok",
-        ("logit", "collapsed"): "ok",
-        ("logit", "stock_rewrite"): "unsupported",
+        ("tanh", "nested_reverse"): "ok",
+        ("complex_product", "collapsed"): "ok",
+        ("complex_product", "nested_reverse"): "unsupported",
     }
-    assert "logit_backward" in done.output
+    assert "_neg_view" in done.output
 
 
 @pytest.mark.parametrize(
