@@ -15,8 +15,8 @@ from jetbench.torch._compat import is_wrapped, undisturbed
 
 _SIMPLE = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _PLAIN = (*_SIMPLE, Tensor, types.ModuleType)
-_DEPTH, _MOST = 6, 10_000  # of objects that are visited
-_DESCRIPTORS = (type, types.GetSetDescriptorType, types.MemberDescriptorType, types.BuiltinFunctionType)
+_DEPTH, _MOST = 24, 10_000  # of objects that are visited
+_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, types.BuiltinFunctionType)
 _LIBRARIES = ("torch", "numpy")  # whose code stores nothing
 _STATE = ("_parameters", "_buffers", "_modules")
 
@@ -48,7 +48,9 @@ def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | l
             visit_all(value, depth)
         elif isinstance(value, (tuple, frozenset)):
             visit_all(value, depth)
-        elif not isinstance(value, type) and (hasattr(value, "__dict__") or hasattr(value, "__slots__")):
+        elif isinstance(value, type):
+            visit_class(value, depth)
+        elif hasattr(value, "__dict__") or hasattr(value, "__slots__"):
             holders.append(value)
             visit_all(_attributes(value).values(), depth)
             visit_class(type(value), depth)
