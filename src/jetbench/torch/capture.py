@@ -185,18 +185,19 @@ class Capturing:
         return self._decomposed(lambda table: _captured(called, _fake(described), described, self._kept or (), table))
 
     def network(self, net: Callable[[Tensor], Tensor], x: Tensor) -> Captured:
-        """A network in one piece, run in Python on a fake x, or on x itself if it does not run on fake tensors."""
+        """A network in one piece, run in Python on x itself, so that what it keeps has numbers; on a fake x where x has
+        none."""
         described = [(tuple(x.shape), None, x.dtype, x.device, True)]
+        has_numbers = not modes() and x.device.type != "meta"
+        make = (lambda: [x.detach().clone()]) if has_numbers else _fake(described)
 
         def captured(table: dict) -> Captured:
             try:
-                return _captured(net, _fake(described), described, self._kept or (), table, is_network=True)
-            except JetbenchError:
-                raise
-            except Exception as error:
-                if modes() or x.device.type == "meta":
-                    raise JetbenchError(DECIDES) if isinstance(error, NotImplementedError) else error from error
-                return _captured(net, lambda: [x.detach().clone()], described, self._kept or (), table, is_network=True)
+                return _captured(net, make, described, self._kept or (), table, is_network=True)
+            except NotImplementedError as error:
+                if has_numbers:
+                    raise
+                raise JetbenchError(DECIDES) from error
 
         return self._decomposed(captured)
 

@@ -24,6 +24,9 @@ _DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_}
 _DETACHING = {torch.detach, Tensor.detach, Tensor.data.__get__, *_DETACHING_IN_PLACE}
 
 
+_READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__}
+
+
 class Substitutes(TorchFunctionMode):
     """Functions that look at values, or work in place, in a way that cannot be followed."""
 
@@ -39,6 +42,8 @@ class Substitutes(TorchFunctionMode):
             if function in _DETACHING_IN_PLACE:
                 self._steps.detach_in_place(args[0])
             return result
+        if function in _READING and self._steps.is_of_x(args[0]):
+            raise JetbenchError(DECIDES)
         if function == Tensor.data.__set__:
             raise Unsupported(
                 "The network sets `data` of a tensor, which no derivative shows. Let it make a new tensor."
@@ -114,6 +119,10 @@ class Notes(TorchDispatchMode):
             yield
         finally:
             self.detaches = before
+
+    def is_of_x(self, tensor: Tensor) -> bool:
+        """Whether a tensor depends on x."""
+        return self._places.get(id(tensor)) in self._dependent
 
     @property
     def count(self) -> int:
