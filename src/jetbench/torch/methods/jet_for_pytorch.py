@@ -6,7 +6,6 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,8 @@ from jetbench.problem import Method, Problem
 from jetbench.symbol import Symbol
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.program import Evaluation
+from jetbench.torch.propagate import Graph
+from jetbench.torch.recording import FOR_TENSORS
 
 LIBRARY = "jet-for-pytorch"
 
@@ -98,15 +99,20 @@ class CollapsedJets(Evaluation):
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem) -> None:
         super().__init__(net, problem)
+        self._overloaded: dict[Graph, Callable] = {}
         self._parts = [(name, symbol, _passes(problem, name, symbol)) for name, symbol in _symbols(problem).items()]
         self._weights: list[tuple[float, int]] = []
         if not problem.estimator.is_exact:
             self._weights = [(abs(group.weight), group.order) for group in randomize(problem).groups]
 
-    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Callable:
-        return overloaded(self.net, torch.zeros(shape, dtype=dtype, device=device), collapsed=True)
+    recorder = FOR_TENSORS
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: Any) -> dict[str, Tensor]:
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        graph, _ = self.recorded(x)  # the library traces the network; again only when that does something else
+        if graph not in self._overloaded:
+            zeros = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
+            self._overloaded = {graph: overloaded(self.net, zeros, collapsed=True)}
+        prepared = self._overloaded[graph]
         factor = factor_of(self.problem.operator, x)
         scaled = [weight ** (1 / k) * draw for (weight, k), draw in zip(self._weights, draws, strict=True)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,8 @@ from jetbench.problem import Method, Problem
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.methods.jet_for_pytorch import LIBRARY, absent, overloaded
 from jetbench.torch.program import Evaluation
+from jetbench.torch.propagate import Graph
+from jetbench.torch.recording import FOR_TENSORS
 
 
 class JetForPyTorchStandard(Method):
@@ -41,12 +42,17 @@ class StandardJets(Evaluation):
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem) -> None:
         super().__init__(net, problem)
+        self._overloaded: dict[Graph, Callable] = {}
         self._plan = plan(problem)
 
-    def prepare(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Callable:
-        return overloaded(self.net, torch.zeros(shape, dtype=dtype, device=device), collapsed=False)
+    recorder = FOR_TENSORS
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor], prepared: Any) -> dict[str, Tensor]:
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        graph, _ = self.recorded(x)  # the library traces the network; again only when that does something else
+        if graph not in self._overloaded:
+            zeros = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
+            self._overloaded = {graph: overloaded(self.net, zeros, collapsed=False)}
+        prepared = self._overloaded[graph]
         outputs: dict[str, Tensor] = {}
 
         def add(name: str, value: Tensor) -> None:
