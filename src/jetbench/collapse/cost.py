@@ -92,6 +92,8 @@ def operations(node: Node) -> int:
         return 0
     if node.op == "along":
         return 0 if node.attributes[0] in ("slice", "concatenate", "pad", "gather", "flip") else node.size
+    if node.op == "solve":
+        return node.size * node.shape[node.attributes[1]] * (2 if len(node.operands) > 2 else 1)
     return node.size
 
 

@@ -92,6 +92,8 @@ def label(node: Node) -> str:
         return str(node.attributes[0]).removeprefix("aten.").removesuffix(".default").removesuffix(".Tensor")
     if node.op == "along":
         return node.attributes[0]
+    if node.op == "solve":
+        return f"{node.attributes[0]} solve"
     if node.op in ("input", "part"):
         return f"{node.op} {node.attributes[0]}"
     return {"reduce": "sum", "weigh": "weighted sum"}.get(node.op, node.op)

@@ -16,6 +16,7 @@ A node is one of
 | `diagonal` | axes that share a label become one: those entries where their indices agree |
 | `split`, `merge`, `reshape` | an axis into several, several into one, anything else that keeps the order of entries |
 | `along` | a linear map of some axes, the same for every index of the others: slice, concatenate, pad, gather, … |
+| `solve` | the solution of linear systems, the same matrices for every index of the axes behind theirs |
 | `weigh` | Σ_r weights_r x_r along one axis, with numbers as weights |
 | `opaque`, `part` | an operation of the framework that nothing is known of, and one of its several results |
 """

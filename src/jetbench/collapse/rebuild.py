@@ -41,6 +41,8 @@ def rebuilt(b: Builder, node: Node, operands: Sequence[Node]) -> Node:
             if kind == "concatenate":
                 return b.concatenate(operands, axis)
             return b.along(kind, operands, axis, node.shape[axis], static, linear, node.payload)
+        case "solve":
+            return b.solve(operands[:-1], operands[-1], *attributes, node.payload)
         case _:
             return b.graph.make(node.op, operands, attributes, node.shape, node.dtype, node.payload)
 
