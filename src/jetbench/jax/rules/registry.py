@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive
+from jax.extend.core import ClosedJaxpr, Primitive
 
 from jetbench.jax.jet import Jet, Value, linear
 from jetbench.jax.special import name_in_jax
 
 RULES: dict[Primitive, Callable] = {}
-NAMED: dict[str, tuple[Callable, Callable[[Jaxpr], bool]]] = {}
+NAMED: dict[str, tuple[Callable, Callable[[ClosedJaxpr], bool]]] = {}
 
 
 def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
@@ -39,7 +39,7 @@ def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
     return register
 
 
-def rule_by_name(name: str, applies: Callable[[Jaxpr], bool]) -> Callable[[Callable], Callable]:
+def rule_by_name(name: str, applies: Callable[[ClosedJaxpr], bool]) -> Callable[[Callable], Callable]:
     """Register the decorated function as the rule of a function of JAX itself, for calls of it that jaxprs keep.
 
     Args:
@@ -57,7 +57,7 @@ def rule_by_name(name: str, applies: Callable[[Jaxpr], bool]) -> Callable[[Calla
 def named_rule(closed: ClosedJaxpr) -> Callable | None:
     """The rule of the function that a call's jaxpr was made from, if it has one."""
     function, applies = NAMED.get(name_in_jax(closed), (None, None))
-    if function is None or not applies(closed.jaxpr):
+    if function is None or not applies(closed):
         return None
 
     def run(*values: Value) -> list[Value]:
