@@ -11,7 +11,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, permutations
 from typing import NamedTuple
 
 import jax
@@ -273,18 +273,24 @@ def _moves_axes(jaxpr: Jaxpr) -> bool:
     )
 
 
-def _is_spence_in_place(closed: ClosedJaxpr) -> bool:
-    """Whether a piecewise function is Spence's, by the first coefficient of JAX's formula, with axes that stay."""
+def _axes_of_spence(closed: ClosedJaxpr) -> tuple[int, ...] | None:
+    """Which axis of the argument each axis of the result is, where a piecewise function is Spence's by the first
+    coefficient of JAX's formula; None for others."""
     if not any(
         np.ndim(c) and np.ravel(c)[0] == c.dtype.type(OF_SPENCE) for c in map(np.asarray, _known(closed.consts))
     ):
-        return False
+        return None
     shape = closed.in_avals[0].shape
     with jax.ensure_compile_time_eval():  # numbers that differ from entry to entry, each in the piece of the formula
         x = jnp.linspace(1.1, 1.4, math.prod(shape), dtype=closed.in_avals[0].dtype).reshape(shape)
         rest = [jnp.zeros(aval.shape, aval.dtype) for aval in closed.in_avals[1:]]
-        (found,) = jax.core.eval_jaxpr(closed.jaxpr, closed.consts, x, *rest)
-        return found.shape == shape and bool(jnp.allclose(found, special.spence(x), rtol=1e-5))
+        found = np.asarray(*jax.core.eval_jaxpr(closed.jaxpr, closed.consts, x, *rest))
+        expected = np.asarray(special.spence(x))
+    for axes in permutations(range(len(shape))):
+        moved = expected.transpose(axes)
+        if moved.shape == found.shape and np.allclose(found, moved, rtol=1e-5):
+            return axes
+    return None
 
 
 def _known(values: Sequence[object]) -> list[object]:
@@ -296,12 +302,12 @@ class Entrywise(NamedTuple):
 
     Attributes:
         towers: of its results.
-        applies: whether a call of it moves no axes.
+        applies: whether a call of it moves no axes, or which axis of the array each axis of the result is.
         place: of the array among the arguments.
     """
 
     towers: tuple[TowerFunction, ...]
-    applies: Callable[[ClosedJaxpr], bool] = acts_in_place
+    applies: Callable[[ClosedJaxpr], bool | tuple[int, ...] | None] = acts_in_place
     place: int = -1
 
 
@@ -312,7 +318,7 @@ OF_ONE = {
     "sici": Entrywise((sine_integral, cosine_integral)),
     "log1mexp": Entrywise((log1mexp,)),
     "log_ndtr": Entrywise((log_ndtr,)),
-    "_piecewise": Entrywise((spence,), _is_spence_in_place, 0),
+    "_piecewise": Entrywise((spence,), _axes_of_spence, 0),
 }
 
 
@@ -331,6 +337,11 @@ def _without_derivatives(closed: ClosedJaxpr, sentence: str) -> Authored:
     return Authored(lambda *arrays: jax.core.eval_jaxpr(closed.jaxpr, closed.consts, *arrays), derivative)
 
 
+def arranged(x: Array, axes: tuple[int, ...] | None) -> Array:
+    """With axes in the given order, or as they are."""
+    return x if axes is None else jnp.transpose(x, axes)
+
+
 def right_function(equation: JaxprEqn) -> Callable[..., list[Array]] | None:
     """What to run for an equation so that its derivatives are right; None where JAX's are."""
     if equation.primitive is primitives.atan2_p:
@@ -341,8 +352,9 @@ def right_function(equation: JaxprEqn) -> Callable[..., list[Array]] | None:
     name = name_in_jax(closed) if isinstance(closed, ClosedJaxpr) else None
     if name in REFUSED:
         return _without_derivatives(closed, REFUSED[name])
-    if (one := OF_ONE.get(name)) is not None and one.applies(closed):
-        return lambda *arrays: [differentiable(tower)(arrays[one.place])[0] for tower in one.towers]
+    if (one := OF_ONE.get(name)) is not None and (axes := one.applies(closed)) not in (False, None):
+        order = None if axes is True else axes
+        return lambda *arrays: [arranged(differentiable(t)(arrays[one.place])[0], order) for t in one.towers]
     if name in OF_TWO and acts_on_two_in_place(closed):
         dtype = closed.out_avals[0].dtype  # a number among the arguments may have a wider one
         return lambda x, y: [OF_TWO[name](x, y).astype(dtype)]
