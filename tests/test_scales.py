@@ -17,7 +17,7 @@ import torch
 
 import jax_settings  # noqa: F401  64 bits
 from jetbench import estimators, operators
-from jetbench.algebra.directional import plan
+from jetbench.algebra.directional import directional_plan
 from jetbench.algebra.inverse_system import by_elimination, inverse_system
 from jetbench.directions import decompose, randomize
 from jetbench.errors import Unsupported
@@ -187,7 +187,7 @@ def test_directions_that_cancel_do_so_in_any_units(dim: int, power: int, scheme:
 def test_other_outputs_say_little_on_units() -> None:
     """∂₀∂₁ beside 10⁻⁵Δ is taken along the diagonals, as alone: outputs may be small without any unit being so."""
     system = {"mixed": XI[0] * XI[1], "viscous": 1e-5 * (XI[1] ** 2 + XI[2] ** 2)}
-    rows = plan(Problem(as_operator(system))).rows
+    rows = directional_plan(Problem(as_operator(system))).rows
     assert {tuple(np.abs(row.direction / row.direction[0])) for row in rows if "mixed" in row.reads} == {(1, 1, 0)}
 
 

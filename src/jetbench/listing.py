@@ -18,7 +18,8 @@ from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure import adapter
 from jetbench.measure import config as configs
 from jetbench.measure.case import BACKENDS
-from jetbench.problem import Method, Operator, Problem
+from jetbench.methods import Method
+from jetbench.problem import Operator, Problem
 
 CONFIGS = Path("workflows/config")
 

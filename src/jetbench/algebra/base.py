@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jetbench.algebra.straight_line import StraightLine
+from jetbench.directions import RandomGroup
 
 Array = Any
 Blocks = list[Array | None]
@@ -31,12 +32,14 @@ class Algebra(ABC):
         outputs: names of what `read` returns.
         composes_whole: whether `compose_whole` is more than `compose` and a concatenation.
         has_programs: whether `straight_line` has any.
+        groups: of random directions, in the order of the draws.
     """
 
     sizes: tuple[int, ...]
     outputs: tuple[str, ...]
     composes_whole: bool = False
     has_programs: bool = False
+    groups: Sequence[RandomGroup] = ()
 
     @cached_property
     def order(self) -> int:

@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DirectionalPlan:
     """Directions sorted by falling order, random ones first among equals; weights of the primal per output.
 
     Attributes:
@@ -86,7 +86,7 @@ class Plan:
         return concatenate(arrays)
 
 
-def plan(problem: Problem) -> Plan:
+def directional_plan(problem: Problem) -> DirectionalPlan:
     """The directions for every output of the problem's operator, shared wherever they are parallel.
 
     A direction that one part of a symbol needs to order K also gives its lower derivatives, so lower-order parts cost
@@ -124,7 +124,7 @@ def plan(problem: Problem) -> Plan:
     if len(problem.operator.symbols) == 1:
         for row in rows:
             _absorb_weight(row)
-    return Plan(tuple(rows), primal, groups)
+    return DirectionalPlan(tuple(rows), primal, groups)
 
 
 def _leading_weight(row: Row) -> float:
