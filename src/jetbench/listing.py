@@ -13,12 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from jetbench import estimators, networks, operators
+from jetbench import networks, operators
 from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure import adapter
 from jetbench.measure import config as configs
 from jetbench.measure.case import BACKENDS
-from jetbench.problem import Method, Operator, Problem
+from jetbench.operators import estimators
+from jetbench.operators.problem import Method, Operator, Problem
 
 CONFIGS = Path("workflows/config")
 

@@ -14,7 +14,7 @@ from jetbench.coverage import values
 from jetbench.coverage.values import SYMBOLS
 from jetbench.errors import JetbenchError
 from jetbench.measure.adapter import find
-from jetbench.problem import Method, Operator, Problem, as_operator
+from jetbench.operators.problem import Method, Operator, Problem, as_operator
 
 STATUSES = ("ok", "unsupported", "wrong")
 TOLERANCE = 1e-9  # of the largest value

@@ -10,11 +10,11 @@ import numpy as np
 from jax import Array
 
 from jetbench.errors import Unsupported
-from jetbench.estimators import Estimator, exact
 from jetbench.jax.drawing import draw
 from jetbench.jax.methods import METHODS
-from jetbench.problem import Operator, Problem, as_operator
-from jetbench.symbol import Symbol
+from jetbench.operators.estimators import Estimator, exact
+from jetbench.operators.problem import Operator, Problem, as_operator
+from jetbench.operators.symbol import Symbol
 
 
 class LinearOperator:
@@ -124,7 +124,7 @@ def linear_operator(
             serves as well: apply `jax.vmap` to it or to the operator.
         operator: from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs in one pass.
         method: a name in `jetbench.jax.METHODS`.
-        estimator: from `jetbench.estimators`; exact by default.
+        estimator: from `jetbench.operators.estimators`; exact by default.
         directions: "polarization" or "griewank", the scheme for symbols of degree above 2.
 
     Raises:
@@ -145,7 +145,7 @@ def linear_operator(
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"Unknown method {method!r}. Methods in JAX: {', '.join(METHODS)}.")
     if estimator is not None and not isinstance(estimator, Estimator):
-        raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
+        raise TypeError(f"estimator must come from jetbench.operators.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)
     reason = METHODS[method].unsupported(problem)
     if reason is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jetbench.algebra.apolar import Apolar
 from jetbench.algebra.inverse_system import dimension
 from jetbench.jax.evaluation import JetEvaluation
-from jetbench.problem import Method, Problem
+from jetbench.operators.problem import Method, Problem
 
 
 class ApolarMethod(Method):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from jetbench.algebra.apolar import Apolar
 from jetbench.algebra.inverse_system import dimension
-from jetbench.problem import Method, Problem
+from jetbench.operators.problem import Method, Problem
 from jetbench.torch.evaluation import JetEvaluation
 
 
