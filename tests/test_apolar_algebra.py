@@ -20,9 +20,9 @@ from jetbench.algebra.inverse_system import (
     inverse_system,
     polynomial,
 )
-from jetbench.estimators import normal
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.estimators import normal
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 
 def laplacian(dim: int) -> Symbol:

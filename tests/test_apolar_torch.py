@@ -8,8 +8,8 @@ import torch
 
 from jetbench.algebra.apolar import Apolar
 from jetbench.algebra.constants import Constant
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 SYMBOLS = {
     "biharmonic": (variables(3) @ variables(3)) ** 2,

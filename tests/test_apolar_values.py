@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jetbench.algebra.apolar import Apolar
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 ELEMENTWISE = ["unrolled", "blockwise"]
 FUNCTIONS = {"tanh": sympy.tanh, "exp": sympy.exp, "sin": sympy.sin}

@@ -17,7 +17,7 @@ from jetbench.coverage.judging import SYMBOLS, SYSTEM, TOLERANCE, Outcome, compa
 from jetbench.coverage.parameters import POINTS
 from jetbench.coverage.values import Value
 from jetbench.errors import JetbenchError
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = table.read(ROOT / "docs" / "coverage.csv")

@@ -7,12 +7,12 @@ import pytest
 from numpy.polynomial.hermite_e import hermegauss
 
 from jetbench import estimators
-from jetbench.directions import randomize
 from jetbench.errors import Unsupported
-from jetbench.estimators import KINDS, Estimator
 from jetbench.jax import METHODS
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.directions import randomize
+from jetbench.operators.estimators import KINDS, Estimator
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 TAYLOR = METHODS["taylor"]
 

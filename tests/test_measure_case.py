@@ -272,7 +272,7 @@ def test_without_yaml_and_jsonschema_a_json_config_works(tmp_path, monkeypatch):
 
 def test_a_users_operators_file_beside_the_config(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from jetbench.operators import operator\nfrom jetbench.symbol import variables\n\n"
+        "from jetbench.operators import operator\nfrom jetbench import variables\n\n"
         "@operator\ndef my_third_derivative(dim):\n    '''u_000.'''\n    return variables(dim)[0] ** 3\n"
     )
     cases = [{"operator": "my_third_derivative", "dim": 2}]

@@ -165,7 +165,7 @@ def test_compare_both_schemes_where_they_matter(monkeypatch):
 
 def test_an_operator_of_ones_own_with_an_option():
     Path("mine.py").write_text(
-        "from jetbench.operators import operator\nfrom jetbench.symbol import variables\n\n"
+        "from jetbench.operators import operator\nfrom jetbench import variables\n\n"
         "@operator\ndef shifted(dim, shift=1.0):\n    '''Shifted Laplacian.'''\n"
         "    xi = variables(dim)\n    return xi @ xi + shift\n"
     )

@@ -11,13 +11,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from jetbench import estimators, operators
+from jetbench import operators
 from jetbench.errors import JetbenchError, Unsupported
 from jetbench.measure import config, floor, memory, point
 from jetbench.measure.case import Case, Point
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
-from jetbench.symbol import variables
+from jetbench.operators import estimators
+from jetbench.operators.problem import Problem
+from jetbench.operators.symbol import variables
 from jetbench.torch import METHODS, linear_operator, measuring, network
 
 CASE = Case(operator="laplacian", dim=4, method="collapsed", widths=(16, 8), batch=6, method_version=1)

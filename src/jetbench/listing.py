@@ -19,7 +19,7 @@ from jetbench.measure import adapter
 from jetbench.measure import config as configs
 from jetbench.measure.case import BACKENDS
 from jetbench.methods import Method
-from jetbench.problem import Operator, Problem
+from jetbench.operators.problem import Operator, Problem
 
 CONFIGS = Path("workflows/config")
 

@@ -13,9 +13,10 @@ import pytest
 from junk import COMMAND, TEXTS, WORDS, each, jetbench, refusal
 from test_bad_configs import BASE
 
-from jetbench import estimators, networks, operators
+from jetbench import networks, operators
 from jetbench.errors import ConfigError
 from jetbench.measure import case, compare, sweep
+from jetbench.operators import estimators
 from jetbench.torch import METHODS
 from jetbench.torch.coverage import FUNCTIONS
 

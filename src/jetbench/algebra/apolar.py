@@ -14,7 +14,7 @@ from jetbench.algebra.base import Algebra, Array, Blocks, add, concatenate, scal
 from jetbench.algebra.constants import is_traced
 from jetbench.algebra.inverse_system import InverseSystem, inverse_system
 from jetbench.algebra.straight_line import Expression, StraightLine, record
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 # Larger algebras take a compiler too long component by component, and those of order 2 gain nothing by it.
 UNROLLED_PRODUCTS, UNROLLED_VECTORS = 400, 128

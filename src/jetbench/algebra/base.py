@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from jetbench.algebra.straight_line import StraightLine
-from jetbench.directions import RandomGroup
+from jetbench.operators.directions import RandomGroup
 
 Array = Any
 Blocks = list[Array | None]

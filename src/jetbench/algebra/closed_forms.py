@@ -13,9 +13,9 @@ from math import comb, factorial, prod
 import numpy as np
 
 from jetbench.algebra.inverse_system import InverseSystem, Monomial, Polynomial, assemble, degree, polynomial
-from jetbench.directions import decompose
-from jetbench.symbol import Symbol
-from jetbench.units import priors
+from jetbench.operators.directions import decompose
+from jetbench.operators.symbol import Symbol
+from jetbench.operators.units import priors
 
 
 def closed_form(symbols: Sequence[Symbol]) -> InverseSystem | None:

@@ -20,8 +20,8 @@ from numbers import Rational
 
 import numpy as np
 
-from jetbench.symbol import Symbol
-from jetbench.units import common_units
+from jetbench.operators.symbol import Symbol
+from jetbench.operators.units import common_units
 
 Monomial = tuple[int, ...]  # the variables' indices in ascending order: ξ₀²ξ₃ is (0, 0, 3)
 Polynomial = dict[Monomial, float | Fraction]

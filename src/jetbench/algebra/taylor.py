@@ -7,7 +7,7 @@ from math import comb
 
 from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, scaled, take
 from jetbench.algebra.directional import Monomials, contract, directional_plan, warn_of_many
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class Taylor(Algebra):

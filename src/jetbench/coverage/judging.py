@@ -15,7 +15,7 @@ from jetbench.coverage.values import SYMBOLS
 from jetbench.errors import JetbenchError
 from jetbench.measure.adapter import find
 from jetbench.methods import Method
-from jetbench.problem import Operator, Problem, as_operator
+from jetbench.operators.problem import Operator, Problem, as_operator
 
 STATUSES = ("ok", "unsupported", "wrong")
 TOLERANCE = 1e-9  # of the largest value

@@ -18,7 +18,7 @@ import numpy as np
 from jetbench.coverage.interpolation import agree, evaluate
 from jetbench.coverage.parameters import POINTS
 from jetbench.errors import JetbenchError
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 from jetbench.whole_files import replacing
 
 #: JAX computes the softmax of its own attention in single precision, too rough for third derivatives of values; the

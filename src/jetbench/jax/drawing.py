@@ -1,4 +1,4 @@
-"""Drawing random directions; which distributions is decided in `jetbench.directions.randomize`."""
+"""Drawing random directions; which distributions is decided in `jetbench.operators.directions.randomize`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jetbench.directions import RandomGroup
+from jetbench.operators.directions import RandomGroup
 
 
 def draw(groups: Sequence[RandomGroup], x: Array, key: Array) -> tuple[Array, ...]:

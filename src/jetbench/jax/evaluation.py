@@ -14,7 +14,7 @@ from jetbench.errors import JetbenchError
 from jetbench.jax.jet import Jet, constant
 from jetbench.jax.program import Evaluation
 from jetbench.jax.propagate import propagate
-from jetbench.problem import Operator, Problem
+from jetbench.operators.problem import Operator, Problem
 
 
 def factor_of(operator: Operator, x: Array) -> Array | None:

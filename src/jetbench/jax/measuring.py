@@ -24,7 +24,6 @@ from jax.stages import Compiled, Lowered
 
 from jetbench import operators
 from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
-from jetbench.estimators import Estimator
 from jetbench.jax import METHODS, linear_operator, network, reference
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.floor import network_products, replay
@@ -33,7 +32,8 @@ from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import WallClock
 from jetbench.measure.floor import flops
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators.estimators import Estimator
+from jetbench.operators.problem import Problem
 
 CHECKED_ROWS = 3
 SEED = 0

@@ -15,7 +15,7 @@ from jetbench.jax.differentiate import Function
 from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
 from jetbench.methods.nested import Nest
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class Nesting(Evaluation):

@@ -9,7 +9,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from jetbench import estimators, networks
+from jetbench import networks
 from jetbench.errors import ConfigError
 from jetbench.interruption import interruptible
 from jetbench.measure import adapter, lock
@@ -18,7 +18,8 @@ from jetbench.measure.case import modes as modes_of
 from jetbench.measure.progress import Progress, duration, interval, size
 from jetbench.measure.supervisor import Setup, Supervisor
 from jetbench.measure.sweep import check_methods
-from jetbench.problem import SCHEMES
+from jetbench.operators import estimators
+from jetbench.operators.problem import SCHEMES
 
 Record = Mapping[str, Any]
 

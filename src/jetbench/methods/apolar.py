@@ -5,7 +5,7 @@ from __future__ import annotations
 from jetbench.algebra import apolar
 from jetbench.errors import Unsupported
 from jetbench.methods.base import JetMethod
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class Apolar(JetMethod):

@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from jetbench.directions import RandomGroup
 from jetbench.errors import Unsupported
-from jetbench.problem import Problem
+from jetbench.operators.directions import RandomGroup
+from jetbench.operators.problem import Problem
 
 
 class Plan(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jetbench.algebra.directional import DirectionalPlan
 from jetbench.algebra.taylor import Taylor
 from jetbench.methods.base import JetMethod
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class Rewritten(Taylor):

@@ -9,12 +9,12 @@ from math import prod
 
 import numpy as np
 
-from jetbench.bricks import factors
-from jetbench.directions import RandomGroup, decompose, randomize
 from jetbench.errors import Unsupported
 from jetbench.methods.base import Method
-from jetbench.problem import Problem
-from jetbench.symbol import Symbol
+from jetbench.operators.directions import RandomGroup, decompose, randomize
+from jetbench.operators.factors import factors
+from jetbench.operators.problem import Problem
+from jetbench.operators.symbol import Symbol
 
 
 @dataclass(frozen=True)

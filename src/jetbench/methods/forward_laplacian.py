@@ -8,11 +8,11 @@ from math import prod
 from typing import Any
 
 from jetbench.algebra.collapsed import Collapsed
-from jetbench.bricks import factors
-from jetbench.directions import RandomGroup
 from jetbench.errors import Unsupported
 from jetbench.methods.base import JetMethod
-from jetbench.problem import Operator, Problem
+from jetbench.operators.directions import RandomGroup
+from jetbench.operators.factors import factors
+from jetbench.operators.problem import Operator, Problem
 
 
 @dataclass(frozen=True)

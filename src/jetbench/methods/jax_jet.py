@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jetbench.algebra.directional import DirectionalPlan, contract, directional_plan
-from jetbench.directions import RandomGroup
 from jetbench.methods.base import Method
-from jetbench.problem import Problem
+from jetbench.operators.directions import RandomGroup
+from jetbench.operators.problem import Problem
 
 
 @dataclass(frozen=True)

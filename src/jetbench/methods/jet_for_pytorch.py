@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jetbench.directions import RandomGroup, decompose, randomize
 from jetbench.methods.base import Method
-from jetbench.problem import Problem
-from jetbench.symbol import Symbol
+from jetbench.operators.directions import RandomGroup, decompose, randomize
+from jetbench.operators.problem import Problem
+from jetbench.operators.symbol import Symbol
 
 LIBRARY = "jet-for-pytorch"
 

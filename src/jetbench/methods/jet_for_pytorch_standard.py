@@ -5,7 +5,7 @@ from __future__ import annotations
 from jetbench.methods.base import Method
 from jetbench.methods.jax_jet import StockJets, stock_jets
 from jetbench.methods.jet_for_pytorch import LIBRARY, absent
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class JetForPyTorchStandard(Method):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-from jetbench.bricks import Term, terms
-from jetbench.directions import RandomGroup, randomize
 from jetbench.methods.base import Method
-from jetbench.problem import Problem
-from jetbench.symbol import Symbol
+from jetbench.operators.directions import RandomGroup, randomize
+from jetbench.operators.factors import Term, terms
+from jetbench.operators.problem import Problem
+from jetbench.operators.symbol import Symbol
 
 Array = Any
 Function = Callable[[Array], Array]

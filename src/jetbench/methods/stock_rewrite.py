@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jetbench.directions import decompose
 from jetbench.errors import Unsupported
 from jetbench.methods.base import JetMethod
 from jetbench.methods.nested import Nest, nest
-from jetbench.problem import Problem
+from jetbench.operators.directions import decompose
+from jetbench.operators.problem import Problem
 
 
 class StockRewrite(JetMethod):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jetbench.algebra import taylor
 from jetbench.methods.base import JetMethod
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class Taylor(JetMethod):

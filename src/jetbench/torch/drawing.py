@@ -1,4 +1,4 @@
-"""Drawing random directions; which distributions is decided in `jetbench.directions.randomize`."""
+"""Drawing random directions; which distributions is decided in `jetbench.operators.directions.randomize`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from jetbench.directions import RandomGroup
+from jetbench.operators.directions import RandomGroup
 
 
 def draw(groups: Sequence[RandomGroup], x: Tensor, seed: int) -> tuple[Tensor, ...]:

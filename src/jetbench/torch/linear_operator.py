@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from jetbench.estimators import Estimator, exact
-from jetbench.problem import Operator, Problem, as_operator
-from jetbench.symbol import Symbol
+from jetbench.operators.estimators import Estimator, exact
+from jetbench.operators.problem import Operator, Problem, as_operator
+from jetbench.operators.symbol import Symbol
 from jetbench.torch.drawing import draw
 from jetbench.torch.methods import METHODS
 

@@ -25,14 +25,14 @@ from torch.utils.flop_counter import flop_registry
 
 from jetbench import operators
 from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
-from jetbench.estimators import Estimator
 from jetbench.measure.accuracy import DRAWS, sampling_error
 from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import Clock, EventClock, WallClock
 from jetbench.measure.floor import Product, flops
 from jetbench.measure.memory import peak
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators.estimators import Estimator
+from jetbench.operators.problem import Problem
 from jetbench.torch import METHODS, linear_operator, network, reference
 from jetbench.torch.exhaustion import is_out_of_memory
 

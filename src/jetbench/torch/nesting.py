@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jetbench.errors import JetbenchError, MixedRows, Unsupported
 from jetbench.methods.nested import Nest
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch import rows
 from jetbench.torch._compat import modes, undisturbed, without_compiler
 from jetbench.torch.capture import casts

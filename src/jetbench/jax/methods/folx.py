@@ -16,7 +16,7 @@ from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
 from jetbench.methods import folx
 from jetbench.methods.folx import Level, Levels
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class Folx(folx.Folx):

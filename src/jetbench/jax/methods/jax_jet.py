@@ -17,7 +17,7 @@ from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
 from jetbench.methods import jax_jet
 from jetbench.methods.jax_jet import StockJets
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class JaxJet(jax_jet.JaxJet):

@@ -9,7 +9,7 @@ from jetbench.jax.evaluation import JetEvaluation
 from jetbench.jax.reference import ForwardOverForward
 from jetbench.jax.rewriting.evaluation import Rewritten
 from jetbench.methods import collapsed_rewrite, stock_rewrite
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class CollapsedRewrite(collapsed_rewrite.CollapsedRewrite):

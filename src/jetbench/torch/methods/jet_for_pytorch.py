@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
-from jetbench.directions import decompose
 from jetbench.errors import library_failed
 from jetbench.methods import jet_for_pytorch
 from jetbench.methods.jet_for_pytorch import LIBRARY, Passes
-from jetbench.problem import Problem
+from jetbench.operators.directions import decompose
+from jetbench.operators.problem import Problem
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph

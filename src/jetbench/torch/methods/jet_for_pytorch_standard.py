@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jetbench.methods import jet_for_pytorch_standard
 from jetbench.methods.jax_jet import StockJets
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.methods.jet_for_pytorch import overloaded
 from jetbench.torch.program import Evaluation

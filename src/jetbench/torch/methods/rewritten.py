@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jetbench.methods import collapsed_rewrite, stock_rewrite
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch.evaluation import JetEvaluation
 from jetbench.torch.reference import ForwardOverForward
 from jetbench.torch.rewriting.evaluation import Rewritten

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from jetbench.estimators import Estimator, exact
-from jetbench.symbol import Symbol
+from jetbench.operators.estimators import Estimator, exact
+from jetbench.operators.symbol import Symbol
 
 SCHEMES = ("polarization", "griewank")
 
@@ -96,7 +96,7 @@ def as_operator(operator: Operator | Symbol | Mapping[str, Symbol]) -> Operator:
     if isinstance(operator, Mapping) and not operator:
         raise ValueError(
             'The dictionary of symbols is empty; give at least one output, such as {"u_x": xi[0]} with '
-            "`xi = jetbench.symbol.variables(D)`."
+            "`xi = jetbench.variables(D)`."
         )
     got = type(operator).__name__
     if isinstance(operator, Mapping):
@@ -106,7 +106,7 @@ def as_operator(operator: Operator | Symbol | Mapping[str, Symbol]) -> Operator:
         got = ", ".join(f"a {kind} for {name!r}" for name, kind in list(wrong.items())[:4])
     raise TypeError(
         f"An operator is a jetbench Operator, a Symbol or a dictionary of name → Symbol; got {got}."
-        " Make a symbol with `xi = jetbench.symbol.variables(D)`, or take one from `jetbench.operators`."
+        " Make a symbol with `xi = jetbench.variables(D)`, or take one from `jetbench.operators`."
     )
 
 

@@ -13,7 +13,7 @@ from math import frexp
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
-from jetbench.symbol import Symbol
+from jetbench.operators.symbol import Symbol
 
 # What the coefficients leave open: parts are weighed as given rather than scaled as a whole, at last scales stay at 1.
 AS_GIVEN, AT_REST = 1e-3, 1e-7

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from jetbench.problem import Operator, as_operator
+from jetbench.operators.problem import Operator, as_operator
 
 #: Symbols keep D exponents for each of at least D terms.
 LARGEST_DIM = 4000

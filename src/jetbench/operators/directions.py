@@ -18,9 +18,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from jetbench.errors import Unsupported
-from jetbench.problem import SCHEMES, Problem
-from jetbench.symbol import Exponents, Symbol
-from jetbench.units import units_of_part
+from jetbench.operators.problem import SCHEMES, Problem
+from jetbench.operators.symbol import Exponents, Symbol
+from jetbench.operators.units import units_of_part
 
 EPSILON = float(np.finfo(np.float64).eps)
 ROUNDINGS = 64  # in coefficients that users compute, and in the units of their variables
@@ -55,13 +55,13 @@ def decompose(symbol: Symbol, scheme: str = "polarization", prior: Sequence[np.n
 
     and parallel directions of all monomials are merged. The biharmonic (ξ·ξ)² needs D² directions with the first
     scheme and 3/2·D² − D/2 with the second. Where the units of the variables differ much, all of this is done for
-    variables of alike units (see `jetbench.units`): sums of powers of (v·ξ) lose what is small in them. What the
-    coefficients cannot tell is taken as given; for ∂_x∂_y alone, the function should vary alike in x and y.
+    variables of alike units (see `jetbench.operators.units`): sums of powers of (v·ξ) lose what is small in them. What
+    the coefficients cannot tell is taken as given; for ∂_x∂_y alone, the function should vary alike in x and y.
 
     Args:
         symbol: homogeneous, not zero.
         scheme: "polarization" or "griewank"; without effect for K ≤ 2.
-        prior: units of the variables, each (n,), to be tried first, as `jetbench.units.priors` gives them.
+        prior: units of the variables, each (n,), to be tried first, as `jetbench.operators.units.priors` gives them.
 
     Raises:
         ValueError: the symbol is constant, zero or not homogeneous, or the scheme is unknown.

@@ -1,6 +1,7 @@
 """The operator zoo: one short function each, with formula, field of use and source.
 
-Operators of one's own are written the same way, in any file, with the decorator `operator`; `load` runs that file.
+Operators of one's own are written the same way, in any file, with the decorator `operator`;
+`jetbench.operators.load` runs that file.
 Operators with time take it as the first coordinate, x = (t, x_1, …, x_d) with D = d + 1. Where an equation fixes the
 number of its coordinates, further ones are parameters of the solution: it is not differentiated in them.
 Nonlinear equations are given as the system of linear parts that their residual needs, all from one pass; the output
@@ -15,18 +16,16 @@ from typing import Any
 import numpy as np
 
 from jetbench.algebra.base import like
-from jetbench.coefficients import (
+from jetbench.operators.coefficients import (
     drifted,
     ornstein_uhlenbeck,
     quadratic_diffusion,
     triangular_diffusion,
     with_identity,
 )
-from jetbench.problem import Operator
-from jetbench.registry import REGISTRY, load, make, operator
-from jetbench.symbol import Symbol, variables
-
-__all__ = ["REGISTRY", "load", "make", "operator"]
+from jetbench.operators.problem import Operator
+from jetbench.operators.registry import operator
+from jetbench.operators.symbol import Symbol, variables
 
 
 @operator

@@ -1,7 +1,7 @@
 """Estimators: which directions an operator is evaluated on — all of them, or randomly drawn ones.
 
 Only the choice and its number of samples belong here. Which matrices, weights and orders a choice means for a given
-symbol is worked out in `jetbench.directions`; drawing is the backends' task.
+symbol is worked out in `jetbench.operators.directions`; drawing is the backends' task.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jetbench.directions import decompose
-from jetbench.symbol import Symbol
-from jetbench.units import priors
+from jetbench.operators.directions import decompose
+from jetbench.operators.symbol import Symbol
+from jetbench.operators.units import priors
 
 
 @dataclass(frozen=True)
