@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from jetbench import operators
-from jetbench.cli import app
+from jetbench.cli.main import app
 from jetbench.errors import ConfigError, JetbenchError, Unsupported
 from jetbench.measure import sweep
 from jetbench.operators import estimators

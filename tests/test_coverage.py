@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from jetbench.cli import app
+from jetbench.cli.main import app
 from jetbench.coverage import interpolation, judging, table, values
 from jetbench.coverage.judging import SYMBOLS, SYSTEM, TOLERANCE, Outcome, compare, judged
 from jetbench.coverage.parameters import POINTS

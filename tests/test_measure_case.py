@@ -288,7 +288,7 @@ def test_a_users_operators_file_beside_the_config(tmp_path):
 def test_no_framework_is_imported_for_curves():
     script = (
         "import sys; from jetbench.measure import case, config; "
-        f"case.curves(config.load({str(CONFIGS[0])!r}), device='cpu'); import jetbench.cli; "
+        f"case.curves(config.load({str(CONFIGS[0])!r}), device='cpu'); import jetbench.cli.main; "
         "print([m for m in ('torch', 'jax', 'pandas', 'matplotlib') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"

@@ -13,12 +13,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from jetbench.cli import app
+from jetbench.cli.main import app
+from jetbench.cli.options import spread
 from jetbench.errors import Interrupted
 from jetbench.measure import compare, records, sweep
 from jetbench.measure.case import Case, Curve, Point
 from jetbench.measure.progress import Progress
-from jetbench.several import spread
 
 ROOT = Path(__file__).parents[1]
 RUNNER = CliRunner()

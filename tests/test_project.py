@@ -348,8 +348,8 @@ def test_make_help_lists_every_target():
         "measure.config",
         "report",
         "report.gallery",
-        "report.commands",
-        "cli",
+        "cli.report",
+        "cli.main",
     ],
 )
 def test_neutral_part_imports_no_framework(module):

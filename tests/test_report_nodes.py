@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
+from jetbench.cli.report import app
 from jetbench.measure import changes
-from jetbench.report.commands import app
 from report_records import record, write
 
 

@@ -194,7 +194,7 @@ def test_wrong_words(tried):
         ("compare --operator laplacian --dim 3 --methods quick", ["'quick'", "collapsed"]),
         ("compare --operator laplacian --dim 3 --budget 1e300", ["--budget", "at most", "1e+300"]),
         ("compare --operator laplacian --dim 3 --json .", [".", "Is a directory"]),
-        ("compare --operator laplacian --dim 3 --json own.json/out.json", ["own.json", "is no folder"]),
+        ("compare --operator laplacian --dim 3 --json own.json/out.json", ["own.json", "is not a directory"]),
         ("compare-runs . . --within inf", ["--within", "'inf'"]),
         ("compare-runs . . --csv .", [".", "Is a directory"]),
         ("recommend --operator laplacian --dim 3 --dtype half", ["--dtype", "'half'", "float64"]),

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from jetbench import networks
 from jetbench.errors import ConfigError
-from jetbench.interruption import interruptible
 from jetbench.measure import adapter, lock
 from jetbench.measure.case import BACKENDS, DTYPES, MODES, Case, Point, facts
 from jetbench.measure.case import modes as modes_of
@@ -20,6 +19,7 @@ from jetbench.measure.supervisor import Setup, Supervisor
 from jetbench.measure.sweep import check_methods
 from jetbench.operators import estimators
 from jetbench.operators.problem import SCHEMES
+from jetbench.signals import interruptible
 
 Record = Mapping[str, Any]
 

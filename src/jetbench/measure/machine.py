@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jetbench.atomic_files import replacing
 from jetbench.measure import records
-from jetbench.whole_files import replacing
 
 _PACKAGES = ("jetbench", "torch", "jax", "jaxlib", "numpy", "triton", "folx", "jet-for-pytorch")
 _VARIABLES = (

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from jetbench.errors import BackendUnavailable, ConfigError, JetbenchError
-from jetbench.interruption import interruptible
 from jetbench.measure import case, changes, devices, lock, machine, records
 from jetbench.measure.case import Curve, Point
 from jetbench.measure.point import blank
 from jetbench.measure.progress import Progress
 from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor
+from jetbench.signals import interruptible
 
 # For so long a device and its worker are kept from curve to curve; then another run that waits for it has its turn.
 TURN_S = 300.0

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jetbench.atomic_files import replacing
 from jetbench.errors import JetbenchError
 from jetbench.measure import changes
 from jetbench.measure.records import parse
 from jetbench.report import columns
-from jetbench.whole_files import replacing
 
 log = logging.getLogger(__name__)
 

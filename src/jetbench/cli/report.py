@@ -1,4 +1,4 @@
-"""`jetbench report …`: collect records, write tables and figures, print the summary. Mounted by `jetbench.cli`."""
+"""The commands `jetbench report …`: collect records, write tables and figures, print the summary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jetbench.complaints import OneLineErrors
+from jetbench.cli.errors import OneLineErrors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="report",
     cls=OneLineErrors,
-    help="From records to tables and figures. Start with `collect`, or do everything with `all`.",
+    help="Make tables and figures from records. Start with `collect`, or run everything with `all`.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -26,19 +26,17 @@ app = typer.Typer(
 
 @app.callback()
 def show_warnings() -> None:
-    """From records to tables and figures. Start with `collect`, or do everything with `all`."""
+    """Make tables and figures from records. Start with `collect`, or run everything with `all`."""
     logging.basicConfig(level=logging.WARNING, format="Warning: %(message)s")
 
 
 Records = Annotated[Path, typer.Option("--records", help="Collected table: records.parquet or records.csv.")]
 Machine = Annotated[
     str | None,
-    typer.Option(
-        "--machine", help="Folder name of the machine to show; by default the one with a GPU, or the last used."
-    ),
+    typer.Option("--machine", help="Machine to show, by folder name (default: one with a GPU, or the last used)."),
 ]
-PublishedFolder = Annotated[Path | None, typer.Option("--published", help="Folder of the paper's numbers.")]
-Out = Annotated[Path, typer.Option("--out", help="Path without suffix for every format, or with one for that only.")]
+PublishedFolder = Annotated[Path | None, typer.Option("--published", help="Folder with the published numbers.")]
+Out = Annotated[Path, typer.Option("--out", help="Output path; without a suffix all formats are written.")]
 DEFAULT_RECORDS = Path("results/records.parquet")
 
 
@@ -49,7 +47,7 @@ def collect_command(
         "results"
     ),
 ) -> None:
-    """Gather all records of all machines into one tidy table (Parquet and CSV) and write its data dictionary."""
+    """Collect the records of all machines in one table (Parquet and CSV) and write a description of its columns."""
     from jetbench.report import collect
 
     frame = collect.read(results)
@@ -83,7 +81,7 @@ def figure_command(
     machine: Machine = None,
     published: PublishedFolder = None,
 ) -> None:
-    """Write one figure as PDF and PNG. Without data it is a placeholder that says so."""
+    """Write one figure as PDF and PNG. Without data, the figure is a placeholder."""
     from jetbench.report import gallery
 
     _tell(gallery.write(name, _data(records, machine, published), out))
@@ -93,10 +91,10 @@ def figure_command(
 def summary_command(
     records: Records = DEFAULT_RECORDS,
     machine: Machine = None,
-    tables: Annotated[Path, typer.Option("--tables", help="Where the tables are, to be told.")] = Path("tables"),
-    figures: Annotated[Path, typer.Option("--figures", help="Where the figures are, to be told.")] = Path("figures"),
+    tables: Annotated[Path, typer.Option("--tables", help="Folder of tables to mention.")] = Path("tables"),
+    figures: Annotated[Path, typer.Option("--figures", help="Folder of figures to mention.")] = Path("figures"),
 ) -> None:
-    """Print a short comparison of the methods, what failed, and where tables and figures are."""
+    """Print a short comparison of the methods, the failures, and the folders of tables and figures."""
     from jetbench.report import summary
 
     summary.show(_data(records, machine, None), [("Tables", tables), ("Figures", figures)])
@@ -109,7 +107,7 @@ def all_command(
     machine: Machine = None,
     published: PublishedFolder = None,
 ) -> None:
-    """Collect, then write every table and figure, then print the summary."""
+    """Collect the records, write every table and figure, and print the summary."""
     from jetbench.report import collect, gallery, summary, tables
 
     collect.write(collect.read(results), out)
@@ -124,7 +122,7 @@ def all_command(
 
 @app.command("list")
 def list_command() -> None:
-    """Print the names of all tables and figures, and what each shows."""
+    """List all tables and figures and what each of them shows."""
     from jetbench.report import gallery, tables
 
     for kind, entries in (("Tables", tables.TABLES), ("Figures", gallery.FIGURES)):

@@ -1,6 +1,6 @@
-"""What a user is told when something is wrong: one line on the standard error, and an exit status. No traceback.
+"""Errors on the command line: one line on the standard error and an exit status, without a traceback.
 
-Only the form belongs here; what is wrong is said where it is found.
+Only their form belongs here; messages are written where the errors are raised.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class OneLineErrors(TyperGroup):
                 sys.exit(1)
             status = complain(refused(error))
         except MemoryError:
-            status = complain("The memory of this machine does not suffice for what was asked for.")
+            status = complain("This machine does not have enough memory for this command.")
         else:
             if not standalone_mode:
                 return result
@@ -76,7 +76,7 @@ def _usage(error: Any, given: Sequence[str]) -> str:
     values = [value for value in _values(given, flags) if value not in message]
     got = f"; got {' '.join(map(repr, values))}" if values else ""
     context = getattr(error, "ctx", None)
-    known = f" `{context.command_path} --help` tells what is allowed." if context is not None else ""
+    known = f" `{context.command_path} --help` lists what is allowed." if context is not None else ""
     return f"{message.rstrip('.')}{got}.{known}"
 
 
@@ -102,8 +102,8 @@ def refused(error: OSError) -> str:
         errno.ENOSPC: " Make room, or choose another folder.",
         errno.EDQUOT: " Make room, or choose another folder.",
         errno.EFBIG: " Choose a file system that takes larger files.",
-        errno.EEXIST: " It is no folder; choose another one.",
-        errno.ENOTDIR: " A part of it is no folder; choose another one.",
+        errno.EEXIST: " It exists and is not a directory; choose another path.",
+        errno.ENOTDIR: " A part of the path is not a directory; choose another path.",
         errno.EROFS: " Choose a folder that can be written to.",
         errno.EACCES: " Choose a folder that can be written to.",
         errno.EPERM: " Choose a folder that can be written to.",

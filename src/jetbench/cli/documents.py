@@ -1,4 +1,4 @@
-"""`jetbench report page`, `paper` and `html`: whole documents from the records. Mounted by `jetbench.cli`."""
+"""The commands `jetbench report page`, `paper` and `html`, which write whole documents from the records."""
 
 from __future__ import annotations
 
@@ -7,26 +7,18 @@ from typing import Annotated
 
 import typer
 
-from jetbench.report.commands import (
-    DEFAULT_RECORDS,
-    Machine,
-    PublishedFolder,
-    Records,
-    _data,
-    _tell,
-    app,
-)
+from jetbench.cli.report import DEFAULT_RECORDS, Machine, PublishedFolder, Records, _data, _tell, app
 
 
 @app.command("page")
 def page_command(
     out: Annotated[Path, typer.Option("--out", help="Markdown file to write.")] = Path("docs/reproduction.md"),
-    picture: Annotated[str | None, typer.Option("--picture", help="Link to the picture, as the page sees it.")] = None,
+    picture: Annotated[str | None, typer.Option("--picture", help="Link to the picture, relative to the page.")] = None,
     records: Records = DEFAULT_RECORDS,
     machine: Machine = None,
     published: PublishedFolder = None,
 ) -> None:
-    """Write the reproduction, point by point, as a page in Markdown."""
+    """Write the reproduction, point by point, as a Markdown page."""
     from jetbench.report import page
 
     text = page.page(_data(records, machine, published), picture)
@@ -40,14 +32,16 @@ def paper_command(
     out: Annotated[Path, typer.Option("--out", help="PDF to write.")] = Path("paper/jetbench.pdf"),
     records: Records = DEFAULT_RECORDS,
     machine: Annotated[
-        str | None, typer.Option("--machine", help="By default the best there is: a GPU before a CPU.")
+        str | None, typer.Option("--machine", help="Machine to use (default: the most capable one).")
     ] = None,
     published: PublishedFolder = None,
     sources: Annotated[Path | None, typer.Option("--sources", help="Folder with main.tex.")] = None,
-    results: Annotated[Path, typer.Option("--results", help="Folder of the machines' descriptions.")] = Path("results"),
-    work: Annotated[Path, typer.Option("--work", help="Folder to build in.")] = Path("build/paper"),
+    results: Annotated[Path, typer.Option("--results", help="Folder with the descriptions of the machines.")] = Path(
+        "results"
+    ),
+    work: Annotated[Path, typer.Option("--work", help="Build folder.")] = Path("build/paper"),
 ) -> None:
-    """Build the paper from the records: values, tables and figures, then LaTeX, then the checks. Needs latexmk."""
+    """Build the paper from the records: values, tables, figures, LaTeX and checks. Needs latexmk."""
     from jetbench.report import collect
     from jetbench.report.paper.build import build
     from jetbench.report.paper.values import best_machine
@@ -67,10 +61,12 @@ def html_command(
     records: Records = DEFAULT_RECORDS,
     machine: Machine = None,
     published: PublishedFolder = None,
-    results: Annotated[Path, typer.Option("--results", help="Folder of the machines' descriptions.")] = Path("results"),
-    config: Annotated[Path | None, typer.Option("--config", help="The configuration that was measured.")] = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder with the descriptions of the machines.")] = Path(
+        "results"
+    ),
+    config: Annotated[Path | None, typer.Option("--config", help="The config that was measured.")] = None,
 ) -> None:
-    """Write everything as one HTML file that opens without network: pictures, curves, all records, provenance."""
+    """Write one HTML file that works offline: figures, curves, all records and their provenance."""
     from jetbench.report import collect, html
 
     known = collect.machines(collect.load(records))

@@ -1,12 +1,14 @@
-"""Output in any encoding: characters that it does not have are written in others, and nothing is refused."""
+"""Output in any encoding: characters that an encoding lacks are spelled out instead of raising an error."""
 
 from __future__ import annotations
 
 import codecs
+import re
 import sys
 import unicodedata
 
 HANDLER = "jetbench-readable"
+SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 #: Signs without a name that could be written in their place.
 SIGNS = {
     "→": "->", "↦": "->", "←": "<-", "−": "-", "⁻": "-", "–": "-", "—": "-", "·": "*", "×": "x", "⊗": "(x)", "±": "+-",
@@ -16,7 +18,7 @@ SIGNS = {
 
 
 def make_writable() -> None:
-    """Let the standard output and the standard error take every text, whatever their encoding."""
+    """Make the standard output and the standard error accept every text, whatever their encoding."""
     codecs.register_error(HANDLER, _replaced)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -26,10 +28,22 @@ def make_writable() -> None:
 def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(plain, error.object[error.start : error.end])), error.end
+    return plain(error.object[error.start : error.end]), error.end
 
 
-def plain(character: str) -> str:
+def readable(text: str, encoding: str) -> str:
+    """A text with the characters that an encoding lacks spelled out, for layouts that count characters."""
+    codecs.register_error(HANDLER, _replaced)
+    return text.encode(encoding, HANDLER).decode(encoding)
+
+
+def plain(text: str) -> str:
+    """A text in ASCII; exponents are written after a caret."""
+    raised = SUPERSCRIPTS.sub(lambda match: "^" + unicodedata.normalize("NFKD", match[0]), text)
+    return "".join(c if c.isascii() else _plain(c) for c in raised)
+
+
+def _plain(character: str) -> str:
     """A character in ASCII: a sign spelled out, a letter without its accents, a Greek letter's name, or "?"."""
     if character in SIGNS:
         return SIGNS[character]

@@ -1,4 +1,4 @@
-"""The commands `jetbench explain` and `jetbench fuzz`, mounted by `jetbench.cli`; importing them loads no framework."""
+"""The commands `explain` and `fuzz` of the rewriting pass."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Annotated
 
 import typer
 
+from jetbench.atomic_files import check_writable
 from jetbench.errors import ConfigError
-from jetbench.whole_files import check_writable
 
 
 def explain_command(
-    function: Annotated[str, typer.Argument(help="FILE.py:NAME of a function; the file is run.")],
+    function: Annotated[str, typer.Argument(help="A function as FILE.py:NAME; the file is run.")],
     shapes: Annotated[
-        list[str] | None, typer.Option("--shapes", help="Of the function's arguments, such as 32x50 64.")
+        list[str] | None, typer.Option("--shapes", help="Shapes of the arguments, such as 32x50 64.")
     ] = None,
     backend: Annotated[str, typer.Option("--backend", help="torch or jax.")] = "torch",
     dtype: Annotated[
         str | None,
         typer.Option(
             "--dtype",
-            help="float64, float32, bfloat16 or float16; by default that of the function's own tensors, or float64.",
+            help="float64, float32, bfloat16 or float16 (default: that of the tensors of the function, or float64).",
         ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--picture", help="Draw both computations to this file: .svg, .pdf or .png.")
+        Path | None, typer.Option("--picture", help="Draw both computations to this .svg, .pdf or .png file.")
     ] = None,
 ) -> None:
-    """Show what `collapse` does to a function: operations before and after, and where each sum came to rest.
+    """Show what `collapse` does to a function: operations before and after, and where each sum is taken.
 
     Example: jetbench explain own_laplacian.py:laplacian --shapes 32x50 --picture laplacian.svg
     """
@@ -46,10 +46,10 @@ def explain_command(
 
 def fuzz_command(
     backend: Annotated[str, typer.Option("--backend", help="torch or jax.")] = "torch",
-    cases: Annotated[int, typer.Option("--cases", min=1, help="How many random functions to compare.")] = 200,
-    first: Annotated[int, typer.Option("--first", min=0, help="Number of the first one.")] = 0,
+    cases: Annotated[int, typer.Option("--cases", min=1, help="Number of random functions to compare.")] = 200,
+    first: Annotated[int, typer.Option("--first", min=0, help="Number of the first function.")] = 0,
 ) -> None:
-    """Compare random networks and operators with what `collapse` makes of them: values, gradients and counts."""
+    """Compare random functions with their rewritten forms: values, gradients and operation counts."""
     from jetbench.collapse import from_file
 
     compare, wrong = from_file.comparison(backend), 0
