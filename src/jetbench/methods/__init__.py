@@ -10,12 +10,14 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 from jetbench.methods.base import JetMethod, Method, Plan
 from jetbench.methods.nested import NestedMethod
+from jetbench.python_files import run
 
-__all__ = ["METHODS", "REGISTRY", "JetMethod", "Method", "NestedMethod", "Plan", "register"]
+__all__ = ["METHODS", "REGISTRY", "JetMethod", "Method", "NestedMethod", "Plan", "load", "register"]
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:
@@ -54,3 +56,28 @@ def of_package(backend: str, package: ModuleType) -> dict[str, Method]:
     """The methods of a backend: those that can be built in the modules of its package, and users' own."""
     found = [each for module in _modules(package) for each in defined(module)]
     return register(backend, [each() for each in found if not inspect.isabstract(each)])
+
+
+def load(path: str | Path) -> tuple[str, ...]:
+    """Run a Python file that defines methods, subclasses of `Method` with `build`; returns their names.
+
+    Each is added to the methods of its `backends`. Loading the same file again replaces its methods.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it defines no method, or one that cannot be used; the message says why.
+    """
+    path = Path(path).resolve()
+    module = run(path, "methods")
+    found = [each for each in defined(module) if not inspect.isabstract(each)]
+    if not found:
+        raise ValueError(f"{path} defines no method; subclass jetbench.methods.Method and give it `plan` and `build`.")
+    for each in found:
+        unknown = [backend for backend in each.backends if backend not in REGISTRY]
+        if unknown or not each.backends:
+            raise ValueError(f"{each.name}: `backends` must be some of {', '.join(REGISTRY)}; got {each.backends}.")
+        if each.name in METHODS or not each.name.isidentifier():
+            raise ValueError(f"A method cannot be called {each.name!r}: choose another identifier.")
+        for backend in each.backends:
+            register(backend, [each()])
+    return tuple(each.name for each in found)
