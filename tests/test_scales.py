@@ -17,8 +17,9 @@ import torch
 
 import jax_settings  # noqa: F401  64 bits
 from jetbench import operators
+from jetbench.algebra.apolar.elimination import by_elimination
+from jetbench.algebra.apolar.inverse_system import inverse_system
 from jetbench.algebra.directional import plan
-from jetbench.algebra.inverse_system import by_elimination, inverse_system
 from jetbench.errors import Unsupported
 from jetbench.jax import linear_operator as jax_operator
 from jetbench.operators import estimators

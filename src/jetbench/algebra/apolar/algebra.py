@@ -7,13 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
-from jetbench.algebra.apolar_arithmetic import Bilinear, Blockwise, Unrolled
-from jetbench.algebra.apolar_powers import Powers
-from jetbench.algebra.apolar_tables import product_tables
-from jetbench.algebra.base import Algebra, Array, Blocks, add, concatenate, scale, stack
-from jetbench.algebra.constants import is_traced
-from jetbench.algebra.inverse_system import InverseSystem, inverse_system
-from jetbench.algebra.straight_line import Expression, StraightLine, record
+from jetbench.algebra.apolar.arithmetic import Bilinear, Blockwise, Unrolled
+from jetbench.algebra.apolar.inverse_system import inverse_system
+from jetbench.algebra.apolar.powers import Powers
+from jetbench.algebra.apolar.space import InverseSystem
+from jetbench.algebra.apolar.tables import product_tables
+from jetbench.algebra.arrays import concatenate, is_traced, stack
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale
+from jetbench.algebra.recorded import Expression, StraightLine, record
 from jetbench.operators.problem import Problem
 
 # Larger algebras take a compiler too long component by component, and those of order 2 gain nothing by it.
