@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from jetbench.algebra.apolar import Apolar
-from jetbench.algebra.constants import Constant
+from jetbench.algebra.apolar.algebra import Apolar
+from jetbench.algebra.arrays import Constant
 from jetbench.operators.problem import Problem, as_operator
 from jetbench.operators.symbol import Symbol, variables
 

@@ -13,7 +13,7 @@ import sympy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jetbench.algebra.apolar import Apolar
+from jetbench.algebra.apolar.algebra import Apolar
 from jetbench.operators.problem import Problem, as_operator
 from jetbench.operators.symbol import Symbol, variables
 

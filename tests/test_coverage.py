@@ -233,9 +233,9 @@ def test_command_writes_and_counts(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backend", "numpy"], "There is no backend 'numpy'"),
-        (["--backend", "torch", "--methods", "magic"], "There is no method 'magic'"),
-        (["--backend", "torch", "--functions", "magic"], "There is no function or kind 'magic'"),
+        (["--backend", "numpy"], "Unknown backend 'numpy'"),
+        (["--backend", "torch", "--methods", "magic"], "Unknown method 'magic'"),
+        (["--backend", "torch", "--functions", "magic"], "Unknown function or kind 'magic'"),
         (["--methods", "magic"], "No backend has a method called magic"),
     ],
 )

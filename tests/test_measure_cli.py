@@ -182,7 +182,7 @@ def test_an_operator_of_ones_own_with_an_option():
     ("line", "words"),
     [
         ("compare --operator laplace --dim 3", ["no operator 'laplace'", "laplacian"]),
-        ("compare --operator laplacian --dim 3 --methods quick", ["no method 'quick'", "collapsed"]),
+        ("compare --operator laplacian --dim 3 --methods quick", ["Unknown method 'quick'", "collapsed"]),
         (
             "compare --operator laplacian --dim 3 --mode fast --methods nested",
             ["--mode", "'fast'", "eager or compiled"],
@@ -198,7 +198,7 @@ def test_an_operator_of_ones_own_with_an_option():
         ("compare --operator laplacian --dim 3 --device tpu --methods nested", ["'tpu'", "auto, cpu, cuda"]),
         ("compare --operator laplacian --dim 3 --operators-file none.py --methods nested", ["none.py"]),
         ("measure --config none.yaml --study s --curve c --out o", ["none.yaml cannot be read"]),
-        ("measure --config config.yaml --study speed --curve c --out o", ["no study 'speed'", "batch, width"]),
+        ("measure --config config.yaml --study speed --curve c --out o", ["study 'speed'", "batch, width"]),
         ("measure --config config.yaml --study batch --curve c --out o", ["no curve 'c'", "torch-laplacian"]),
         ("sweep --config config.yaml --minutes 0", ["--minutes", "above 0"]),
         ("sweep --config config.yaml --again often", ["--again", "never, failed or all"]),

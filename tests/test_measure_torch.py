@@ -254,7 +254,7 @@ def test_peak_memory_on_a_gpu_is_above_the_level_before(monkeypatch):
 
 
 def test_what_is_asked_for_must_be_there(session):
-    with pytest.raises(JetbenchError, match="no method 'brilliant'; there are nested"):
+    with pytest.raises(JetbenchError, match="method 'brilliant'; allowed: nested"):
         session.prepare(replace(CASE, method="brilliant"))
     with pytest.raises(Unsupported):
         session.prepare(replace(CASE, operator="kdv", dim=2, method="forward_laplacian"))

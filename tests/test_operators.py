@@ -294,8 +294,8 @@ def test_defaults_are_not_recorded():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("laplacain", {}, "no operator 'laplacain'; allowed: .*laplacian"),
-        ("heat", {"kappa": 1}, "no option kappa; allowed: dim, diffusivity"),
+        ("laplacain", {}, "Unknown operator 'laplacain'; allowed: .*laplacian.*Did you mean 'laplacian'?"),
+        ("heat", {"kappa": 1}, "unknown option 'kappa'; allowed: dim, diffusivity"),
         ("weighted_laplacian", {"rank": 0}, "between 1 and 4"),
         ("weighted_laplacian", {"rank": 5}, "between 1 and 4"),
         ("weighted_laplacian", {"rank": 1.5}, "at most 1"),

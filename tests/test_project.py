@@ -342,11 +342,9 @@ def test_make_help_lists_every_target():
     [
         "symbol",
         "operators",
-        "algebra",
         "networks",
         "measure.case",
         "measure.config",
-        "report",
         "report.gallery",
         "cli.report",
         "cli.main",

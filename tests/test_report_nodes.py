@@ -43,7 +43,7 @@ def test_nodes_of_another_kind_are_told_and_left_out(tmp_path):
 
 
 def test_workers_of_two_frameworks_describe_one_machine():
-    torch = {"id": "a", "backend": {"mkl": True}, "environment": {"A": "1"}}
-    jax = {"id": "b", "backend": {"platform": "cpu"}, "environment": {"B": "2"}}
+    torch = {"id": "a", "backend": {"mkl": True}, "environment": {"OMP_NUM_THREADS": "1"}}
+    jax = {"id": "b", "backend": {"platform": "cpu"}, "environment": {"NPROC": "2"}}
     assert changes.sentence({"a": torch}, jax) is None
-    assert changes.sentence({"b": jax}, {**jax, "environment": {"B": "3"}}) is not None
+    assert changes.sentence({"b": jax}, {**jax, "environment": {"NPROC": "3"}}) is not None

@@ -17,8 +17,9 @@ import torch
 
 import jax_settings  # noqa: F401  64 bits
 from jetbench import estimators, operators
+from jetbench.algebra.apolar.elimination import by_elimination
+from jetbench.algebra.apolar.inverse_system import inverse_system
 from jetbench.algebra.directional import directional_plan
-from jetbench.algebra.inverse_system import by_elimination, inverse_system
 from jetbench.errors import Unsupported
 from jetbench.jax import linear_operator as jax_operator
 from jetbench.operators.directions import decompose, randomize

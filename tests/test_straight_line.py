@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from jetbench.algebra.apolar import Apolar
+from jetbench.algebra.apolar.algebra import Apolar
 from jetbench.algebra.collapsed import Collapsed
-from jetbench.algebra.straight_line import Expression, Operation, StraightLine, record
+from jetbench.algebra.recorded import Expression, Operation, StraightLine, record
 from jetbench.algebra.taylor import Taylor
 from jetbench.operators.problem import Problem, as_operator
 from jetbench.operators.symbol import Symbol, variables

@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jetbench.algebra.inverse_system import dimension
+from jetbench.algebra.apolar.inverse_system import dimension
 from jetbench.networks import NetworkSpec
 from jetbench.operators.problem import as_operator
 from jetbench.operators.symbol import Symbol, variables

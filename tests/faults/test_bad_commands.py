@@ -214,7 +214,7 @@ def test_a_method_that_does_not_exist_is_found_when_planning():
     config["studies"]["batch"]["methods"] = ["nested", "quick"]
     Path("own.json").write_text(json.dumps(config))
     for command in ("curves", "plan", "sweep"):
-        assert "no method 'quick'; it has apolar, collapsed" in refusal(command, "--config", "own.json")
+        assert "method 'quick'; allowed: apolar, collapsed" in refusal(command, "--config", "own.json")
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", ".x", "", "x" * 101, "a\nb", "a b", "Ａ", "published", "\udcff"])

@@ -16,7 +16,8 @@ from warnings import warn
 
 import numpy as np
 
-from jetbench.algebra.base import Array, concatenate, like, scale, summed, take
+from jetbench.algebra.arrays import concatenate, like, summed
+from jetbench.algebra.base import Array, scale, take
 from jetbench.operators.directions import decompose, randomize
 from jetbench.operators.problem import Operator, Problem
 from jetbench.operators.units import priors, rounded

@@ -32,7 +32,7 @@ def explain_command(
 
     Example: jetbench explain own_laplacian.py:laplacian --shapes 32x50 --picture laplacian.svg
     """
-    from jetbench.collapse import from_file
+    from jetbench.cli import from_file
 
     if picture is not None and picture.suffix not in (".svg", ".pdf", ".png"):
         raise ConfigError(f"--picture must end in .svg, .pdf or .png; got {picture}.")
@@ -50,7 +50,7 @@ def fuzz_command(
     first: Annotated[int, typer.Option("--first", min=0, help="Number of the first function.")] = 0,
 ) -> None:
     """Compare random functions with their rewritten forms: values, gradients and operation counts."""
-    from jetbench.collapse import from_file
+    from jetbench.cli import from_file
 
     compare, wrong = from_file.comparison(backend), 0
     for number in range(first, first + cases):

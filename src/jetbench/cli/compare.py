@@ -23,7 +23,7 @@ from jetbench.cli.options import (
     named_option,
     write_json,
 )
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, unknown
 
 
 def compare_command(
@@ -187,7 +187,7 @@ def recommend_command(
     from jetbench.report.paper.values import best_machine
 
     if dtype not in DTYPES:
-        raise ConfigError(f"--dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
+        raise ConfigError(unknown("value", dtype, DTYPES, "--dtype"))
     order, outputs, vectors = recommend.counting(
         operator, {"dim": dim, **dict(named_option(text) for text in option or ())}
     )

@@ -12,7 +12,7 @@ from jetbench.cli import collapse, compare, measure
 from jetbench.cli.documents import app as report_app
 from jetbench.cli.errors import OneLineErrors
 from jetbench.cli.options import MethodsFile, OperatorsFile, Quiet, SeveralValues
-from jetbench.errors import ConfigError, JetbenchError
+from jetbench.errors import ConfigError, JetbenchError, unknown
 
 app = typer.Typer(
     name="jetbench",
@@ -44,7 +44,7 @@ def list_command(
     tables = listing.tables(config)
     wrong = [topic for topic in topics or () if topic not in tables]
     if wrong:
-        raise ConfigError(f"There is nothing to list called {wrong[0]!r}; there are {', '.join(tables)}.")
+        raise ConfigError(unknown("topic", wrong[0], tables))
     console = stdout_console()
     for topic in topics or tables:
         try:

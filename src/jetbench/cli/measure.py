@@ -20,7 +20,7 @@ from jetbench.cli.options import (
     chosen_device,
     write_json,
 )
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, unknown
 
 
 def measure_command(
@@ -149,7 +149,7 @@ def _measure(
     from jetbench.measure.progress import Progress
 
     if again not in ("never", "failed", "all"):
-        raise ConfigError(f"--again must be never, failed or all; got {again!r}.")
+        raise ConfigError(unknown("value", again, ("never", "failed", "all"), "--again"))
     with Progress(quiet) as progress:
         result = sweep.measure(curves, settings, folder, progress, device, again, minutes, any_gpu)
     if not quiet:

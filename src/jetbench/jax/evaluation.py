@@ -9,11 +9,12 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
-from jetbench.algebra.base import Algebra, varying_like
+from jetbench.algebra.base import Algebra
 from jetbench.errors import JetbenchError
 from jetbench.jax.jet import Jet, constant
 from jetbench.jax.program import Evaluation
 from jetbench.jax.propagate import propagate
+from jetbench.jax.varying import varying_like
 from jetbench.operators.problem import Operator, Problem
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jetbench.errors import unknown
 from jetbench.jax.drawing import draw
 from jetbench.jax.methods import METHODS
 from jetbench.operators.estimators import Estimator, exact
@@ -143,7 +144,7 @@ def linear_operator(
     if not callable(net):
         raise TypeError(f"net must be a function; got {type(net).__name__}.")
     if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}. Methods in JAX: {', '.join(METHODS)}.")
+        raise ValueError(unknown("method", method, METHODS))
     if estimator is not None and not isinstance(estimator, Estimator):
         raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)

@@ -23,7 +23,7 @@ from jax import Array
 from jax.stages import Compiled, Lowered
 
 from jetbench import operators
-from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
+from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported, unknown
 from jetbench.jax import METHODS, linear_operator, network, reference
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.floor import network_products, replay
@@ -339,7 +339,7 @@ def _set_products(case: Case) -> None:
 
 def _method(name: str) -> Any:
     if name not in METHODS:
-        raise JetbenchError(f"There is no method {name!r} in JAX; there are {', '.join(METHODS)}.")
+        raise JetbenchError(unknown("method", name, METHODS))
     return METHODS[name]
 
 

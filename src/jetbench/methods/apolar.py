@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jetbench.algebra import apolar
+from jetbench.algebra.apolar import algebra
 from jetbench.errors import Unsupported
 from jetbench.methods.base import JetMethod
 from jetbench.operators.problem import Problem
@@ -15,9 +15,9 @@ class Apolar(JetMethod):
     label = "Apolar Taylor"
     rank = 120
 
-    def plan(self, problem: Problem) -> apolar.Apolar:
+    def plan(self, problem: Problem) -> algebra.Apolar:
         if not problem.estimator.is_exact:
             raise Unsupported(
                 "Apolar Taylor mode needs no directions, so there is nothing to draw; for random ones use collapsed."
             )
-        return apolar.Apolar(problem)
+        return algebra.Apolar(problem)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jetbench.algebra.base import like
+from jetbench.algebra.arrays import like
 
 
 def with_identity(matrix: Callable[[Any], Any], dim: int) -> Callable[[Any], Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from jetbench.errors import Unsupported
+from jetbench.errors import Unsupported, unknown
 from jetbench.operators.problem import SCHEMES, Problem
 from jetbench.operators.symbol import Exponents, Symbol
 from jetbench.operators.units import units_of_part
@@ -67,7 +67,7 @@ def decompose(symbol: Symbol, scheme: str = "polarization", prior: Sequence[np.n
         ValueError: the symbol is constant, zero or not homogeneous, or the scheme is unknown.
     """
     if scheme not in SCHEMES:
-        raise ValueError(f"directions must be one of {', '.join(SCHEMES)}; got {scheme!r}.")
+        raise ValueError(unknown("scheme", scheme, SCHEMES, "directions"))
     if symbol.degree < 1 or not symbol.is_homogeneous:
         raise ValueError(f"Only a homogeneous symbol of degree at least 1 has directions; got {symbol}.")
     if symbol.degree == 1:

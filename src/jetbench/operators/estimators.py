@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jetbench.errors import unknown
+
 KINDS = ("exact", "normal", "rademacher", "coordinate")
 
 
@@ -32,7 +34,7 @@ class Estimator:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"An estimator is one of {', '.join(KINDS)}; got {self.kind!r}.")
+            raise ValueError(unknown("estimator", self.kind, KINDS))
         if self.kind == "exact":
             if self.samples is not None:
                 raise ValueError(f"The exact estimator draws nothing and takes no samples; got {self.samples!r}.")

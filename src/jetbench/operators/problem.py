@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jetbench.errors import unknown
 from jetbench.operators.estimators import Estimator, exact
 from jetbench.operators.symbol import Symbol
 
@@ -120,4 +121,4 @@ class Problem:
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
-            raise ValueError(f"directions must be one of {', '.join(SCHEMES)}; got {self.scheme!r}.")
+            raise ValueError(unknown("scheme", self.scheme, SCHEMES, "directions"))

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jetbench.errors import unknown
 from jetbench.operators.problem import Operator, as_operator
 from jetbench.python_files import run
 
@@ -62,7 +63,7 @@ def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int
     def make_operator(*args: Any, **kwargs: Any) -> Operator:
         wrong = sorted(set(kwargs) - set(signature.parameters))
         if wrong:
-            raise ValueError(f"{name} has no option {', '.join(wrong)}; allowed: {', '.join(signature.parameters)}.")
+            raise ValueError(unknown("option", wrong[0], signature.parameters, name))
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -104,7 +105,7 @@ def make(name: str, **options: Any) -> Operator:
         ValueError: there is no such operator, it has no such option, or a value is not allowed.
     """
     if name not in REGISTRY:
-        raise ValueError(f"There is no operator {name!r}; allowed: {', '.join(sorted(REGISTRY))}.")
+        raise ValueError(unknown("operator", name, sorted(REGISTRY)))
     return REGISTRY[name](**options)
 
 

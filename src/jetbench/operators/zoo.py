@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jetbench.algebra.base import like
+from jetbench.algebra.arrays import like
 from jetbench.operators.coefficients import (
     drifted,
     ornstein_uhlenbeck,

@@ -142,7 +142,7 @@ class Machine:
         if not isinstance(description, Mapping):
             return self.folder.name
         latest = self._latest[changes.framework(description)]
-        if changes.setting(description) == changes.setting(latest):
+        if not changes.differences(description, latest):
             return self.folder.name
         changed = changes.differences(description, latest)
         told = ", ".join(f"{name} {old}" for name, (old, _) in changed.items())

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jetbench.algebra.inverse_system import inverse_system
+from jetbench.algebra.apolar.inverse_system import inverse_system
 from jetbench.operators.directions import decompose
 from jetbench.operators.symbol import Symbol, variables
 from jetbench.report import labels, style

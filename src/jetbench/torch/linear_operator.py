@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from jetbench.errors import unknown
 from jetbench.operators.estimators import Estimator, exact
 from jetbench.operators.problem import Operator, Problem, as_operator
 from jetbench.operators.symbol import Symbol
@@ -126,7 +127,7 @@ def linear_operator(
     if not callable(net):
         raise TypeError(f"net must be a function or a module; got {type(net).__name__}.")
     if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}. Methods in PyTorch: {', '.join(METHODS)}.")
+        raise ValueError(unknown("method", method, METHODS))
     if estimator is not None and not isinstance(estimator, Estimator):
         raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)

@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from jetbench import operators
-from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
+from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported, unknown
 from jetbench.measure.accuracy import DRAWS, sampling_error
 from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import Clock, EventClock, WallClock
@@ -49,7 +49,7 @@ def methods() -> dict[str, int]:
 def vectors(method: str, problem: Problem) -> tuple[int | None, str | None]:
     """The vectors of a method for a problem, and None; or None and the sentence that says why it cannot do it."""
     if method not in METHODS:
-        raise JetbenchError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
+        raise JetbenchError(unknown("method", method, METHODS))
     try:
         return METHODS[method].available_plan(problem).vectors, None
     except Unsupported as refusal:
@@ -114,7 +114,7 @@ class Session:
             JetbenchError: the case names something that there is not.
         """
         if case.method not in METHODS:
-            raise JetbenchError(f"There is no method {case.method!r}; there are {', '.join(METHODS)}.")
+            raise JetbenchError(unknown("method", case.method, METHODS))
         return Subject(self, case)
 
     def is_out_of_memory(self, error: BaseException) -> bool:

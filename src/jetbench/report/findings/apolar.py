@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jetbench.algebra.inverse_system import inverse_system
+from jetbench.algebra.apolar.inverse_system import inverse_system
 from jetbench.operators.directions import decompose
 from jetbench.operators.symbol import variables
 from jetbench.report import labels, style

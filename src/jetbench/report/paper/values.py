@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jetbench.algebra.inverse_system import inverse_system
+from jetbench.algebra.apolar.inverse_system import inverse_system
 from jetbench.operators.directions import decompose
 from jetbench.operators.symbol import Symbol, variables
 from jetbench.report import labels

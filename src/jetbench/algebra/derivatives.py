@@ -1,6 +1,6 @@
 """Towers: lists [φ(u), φ'(u), …, φ^(K)(u)] of the derivatives of a scalar function at an array u, of any framework.
 
-None stands for a derivative that vanishes identically. What calls functions of a framework lies in its `series.py`.
+None stands for a derivative that vanishes identically. Everything has the shape of u: no direction takes part here.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import cache
 from itertools import zip_longest
 from math import comb
-from typing import Any
 
-Array = Any
+from jetbench.algebra.arrays import Array, of
+
 Tower = list[Array | None]
 
 
@@ -72,3 +72,42 @@ def _flow_derivatives(flow: tuple[int, ...], order: int) -> list[list[int]]:
             q.pop()
         found.append(q)
     return found
+
+
+def exponential(inner: Tower) -> Tower:
+    """The tower of e^g from that of g: h' = g' h, differentiated with Leibniz's rule."""
+    result: Tower = [of(inner[0]).namespace.exp(inner[0])]
+    for k in range(1, len(inner)):
+        result.append(times(inner[1 : k + 1], result)[k - 1])
+    return result
+
+
+def power(inner: Tower, exponent: float) -> Tower:
+    """The tower of g^p from that of g with g ≠ 0: g h' = p g' h, differentiated with Leibniz's rule."""
+    result: Tower = [of(inner[0]).power(inner[0], exponent)]
+    inverse = 1 / inner[0]
+    for k in range(1, len(inner)):
+        right = times(inner[1 : k + 1], result)[k - 1]
+        total = None if right is None else exponent * right
+        for j in range(1, k):
+            if inner[j] is not None and result[k - j] is not None:
+                term = comb(k - 1, j) * (inner[j] * result[k - j])
+                total = -term if total is None else total - term
+        result.append(None if total is None else total * inverse)
+    return result
+
+
+def quadratic(u: Array, order: int, constant: float, square: float) -> Tower:
+    """The tower of constant + square·u²."""
+    tower: Tower = [constant + square * u * u, 2 * square * u, of(u).namespace.full_like(u, 2 * square)]
+    return (tower + [None] * order)[: order + 1]
+
+
+def hyperbolic_tangent(inner: Tower) -> Tower:
+    """The tower of tanh g from that of g: h' = g' (1 − h²), differentiated with Leibniz's rule."""
+    result: Tower = [of(inner[0]).namespace.tanh(inner[0])]
+    for k in range(1, len(inner)):
+        square = times(result, result)
+        complement = [1 - square[0], *(None if s is None else -s for s in square[1:])]
+        result.append(times(inner[1 : k + 1], complement)[k - 1])
+    return result

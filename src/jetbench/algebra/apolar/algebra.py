@@ -7,13 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
-from jetbench.algebra.apolar_arithmetic import Bilinear, Blockwise, Unrolled
-from jetbench.algebra.apolar_powers import Powers
-from jetbench.algebra.apolar_tables import product_tables
-from jetbench.algebra.base import Algebra, Array, Blocks, add, concatenate, scale, stack
-from jetbench.algebra.constants import is_traced
-from jetbench.algebra.inverse_system import InverseSystem, inverse_system
-from jetbench.algebra.straight_line import Expression, StraightLine, record
+from jetbench.algebra.apolar.arithmetic import Bilinear, Blockwise, Unrolled
+from jetbench.algebra.apolar.inverse_system import inverse_system
+from jetbench.algebra.apolar.powers import Powers
+from jetbench.algebra.apolar.space import InverseSystem
+from jetbench.algebra.apolar.tables import product_tables
+from jetbench.algebra.arrays import concatenate, is_traced, stack
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale
+from jetbench.algebra.recorded import Expression, StraightLine, record
+from jetbench.errors import unknown
 from jetbench.operators.problem import Problem
 
 # Larger algebras take a compiler too long component by component, and those of order 2 gain nothing by it.
@@ -46,8 +48,8 @@ class Apolar(Algebra):
                 f"The apolar algebra belongs to the exact operator; the estimator {problem.estimator.kind!r} draws"
                 " directions. Use method='collapsed' with it."
             )
-        if elementwise not in ("auto", "unrolled", "blockwise"):
-            raise ValueError(f"elementwise is 'auto', 'unrolled' or 'blockwise'; got {elementwise!r}.")
+        if elementwise not in (allowed := ("auto", "unrolled", "blockwise")):
+            raise ValueError(unknown("value", elementwise, allowed, "elementwise"))
         self.outputs = tuple(problem.operator.symbols)
         self.system: InverseSystem = inverse_system(tuple(problem.operator.symbols.values()))
         self.sizes = self.system.sizes

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jetbench.algebra.apolar_components import NO_FORMS, Form, Forms, Sums, sums_of
-from jetbench.algebra.apolar_tables import Table
+from jetbench.algebra.apolar.components import NO_FORMS, Form, Forms, Sums, sums_of
+from jetbench.algebra.apolar.tables import Table
 from jetbench.algebra.base import Array, add, scale
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jetbench.algebra.base import Array, add, concatenate, scale
-from jetbench.algebra.constants import Constant, take
+from jetbench.algebra.arrays import Constant, concatenate, gather
+from jetbench.algebra.base import Array, add, scale
 
 Form = tuple[tuple[int, float], ...]  # Σ value · component, as (component, value)
 Term = tuple[int, int, int, float]  # z_q += c · x_a · y_b, as (q, a, b, c)
@@ -43,7 +43,7 @@ class Selection:
     def __call__(self, block: Array) -> Array:
         if self._is_all:
             return block
-        return block[self._slice] if self._slice is not None else take(block, self._indices.on(block))
+        return block[self._slice] if self._slice is not None else gather(block, self._indices.on(block))
 
 
 class Factors:

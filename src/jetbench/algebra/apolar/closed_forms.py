@@ -12,7 +12,7 @@ from math import comb, factorial, prod
 
 import numpy as np
 
-from jetbench.algebra.inverse_system import InverseSystem, Monomial, Polynomial, assemble, degree, polynomial
+from jetbench.algebra.apolar.space import InverseSystem, Monomial, Polynomial, assemble, degree, polynomial
 from jetbench.operators.directions import decompose
 from jetbench.operators.symbol import Symbol
 from jetbench.operators.units import priors

@@ -14,8 +14,8 @@ from math import frexp, ldexp
 
 import numpy as np
 
-from jetbench.algebra.apolar_components import NO_FORMS, Form, Forms, Section, Term
-from jetbench.algebra.inverse_system import InverseSystem
+from jetbench.algebra.apolar.components import NO_FORMS, Form, Forms, Section, Term
+from jetbench.algebra.apolar.space import InverseSystem
 
 
 @dataclass(frozen=True)

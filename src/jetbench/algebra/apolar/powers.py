@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from jetbench.algebra.apolar_arithmetic import Blockwise, Unrolled
-from jetbench.algebra.apolar_components import NO_FORMS, Forms
-from jetbench.algebra.apolar_tables import Table, block_forms, with_forms
+from jetbench.algebra.apolar.arithmetic import Blockwise, Unrolled
+from jetbench.algebra.apolar.components import NO_FORMS, Forms
+from jetbench.algebra.apolar.space import InverseSystem
+from jetbench.algebra.apolar.tables import Table, block_forms, with_forms
 from jetbench.algebra.base import Array, Blocks
-from jetbench.algebra.inverse_system import InverseSystem
 
 
 class Powers:
