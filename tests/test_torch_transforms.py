@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
 
 from jetbench.errors import Unsupported
+from jetbench.symbol import variables
 from jetbench.torch import collapse, linear_operator
 from torch_cases import LAPLACIAN, METHODS, X, close, network
 
@@ -144,3 +145,22 @@ def test_an_operator_of_an_operator(method: str) -> None:
     ones = torch.ones_like(X)
     along = collapse(lambda y: jvp(inner, (y,), (ones,))[1])
     close(along(X), jvp(linear_operator(net, LAPLACIAN, "nested_reverse"), (X,), (ones,))[1], 1e-9)
+
+
+def with_constant_part(y: Tensor) -> Tensor:
+    """A sum of a row, as jets map it over directions."""
+    h = torch.cos(y @ MIX)
+    return (h.sin() * h.detach()).sum(-1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_operator_of_an_operator_of_a_network_with_a_constant_part(method: str) -> None:
+    inner = linear_operator(with_constant_part, LAPLACIAN, method)
+    x = X.clone().requires_grad_()
+    first = torch.autograd.grad(with_constant_part(x).sum(), x, create_graph=True)[0]
+    second = sum(torch.autograd.grad(first[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(2))
+    close(inner(X), second.detach(), 1e-9)
+    slope = torch.autograd.grad(second.sum(), x)[0].sum(-1)
+    outer = linear_operator(lambda y: inner(y), variables(2)[0] + variables(2)[1], method)
+    close(outer(X), slope, 1e-9)
+    close(jvp(inner, (X,), (torch.ones_like(X),))[1], slope, 1e-9)

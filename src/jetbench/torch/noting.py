@@ -20,9 +20,8 @@ from jetbench.torch.refusals import DECIDES, changes_outside
 from jetbench.torch.steps import Slot, Step
 
 aten = torch.ops.aten
-_DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_}
-_DETACHING = {torch.detach, Tensor.detach, Tensor.data.__get__, *_DETACHING_IN_PLACE}
-
+_DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_, aten.detach_, aten.detach_.default}
+_DETACHING = {torch.detach, Tensor.detach, aten.detach, aten.detach.default, Tensor.data.__get__, *_DETACHING_IN_PLACE}
 
 _READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__}
 
