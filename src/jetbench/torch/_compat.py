@@ -95,7 +95,7 @@ def saving_hooks() -> tuple | None:
 
 
 def unseen() -> contextlib.AbstractContextManager:
-    """For what only the first call does: the hooks of a checkpoint around an operator see the same at each call."""
+    """For what is computed on example tensors: it is nothing to save for the hooks of a checkpoint around an operator."""
     if saving_hooks() is None:
         return contextlib.nullcontext()
     return saved_tensors_hooks(_as_it_is, _as_it_is)

@@ -105,6 +105,7 @@ class Notes(TorchDispatchMode):
         self._made: dict[int, dict[tuple, int]] = {}  # values by their memory and layout
         self._silent: dict[int, int | None] = {}  # values computed without gradients → place of their detached copy
         self._inputs, self._is_fake = inputs, all(isinstance(tensor, FakeTensor) for tensor in inputs)
+        self._has_numbers = not any(tensor.is_meta for tensor in inputs)
         places = [self.place_of(tensor) for tensor in inputs]
         for tensor, place in zip(inputs, places, strict=True):
             self._keep(tensor, place)
@@ -171,6 +172,8 @@ class Notes(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
+        if self._has_numbers and any(isinstance(value, Tensor) and value.is_meta for value in args):
+            return function(*args, **kwargs)  # in which PyTorch looks for the shape of a tangent that is zero
         if function._schema.is_mutable and not self._is_fake:
             self._refuse_writing_outside(function, args)
         if torch.Tag.data_dependent_output in function.tags:

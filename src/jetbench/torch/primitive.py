@@ -115,7 +115,7 @@ def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload
             function(*inner_args, **inner_kwargs)
         return recorder.operations
 
-    with undisturbed(), torch.no_grad(), contextlib.suppress(Exception):
+    with undisturbed(), torch.inference_mode(False), torch.no_grad(), contextlib.suppress(Exception):
         with contextlib.suppress(Exception), FakeTensorMode():
             return recorded(torch.empty)
         return recorded(torch.ones)
