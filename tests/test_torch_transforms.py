@@ -164,3 +164,28 @@ def test_an_operator_of_an_operator_of_a_network_with_a_constant_part(method: st
     outer = linear_operator(lambda y: inner(y), variables(2)[0] + variables(2)[1], method)
     close(outer(X), slope, 1e-9)
     close(jvp(inner, (X,), (torch.ones_like(X),))[1], slope, 1e-9)
+
+
+OFFSET = torch.tensor([0.4, -0.9], dtype=torch.float64)
+DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # of sin(y)·offset by y, the diagonal, (N, 2)
+    "jvp": lambda y, w: jvp(lambda h: h.sin() * w, (y,), (torch.ones_like(y),))[1],
+    "jvp of a sum": lambda y, w: jvp(lambda h: h.sin() * w + w, (y,), (torch.ones_like(y),))[1],
+    "jacfwd": lambda y, w: vmap(jacfwd(lambda row: row.sin() * w))(y).sum(-1),
+    "jacrev": lambda y, w: vmap(jacrev(lambda row: row.sin() * w))(y).sum(-1),
+    "grad": lambda y, w: grad(lambda h: (h.sin() * w).sum())(y),
+    "hessian": lambda y, w: vmap(hessian(lambda row: -(row.cos() * w).sum()))(y).sum(-1),
+    "diagonal": lambda y, w: vmap(jacrev(lambda row: torch.diag(row.sin() * w).diagonal()))(y).sum(-1),
+}
+
+
+@pytest.mark.parametrize("is_cast", [False, True])
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize("method", METHODS)
+def test_networks_that_differentiate_with_tensors_closed_over(method: str, derivative: str, is_cast: bool) -> None:
+    x, w = X.clone(), OFFSET.clone().requires_grad_()
+    op = linear_operator(lambda y: DERIVATIVES[derivative](y, w) ** 2, LAPLACIAN, method)
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_cast):
+        found = op(x)
+    wanted = linear_operator(lambda y: (y.cos() * w) ** 2, LAPLACIAN, method)(x)
+    close(found, wanted, 1e-9)
+    close(*(torch.autograd.grad(value.sum(), w)[0] for value in (found, wanted)), 1e-9)

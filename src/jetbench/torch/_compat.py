@@ -95,7 +95,7 @@ def saving_hooks() -> tuple | None:
 
 
 def unseen() -> contextlib.AbstractContextManager:
-    """For what is computed on example tensors: it is nothing to save for the hooks of a checkpoint around an operator."""
+    """For what is computed on example tensors, which a checkpoint around an operator does not have to save."""
     if saving_hooks() is None:
         return contextlib.nullcontext()
     return saved_tensors_hooks(_as_it_is, _as_it_is)

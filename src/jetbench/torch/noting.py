@@ -172,8 +172,6 @@ class Notes(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
-        if self._has_numbers and any(isinstance(value, Tensor) and value.is_meta for value in args):
-            return function(*args, **kwargs)  # in which PyTorch looks for the shape of a tangent that is zero
         if function._schema.is_mutable and not self._is_fake:
             self._refuse_writing_outside(function, args)
         if torch.Tag.data_dependent_output in function.tags:
@@ -201,7 +199,8 @@ class Notes(TorchDispatchMode):
             raise changes_outside(str(function)) if self._differentiates else NotImplementedError(str(function))
         result = function(*args, **kwargs)
         leaves = result if isinstance(result, (tuple, list)) else (result,)
-        if any(isinstance(leaf, Tensor) for leaf in leaves):
+        # on the meta device PyTorch looks for the shape of a tangent that is zero
+        if any(isinstance(leaf, Tensor) and not (leaf.is_meta and self._has_numbers) for leaf in leaves):
             self._note(function, args, kwargs, leaves, isinstance(result, (tuple, list)))
         return result
 
