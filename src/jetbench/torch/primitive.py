@@ -29,7 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
 from jetbench.errors import JetbenchError, Unsupported
-from jetbench.torch._compat import is_wrapped, modes, undisturbed
+from jetbench.torch._compat import is_wrapped, modes, saving_hooks, undisturbed
 from jetbench.torch.capture import Captured, Capturing, Described, Slot, casts
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
@@ -115,7 +115,7 @@ def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload
             function(*inner_args, **inner_kwargs)
         return recorder.operations
 
-    with undisturbed(), torch.no_grad(), contextlib.suppress(Exception):
+    with undisturbed(), torch.inference_mode(False), torch.no_grad(), contextlib.suppress(Exception):
         with contextlib.suppress(Exception), FakeTensorMode():
             return recorded(torch.empty)
         return recorded(torch.ones)
@@ -149,7 +149,8 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
     def returned(leaf: object) -> object:
         if not isinstance(leaf, Described):
             return leaf
-        return values[leaf.place] if leaf.same is None else tensors[leaf.same]
+        # formulas promote types; functions of mixed types, as under autocast, may not
+        return values[leaf.place].to(leaf.dtype) if leaf.same is None else tensors[leaf.same]
 
     return tree_map(returned, captured.output)
 
@@ -198,6 +199,7 @@ class _Checked(TorchFunctionMode):
     def __init__(self, sees_silence: bool) -> None:
         super().__init__()
         self._sees_silence = sees_silence
+        self._hooks = saving_hooks()
 
     def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
         result = self._call(_MEANT.get(function, function), args, kwargs or {})
@@ -210,8 +212,11 @@ class _Checked(TorchFunctionMode):
         key = _key(args, tensors), _key(kwargs, tensors) if kwargs else None
         if function is custom_function_call:
             _refuse_author(args[0])
-        if function in (Tensor.detach_, torch.detach_):  # what is recorded of the network is differentiated then
+        # what is recorded of the network is differentiated then
+        if function in (Tensor.detach_, torch.detach_):
             raise NotImplementedError("torch.func does not see a tensor that is detached in place.")
+        if tensors and saving_hooks() != self._hooks:
+            raise NotImplementedError("torch.func does not differentiate checkpoints and other hooks of saved tensors.")
         if not tensors or isinstance(function, HigherOrderOperator):
             return function(*args, **kwargs)
         is_cast = casts(tensors[0].device.type)

@@ -15,7 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.operators.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import undisturbed, unseen, unwrapped
+from jetbench.torch._compat import undisturbed, unwrapped
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing
 from jetbench.torch.untouched import owners, settings
@@ -79,7 +79,7 @@ class Evaluation(ABC):
             plain = [unwrapped(tensor) for tensor in constants]
         if any(isinstance(tensor, FakeTensor | Traced) for tensor in plain):  # of an operator inside of another one
             return graph, constants
-        with drawing_nothing(), unseen():
+        with drawing_nothing():
             self.recorder.record(self.net, x)
         with undisturbed():
             rows.check(lambda x: graph.run(x, plain), tuple(x.shape), x.dtype, x.device)
