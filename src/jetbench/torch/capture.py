@@ -73,37 +73,49 @@ def _replaced(leaves: Sequence, places: Sequence[int], tensors: Sequence[Tensor]
     return found
 
 
-def _kind(value: object, tensors: list[Tensor], describe: Callable[[Tensor], tuple]) -> Hashable:
-    """What a captured function depends on in one of its arguments; collects the tensors on the way.
+def _add_kind(value: object, key: list[Hashable], tensors: list[Tensor], describe: Callable[[Tensor], tuple]) -> None:
+    """Add to the key what a captured function depends on in one of its arguments; collects the tensors on the way.
 
     Raises:
         TypeError: there is no telling when two such arguments are the same.
     """
-    if isinstance(value, Tensor):
-        tensors.append(value)
-        return describe(value)
     kind = type(value)
     if kind in _PLAIN:
-        return (kind, value)
-    if kind in (int, bool, str):
-        return (kind, value)
-    if kind is float:
-        return (kind, value, copysign(1.0, value)) if value == value else (kind, "nan")
-    if kind in (tuple, list) or kind is torch.Size:
-        return (kind, *[_kind(item, tensors, describe) for item in value])
-    if kind is slice:
-        return (kind, *[_kind(item, tensors, describe) for item in (value.start, value.stop, value.step)])
-    if kind is dict:
-        return (kind, *[(key, _kind(item, tensors, describe)) for key, item in value.items()])
-    raise TypeError(f"{kind.__name__} is not a plain value.")
+        key += (kind, value)  # as 1 equals True
+    elif isinstance(value, Tensor):
+        tensors.append(value)
+        key.append(describe(value))
+    elif kind is float:
+        key += (kind, value, copysign(1.0, value)) if value == value else (kind, "nan")
+    elif kind in _SEQUENCES:
+        key += (kind, len(value))
+        for item in value:
+            _add_kind(item, key, tensors, describe)
+    elif kind is slice:
+        key.append(kind)
+        for item in (value.start, value.stop, value.step):
+            _add_kind(item, key, tensors, describe)
+    elif kind is dict:
+        key += (kind, len(value))
+        for name, item in value.items():
+            key.append(name)
+            _add_kind(item, key, tensors, describe)
+    else:
+        raise TypeError(f"{kind.__name__} is not a plain value.")
 
 
-_PLAIN = (type(None), type(...), torch.dtype, torch.device, torch.layout, torch.memory_format, complex)
+_PLAIN = frozenset((
+    type(None), type(...), int, bool, str, complex, torch.dtype, torch.device, torch.layout, torch.memory_format,
+))  # fmt: skip
+_SEQUENCES = frozenset((tuple, list, torch.Size))
 
 
 def casts(device_type: str) -> bool:
     """Whether torch.autocast is active for tensors of a device."""
-    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+    return _can_cast(device_type) and torch.is_autocast_enabled(device_type)
+
+
+_can_cast = functools.cache(torch.amp.is_autocast_available)
 
 
 def ambient(device_type: str) -> tuple:
@@ -136,11 +148,11 @@ class Capturing:
     """Captures functions, each once for each kind of arguments.
 
     Args:
-        kept: operations that are not decomposed; None if none is.
+        kept: operations that are not decomposed, in one or more collections; none if they are decomposed nowhere.
         is_complete: whether operations that depend on x must be among them in the end.
     """
 
-    def __init__(self, kept: Collection[OpOverload] | None, is_complete: bool = False) -> None:
+    def __init__(self, *kept: Collection[OpOverload], is_complete: bool = False) -> None:
         self._kept, self._is_complete = kept, is_complete
         self._known: OrderedDict[tuple, Captured] = OrderedDict()
 
@@ -158,15 +170,19 @@ class Capturing:
             Exception: what the function itself raises for such arguments.
         """
         tensors: list[Tensor] = []
+        key: list[Hashable] = [function, *map(len, self._kept)]
         try:
-            kinds = (_kind(args, tensors, describe), _kind(kwargs, tensors, describe) if kwargs else None)
+            for value in args:
+                _add_kind(value, key, tensors, describe)
+            if kwargs:
+                _add_kind(kwargs, key, tensors, describe)
         except TypeError:
             tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
             return self._capture(function, args, kwargs, [describe(t) for t in tensors]), tensors
-        key = (function, kinds, self._kept and len(self._kept), ambient(describe(tensors[0])[3].type))
-        found = self._known.get(key)
+        key += ambient(describe(tensors[0])[3].type)
+        found = self._known.get(known := tuple(key))
         if found is None:
-            found = self._known[key] = self._capture(function, args, kwargs, [describe(t) for t in tensors])
+            found = self._known[known] = self._capture(function, args, kwargs, [describe(t) for t in tensors])
             if len(self._known) > CACHED_FUNCTIONS:
                 self._known.popitem(last=False)
         return found, tensors
@@ -182,7 +198,7 @@ class Capturing:
             args, kwargs = pytree.tree_unflatten(_replaced(leaves, places, tensors), structure)
             return function(*args, **kwargs)
 
-        return self._decomposed(lambda table: _captured(called, _fake(described), described, self._kept or (), table))
+        return self._decomposed(functools.partial(_captured, called, _fake(described), described))
 
     def network(self, net: Callable[[Tensor], Tensor], x: Tensor) -> Captured:
         """A network in one piece, run in Python on x itself, so that what it keeps has numbers; on a fake x where x has
@@ -191,9 +207,9 @@ class Capturing:
         has_numbers = not modes() and x.device.type != "meta"
         make = (lambda: [x.detach().clone()]) if has_numbers else _fake(described)
 
-        def captured(table: dict) -> Captured:
+        def captured(kept: Collection[OpOverload], table: dict) -> Captured:
             try:
-                return _captured(net, make, described, self._kept or (), table, is_network=True)
+                return _captured(net, make, described, kept, table, is_network=True)
             except NotImplementedError as error:
                 if has_numbers:
                     raise
@@ -201,20 +217,20 @@ class Capturing:
 
         return self._decomposed(captured)
 
-    def _decomposed(self, captured: Callable[[dict], Captured]) -> Captured:
-        if self._kept is None:
-            return captured(OWN)
-        kept = frozenset(self._kept)
+    def _decomposed(self, captured: Callable[[Collection[OpOverload], dict], Captured]) -> Captured:
+        kept = frozenset().union(*self._kept)
+        if not kept:
+            return captured((), OWN)
         try:
-            found = captured(_decompositions(kept, True))
-            self._refuse_missing_rules(found)
+            found = captured(kept, _decompositions(kept, True))
+            self._refuse_missing_rules(found, kept)
         except (MissingRule, NotImplementedError):
-            found = captured(_decompositions(kept, False))
-            self._refuse_missing_rules(found)
+            found = captured(kept, _decompositions(kept, False))
+            self._refuse_missing_rules(found, kept)
         return found
 
-    def _refuse_missing_rules(self, captured: Captured) -> None:
-        missing = [step.target for step in captured.steps if step.depends and step.target not in self._kept]
+    def _refuse_missing_rules(self, captured: Captured, kept: Collection[OpOverload]) -> None:
+        missing = [step.target for step in captured.steps if step.depends and step.target not in kept]
         if missing and self._is_complete:
             raise MissingRule(
                 f"No rule for the operation {missing[0]}. Add one with @jetbench.torch.rule({missing[0]}), as "

@@ -122,7 +122,7 @@ def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload
     return set()  # it raises an error for these arguments, or cannot run without the network's own values
 
 
-_CAPTURING = Capturing(kept=None)
+_CAPTURING = Capturing()
 _OF_STEPS = ChainMap(FORMULAS, OF_ROOTS)
 
 
