@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from math import prod
 from typing import Any
 
@@ -112,7 +112,7 @@ def add(left: Array | None, right: Array | None) -> Array | None:
 
 def take(array: Array, start: int, stop: int) -> Array:
     """array[start:stop], or the array itself where that is all of it: a slice would cost in the backward pass."""
-    return array if start == 0 and stop >= len(array) else array[start:stop]
+    return array if start == 0 and stop >= array.shape[0] else array[start:stop]
 
 
 def scale(factor: float, array: Array) -> Array:
@@ -121,7 +121,12 @@ def scale(factor: float, array: Array) -> Array:
 
 
 def _is_jax(array: Array) -> bool:
-    return type(array).__module__.partition(".")[0] in ("jax", "jaxlib")
+    return _is_of_jax(type(array))
+
+
+@cache
+def _is_of_jax(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("jax", "jaxlib")
 
 
 def like(values: np.ndarray, array: Array) -> Array:
@@ -151,7 +156,7 @@ def summed(array: Array, other: Array | None = None) -> Array:
 
 def scaled(factor: Array, block: Array) -> Array:
     """factor · block_r for all r, (*S) and (n, *T); in JAX on CPU the factor's derivative is summed in a loop."""
-    if len(block) == 1 or not takes_loop(block, factor):
+    if block.shape[0] == 1 or not takes_loop(block, factor):
         return factor * block
     from jetbench.jax import sums
 
@@ -160,8 +165,10 @@ def scaled(factor: Array, block: Array) -> Array:
 
 def takes_loop(array: Array, other: Array | None = None) -> bool:
     """Whether a sum over an axis of an array of this size, or of the product of two, is better a loop."""
+    if not _is_jax(array):
+        return False
     shapes = [array.shape] if other is None else [array.shape, other.shape]
-    if not _is_jax(array) or not all(isinstance(n, int) for shape in shapes for n in shape):
+    if not all(isinstance(n, int) for shape in shapes for n in shape):
         return False  # lengths that are symbols are not known before it runs
     size = prod(np.broadcast_shapes(*shapes))
     if size < LOOP_SIZE:

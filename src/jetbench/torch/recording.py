@@ -25,6 +25,7 @@ from jetbench.torch._compat import (
     is_transformed,
     levels,
     modes,
+    recording_gradients,
     with_torch_function,
     without_compiler,
     without_torch_function,
@@ -37,7 +38,7 @@ from jetbench.torch.refusals import author_derivative, changes_input, draws
 from jetbench.torch.rules import RULES
 from jetbench.torch.steps import Captured, Described, Slot, Step
 from jetbench.torch.trusted import OPERATIONS
-from jetbench.torch.untouched import untouched
+from jetbench.torch.untouched import Untouched
 
 CACHED_GRAPHS = 256
 _ANSWERS = (
@@ -231,9 +232,7 @@ class Recording:
             return _traced(self, offset + captured.output.place, captured.output.kind)
         return self._results(captured, tensors, sources, offset)
 
-    def _results(
-        self, captured: Captured, tensors: Sequence[Tensor], sources: Sequence[int], offset: int
-    ) -> object:
+    def _results(self, captured: Captured, tensors: Sequence[Tensor], sources: Sequence[int], offset: int) -> object:
         """What stands for the results of a function, and for the tensors that it changes."""
         for index, place in captured.changed.items():
             self._change(tensors[index], sources[place] if place < captured.inputs else offset + place)
@@ -382,7 +381,7 @@ class Recorder:
     def _advice(self) -> str:
         return ", or use method='nested'" if self.follows_authors else ""
 
-    def record(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
+    def record(self, untouched: Untouched, x: Tensor) -> tuple[Graph, list[Tensor]]:
         """What the network does to x, and the tensors that it does it with.
 
         Raises:
@@ -392,7 +391,8 @@ class Recorder:
             NetworkFailed: it raises an error itself.
             NotRecorded: it runs, and cannot be recorded.
         """
-        with untouched(net), without_compiler(), torch.inference_mode(False), torch.enable_grad():
+        net = untouched.net
+        with untouched.kept(), without_compiler(), recording_gradients():
             try:
                 try:
                     return self._by_functions(net, x)
