@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
-from math import copysign
 
 import torch
 from torch import Tensor
@@ -31,12 +31,13 @@ from torch.utils import _pytree as pytree
 
 from jetbench.errors import JetbenchError, MissingRule
 from jetbench.torch._compat import modes, quietly, undisturbed, unseen
-from jetbench.torch.noting import Notes, Substitutes, by_name
+from jetbench.torch.noting import Notes, Substitutes, draws_nothing
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.steps import Captured, Described, Slot, Step
 
 aten = torch.ops.aten
 CACHED_FUNCTIONS = 4096
+SMALL = 1 << 16  # entries
 
 
 def _copy(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
@@ -86,7 +87,7 @@ def _add_kind(value: object, key: list[Hashable], tensors: list[Tensor], describ
         tensors.append(value)
         key.append(describe(value))
     elif kind is float:
-        key += (kind, value, copysign(1.0, value)) if value == value else (kind, "nan")
+        key += (kind, value, math.copysign(1.0, value)) if value == value else (kind, "nan")
     elif kind in _SEQUENCES:
         key += (kind, len(value))
         for item in value:
@@ -154,6 +155,7 @@ class Capturing:
 
     def __init__(self, *kept: Collection[OpOverload], is_complete: bool = False) -> None:
         self._kept, self._is_complete = kept, is_complete
+        self._together: tuple[tuple[int, ...], frozenset[OpOverload]] = ((), frozenset())
         self._known: OrderedDict[tuple, Captured] = OrderedDict()
 
     def function(
@@ -198,6 +200,15 @@ class Capturing:
             args, kwargs = pytree.tree_unflatten(_replaced(leaves, places, tensors), structure)
             return function(*args, **kwargs)
 
+        if _are_small(described):
+            try:
+                return self._decomposed(functools.partial(_captured, called, _zeros(described), described))
+            except NotImplementedError:  # it would read numbers
+                pass
+            except JetbenchError:
+                raise
+            except Exception:  # it does not take these numbers
+                pass
         return self._decomposed(functools.partial(_captured, called, _fake(described), described))
 
     def network(self, net: Callable[[Tensor], Tensor], x: Tensor) -> Captured:
@@ -218,7 +229,7 @@ class Capturing:
         return self._decomposed(captured)
 
     def _decomposed(self, captured: Callable[[Collection[OpOverload], dict], Captured]) -> Captured:
-        kept = frozenset().union(*self._kept)
+        kept = self._all_kept()
         if not kept:
             return captured((), OWN)
         try:
@@ -229,6 +240,12 @@ class Capturing:
             self._refuse_missing_rules(found, kept)
         return found
 
+    def _all_kept(self) -> frozenset[OpOverload]:
+        lengths = tuple(map(len, self._kept))
+        if lengths != self._together[0]:
+            self._together = (lengths, frozenset().union(*self._kept))
+        return self._together[1]
+
     def _refuse_missing_rules(self, captured: Captured, kept: Collection[OpOverload]) -> None:
         missing = [step.target for step in captured.steps if step.depends and step.target not in kept]
         if missing and self._is_complete:
@@ -236,6 +253,27 @@ class Capturing:
                 f"No rule for the operation {missing[0]}. Add one with @jetbench.torch.rule({missing[0]}), as "
                 "described in jetbench/torch/rules/registry.py, or register a decomposition into known operations."
             )
+
+
+def _are_small(described: Sequence[tuple]) -> bool:
+    """Whether tensors have so few entries that computing with them is faster than with fake ones."""
+    if not all(type(n) is int for shape, *_ in described for n in shape):
+        return False
+    return sum(math.prod(shape) for shape, *_ in described) <= SMALL
+
+
+def _zeros(described: Sequence[tuple]) -> Callable[[], list[Tensor]]:
+    """How to make tensors like those described that stand in for them; nothing may read their numbers."""
+
+    def make() -> list[Tensor]:
+        return [
+            torch.zeros(shape, dtype=dtype, device=device)
+            if stride is None
+            else torch.empty_strided(shape, stride, dtype=dtype, device=device).zero_()
+            for shape, stride, dtype, device, _ in described
+        ]
+
+    return make
 
 
 @functools.cache
@@ -296,7 +334,8 @@ def _captured(
             _refuse_draws(steps.steps)
             return result
 
-        steps = Notes(kept, table, examples, depends, is_network)
+        has_values = is_network and not examples[0].is_meta and not isinstance(examples[0], FakeTensor)
+        steps = Notes(kept, table, examples, depends, is_network, has_values)
         result = run(function, steps, is_network)
         leaves, structure = pytree.tree_flatten(result)
         relations = [_relation(leaf, examples) for leaf in leaves]
@@ -306,7 +345,7 @@ def _captured(
             if is_network:
                 _refuse_changes_outside(steps)
             examples = [example.detach() for example in examples]
-            first, steps = steps, Notes(kept, table, examples, depends, False)
+            first, steps = steps, Notes(kept, table, examples, depends, False, has_values)
             steps.detaches = False  # `functionalize` detaches, too
             leaves = run(functionalize(_replayed(first, leaves, steps), remove="mutations"), steps, False)
         changed = {i: steps.place_of(example) for i, example in enumerate(examples) if steps.place_of(example) != i}
@@ -379,14 +418,9 @@ def _changes(steps: Notes, inputs: int) -> dict[int, int]:
 def _refuse_draws(steps: Sequence[Step]) -> None:
     """Raise where random numbers are drawn."""
     for step in steps:
-        if torch.Tag.nondeterministic_seeded in step.target.tags and not _draws_nothing(step):
+        can_draw = torch.Tag.nondeterministic_seeded in step.target.tags
+        if can_draw and not draws_nothing(step.target, step.args, step.kwargs):
             raise draws(str(step.target))
-
-
-def _draws_nothing(step: Step) -> bool:
-    """Whether an operation that can draw is told not to, as in evaluation mode."""
-    given = by_name(step.target, step.args, step.kwargs)
-    return given.get("training", given.get("train", True)) is False or given.get("p", given.get("dropout_p")) == 0
 
 
 def _refuse_changes_outside(steps: Notes) -> None:
