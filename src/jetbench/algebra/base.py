@@ -109,7 +109,7 @@ def add(left: Array | None, right: Array | None) -> Array | None:
 
 def take(array: Array, start: int, stop: int) -> Array:
     """array[start:stop], or the array itself where that is all of it: a slice would cost in the backward pass."""
-    return array if start == 0 and stop >= len(array) else array[start:stop]
+    return array if start == 0 and stop >= array.shape[0] else array[start:stop]
 
 
 def scale(factor: float, array: Array) -> Array:

@@ -29,12 +29,17 @@ class Collapsed(Algebra):
         lower = tuple(self.directions.count(k + 1) for k in range(1, self.directions.order))
         self.sizes = (*lower, len(self._summed)) if rows else ()
         warn_of_many(self.vectors, problem.operator)
+        self._known_weights: dict[tuple[str, int, int], tuple[float, ...]] = {}
         self._groups: list[tuple[int, int, int]] = []
         for order in sorted({row.order for row in rows}, reverse=True):
             self._groups.append((order, self.directions.count(order + 1), self.directions.count(order)))
 
-    def _weights(self, name: str, start: int, stop: int) -> list[float]:
-        return [row.reads.get(name, {}).get(row.order, 0.0) for row in self.directions.rows[start:stop]]
+    def _weights(self, name: str, start: int, stop: int) -> tuple[float, ...]:
+        found = self._known_weights.get((name, start, stop))
+        if found is None:
+            found = tuple(row.reads.get(name, {}).get(row.order, 0.0) for row in self.directions.rows[start:stop])
+            self._known_weights[name, start, stop] = found
+        return found
 
     def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
         if not self.sizes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -26,19 +27,31 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def without_compiler() -> Iterator[None]:
-    """Functions that `torch.compile` returned run as the Python that they were made from."""
-    if "torch._dynamo" not in sys.modules:
-        yield
-        return
+class without_compiler:
+    """A context in which functions that `torch.compile` returned run as the Python that they were made from."""
+
+    def __enter__(self) -> None:
+        self._before = None
+        if "torch._dynamo" in sys.modules:
+            change, eager = _stances()
+            self._before = change(eager)
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            _stances()[0](self._before)
+
+
+@functools.cache
+def _stances() -> tuple[Callable, object]:
+    """How the compiler is told what to do, and to do nothing."""
     from torch._dynamo.eval_frame import DynamoStance, _set_stance
 
-    before = _set_stance(DynamoStance("force_eager"))
-    try:
-        yield
-    finally:
-        _set_stance(before)
+    return _set_stance, DynamoStance("force_eager")
+
+
+def recording_gradients() -> contextlib.AbstractContextManager:
+    """A context in which autograd records, also in one in which it does not."""
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else torch.enable_grad()
 
 
 def levels() -> tuple[int, int]:

@@ -23,7 +23,6 @@ from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph, uncast
 from jetbench.torch.recording import FOR_TENSORS, NotRecorded
 from jetbench.torch.refusals import AuthorDerivative
-from jetbench.torch.untouched import untouched
 
 
 class Nesting(Evaluation):
@@ -52,7 +51,7 @@ class Nesting(Evaluation):
         errors: list[RuntimeError] = []
         if recording is None or not recording[0].is_whole:
             try:
-                with untouched(self.net), without_compiler():
+                with self.untouched.kept(), without_compiler():
                     return self.differentiated(self._function, x, draws)
             except RuntimeError as error:  # PyTorch does not differentiate checkpoints, for example
                 errors.append(error)
@@ -83,7 +82,7 @@ class Nesting(Evaluation):
                     "Under torch.autocast PyTorch does not differentiate as it is what cannot be recorded of this "
                     f"network. {error} Leave autocast before the call."
                 ) from error
-            with undisturbed(), untouched(self.net):
+            with undisturbed(), self.untouched.kept():
                 rows.check(self.net, *kind)
             self._run.add(kind)
             return None
