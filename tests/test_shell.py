@@ -19,7 +19,6 @@ COMMANDS = (
     "--help",
     "list operators estimators networks",
     "list Δ",
-    "coverage --list --backend torch",
     "explain own.py:weighted --shapes 3x3",
     "explain own.py:missing --shapes 3x3",
     "compare --operator Δ --dim 3",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jetbench.collapse.commands import explain_command, fuzz_command
+from jetbench.collapse.commands import explain_command
 from jetbench.complaints import OneLineErrors
 from jetbench.errors import ConfigError, JetbenchError
 from jetbench.report.documents import app as report_app
@@ -367,45 +367,7 @@ def curves_command(config: Config, study: Study = None, device: Device = None) -
         typer.echo(str(curve))
 
 
-@_command("coverage")
-def coverage_command(
-    backends: Annotated[
-        list[str] | None, typer.Option("--backend", help="torch, jax or both; by default those that are installed.")
-    ] = None,
-    methods: Annotated[list[str] | None, typer.Option("--methods", help="By default all of each backend.")] = None,
-    functions: Annotated[
-        list[str] | None, typer.Option("--functions", help="Names or kinds of functions; by default all.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write coverage.csv and coverage.md to this folder.")
-    ] = None,
-    show: Annotated[bool, typer.Option("--list", help="Print the functions and run nothing.")] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Run a list of functions through every method and tell which are right, unsupported or wrong.
-
-    Each value is compared with one from plain evaluations, without derivative rules. Exits with status 1 if any is
-    wrong.
-    Example: jetbench coverage --backend jax --methods collapsed folx --functions networks "linear algebra" --out docs
-    """
-    from jetbench.coverage import command
-    from jetbench.measure.progress import Progress, paper
-
-    console = paper()
-    if show:
-        console.print(command.functions_table(backends))
-        return
-    with Progress(quiet) as progress:
-        found = command.run(backends, methods, functions, out, progress)
-    console.print(command.summary_table(found))
-    for line in command.notes(found):
-        console.print(line, markup=False, highlight=False)
-    if any(outcome.status == "wrong" for outcome in found):
-        raise typer.Exit(1)
-
-
 _command("explain")(explain_command)
-_command("fuzz")(fuzz_command)
 
 
 @_command("machine")
