@@ -6,7 +6,7 @@ SHELL := bash
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS := torch,jax,peers,workflow,slurm,report,test,lint
+EXTRAS := torch,jax,bench,peers,workflow,slurm,report,test,lint
 CORES ?= all
 # smoke, cpu, gpu or paper; empty: gpu where there is an NVIDIA GPU, else cpu
 PRESET ?=

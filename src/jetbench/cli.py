@@ -334,7 +334,7 @@ def plan_command(
     device: Device = None,
     json_out: Annotated[
         Path | None,
-        typer.Option("--json", help="Write the config itself as JSON, for hosts without PyYAML."),
+        typer.Option("--json", help="Write the config itself as JSON."),
     ] = None,
 ) -> None:
     """List every point of a config with its estimated time and memory. Nothing is measured; no GPU is needed."""

@@ -10,6 +10,7 @@ from jetbench.collapse.cost import is_matrix_product, operations
 from jetbench.collapse.graph import Node, live
 from jetbench.collapse.pull import Result
 from jetbench.collapse.rules import Rest
+from jetbench.errors import needing
 
 SHOWN = 200
 
@@ -57,7 +58,8 @@ class Explanation:
 
     def draw(self, path: str | Path) -> None:
         """Draw both computations side by side, what carries a sum in colour; the format by the name's ending."""
-        from jetbench.collapse.draw import draw
+        with needing("bench", "A picture of a computation"):
+            from jetbench.collapse.draw import draw
 
         draw(self.outputs, self.result, Path(path))
 
