@@ -20,8 +20,8 @@ from coverage_table.parameters import POINTS
 from jetbench.errors import JetbenchError, MissingRule
 from jetbench.jax import linear_operator
 from jetbench.jax.compiling import OLD_FUSION
-from jetbench.problem import as_operator
-from jetbench.symbol import variables
+from jetbench.operators.problem import as_operator
+from jetbench.operators.symbol import variables
 
 XI = variables(3)
 FOURTH = as_operator({"": (XI[0] ** 2 + XI[1] ** 2) ** 2 + XI[0] * XI[2]})

@@ -11,8 +11,8 @@ import torch
 from coverage_table.torch import FUNCTIONS as KINDS
 from jetbench.algebra.taylor import Taylor
 from jetbench.errors import Unsupported
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import variables
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator, reference
 from jetbench.torch.jet import Jet
 from jetbench.torch.rules import RULES

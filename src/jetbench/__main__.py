@@ -2,9 +2,9 @@
 
 import sys
 
-from jetbench.encoding import make_writable
+from jetbench.cli.encoding import make_writable
 from jetbench.errors import Interrupted, MissingExtra, needing
-from jetbench.interruption import interruptible
+from jetbench.signals import interruptible
 
 STOPPED = "Stopped. Run the same command again to go on; what was measured is kept."
 
@@ -14,7 +14,7 @@ def main() -> None:
     make_writable()
     try:
         with interruptible(lambda: STOPPED), needing("bench", "The command jetbench"):
-            from jetbench.cli import app
+            from jetbench.cli.main import app
 
             app(prog_name="jetbench")
     except Interrupted as stop:

@@ -16,7 +16,7 @@ from coverage_table.judging import SYMBOLS, SYSTEM, TOLERANCE, Outcome, compare,
 from coverage_table.parameters import POINTS
 from coverage_table.values import Value
 from jetbench.errors import JetbenchError
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = table.read(ROOT / "docs" / "coverage.csv")
@@ -225,9 +225,9 @@ def test_command_writes_and_counts(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backend", "numpy"], "There is no backend 'numpy'"),
-        (["--backend", "torch", "--methods", "magic"], "There is no method 'magic'"),
-        (["--backend", "torch", "--functions", "magic"], "There is no function or kind 'magic'"),
+        (["--backend", "numpy"], "Unknown backend 'numpy'"),
+        (["--backend", "torch", "--methods", "magic"], "Unknown method 'magic'"),
+        (["--backend", "torch", "--functions", "magic"], "Unknown function or kind 'magic'"),
         (["--methods", "magic"], "No backend has a method called magic"),
     ],
 )

@@ -17,9 +17,9 @@ import numpy as np
 
 from coverage_table.interpolation import agree, evaluate
 from coverage_table.parameters import POINTS
+from jetbench.atomic_files import replacing
 from jetbench.errors import JetbenchError
-from jetbench.symbol import variables
-from jetbench.whole_files import replacing
+from jetbench.operators.symbol import variables
 
 #: JAX computes the softmax of its own attention in single precision, too rough for third derivatives of values; the
 #: other name is the same function written out.

@@ -22,8 +22,7 @@ from jax import Array
 from jax.stages import Compiled, Lowered
 
 from jetbench import operators
-from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
-from jetbench.estimators import Estimator
+from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported, unknown
 from jetbench.jax import METHODS, linear_operator, network, reference
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.floor import network_products, replay
@@ -32,7 +31,8 @@ from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import WallClock
 from jetbench.measure.floor import flops
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators.estimators import Estimator
+from jetbench.operators.problem import Problem
 
 CHECKED_ROWS = 3
 SEED = 0
@@ -335,7 +335,7 @@ def _set_products(case: Case) -> None:
 
 def _method(name: str) -> Any:
     if name not in METHODS:
-        raise JetbenchError(f"There is no method {name!r} in JAX; there are {', '.join(METHODS)}.")
+        raise JetbenchError(unknown("method", name, METHODS))
     return METHODS[name]
 
 

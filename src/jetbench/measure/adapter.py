@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from jetbench.errors import BackendUnavailable, JetbenchError
+from jetbench.errors import BackendUnavailable, JetbenchError, unknown
 from jetbench.measure.case import BACKENDS, Case
 from jetbench.measure.clock import Clock
 
@@ -87,7 +87,7 @@ def find(backend: str) -> ModuleType:
         JetbenchError: there is no such backend.
     """
     if not all(part.isidentifier() for part in backend.split(".")):
-        raise JetbenchError(f"There is no backend {backend!r}; there are {', '.join(BACKENDS)}.")
+        raise JetbenchError(unknown("backend", backend, BACKENDS))
     module = backend if "." in backend else f"jetbench.{backend}.measuring"
     try:
         with _nothing_collected():
@@ -95,7 +95,7 @@ def find(backend: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or module
         if module == missing or module.startswith(f"{missing}."):
-            raise JetbenchError(f"There is no backend {backend!r}; there are {', '.join(BACKENDS)}.") from error
+            raise JetbenchError(unknown("backend", backend, BACKENDS)) from error
         raise BackendUnavailable(
             f"The backend {backend!r} needs {missing}, which is not installed here. "
             f"Install it with `pip install 'jetbench[{backend}]'`."

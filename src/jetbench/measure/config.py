@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, unknown
 
 SCHEMA = "config.schema.json"
 LARGEST = 2**22  # bytes of a config
@@ -160,13 +160,13 @@ def _explain(error: Any) -> str:
     rules = error.schema
     if error.validator == "additionalProperties":
         allowed = rules.get("properties", {})
-        unknown = [key for key in error.instance if key not in allowed]
-        return f"{prefix}unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}."
+        extra = [key for key in error.instance if key not in allowed]
+        return unknown("key", extra[0], allowed, where)
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"{prefix}the key {missing[0]!r} is missing; needed are {', '.join(error.validator_value)}."
     if error.validator == "enum":
-        return f"{prefix}{error.instance!r} is not allowed; allowed are {', '.join(map(str, error.validator_value))}."
+        return unknown("value", error.instance, error.validator_value, where)
     if error.validator == "type":
         kinds = " or ".join(_kinds(error.validator_value))
         return f"{prefix}{error.instance!r} is not allowed; it must be of type {kinds}."

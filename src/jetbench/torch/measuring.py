@@ -23,15 +23,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from jetbench import operators
-from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
-from jetbench.estimators import Estimator
+from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported, unknown
 from jetbench.measure.accuracy import DRAWS, sampling_error
 from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import Clock, EventClock, WallClock
 from jetbench.measure.floor import Product, flops
 from jetbench.measure.memory import peak
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators.estimators import Estimator
+from jetbench.operators.problem import Problem
 from jetbench.torch import METHODS, linear_operator, network, reference
 from jetbench.torch.exhaustion import is_out_of_memory
 
@@ -48,7 +48,7 @@ def methods() -> dict[str, int]:
 def vectors(method: str, problem: Problem) -> tuple[int | None, str | None]:
     """The vectors of a method for a problem, and None; or None and the sentence that says why it cannot do it."""
     if method not in METHODS:
-        raise JetbenchError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
+        raise JetbenchError(unknown("method", method, METHODS))
     reason = METHODS[method].unsupported(problem)
     return (None, reason) if reason else (METHODS[method].vectors(problem), None)
 
@@ -111,7 +111,7 @@ class Session:
             JetbenchError: the case names something that there is not.
         """
         if case.method not in METHODS:
-            raise JetbenchError(f"There is no method {case.method!r}; there are {', '.join(METHODS)}.")
+            raise JetbenchError(unknown("method", case.method, METHODS))
         return Subject(self, case)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
