@@ -23,9 +23,8 @@ from jetbench import estimators, networks
 from jetbench.errors import ConfigError
 from jetbench.measure import case
 from jetbench.measure import config as studies
-from jetbench.report.gallery import FIGURES
-from jetbench.report.published import JAX
-from jetbench.report.tables import TABLES
+from jetbench.report.registry import FIGURES, TABLES
+from jetbench.report.reproduction.published import JAX
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("smoke", "cpu", "gpu", "paper")
@@ -297,7 +296,7 @@ def test_workflow_plans_every_curve_table_and_figure(tmp_path):
 
 
 def test_a_figure_alone_measures_only_its_axis(tmp_path):
-    jobs = planned_jobs(dry_run(tmp_path, "figures/width.pdf", "--config", "preset=smoke"))
+    jobs = planned_jobs(dry_run(tmp_path, "figure_width", "--config", "preset=smoke"))
     config = studies.load(ROOT / "workflows" / "config" / "smoke.yaml")
     assert jobs["measure"] == len(case.curves(config, study="width"))
     assert jobs["figure"] == 1
@@ -349,7 +348,10 @@ def test_make_help_lists_every_target():
         "measure.case",
         "measure.config",
         "report",
-        "report.gallery",
+        "report.figures",
+        "report.findings",
+        "report.reproduction",
+        "report.tables",
         "report.commands",
         "cli",
     ],

@@ -8,11 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from paper.tools import build, check
+from paper.tools.values import COUNTED, values
 
 from jetbench.errors import JetbenchError
-from jetbench.report import collect, published, tables
-from jetbench.report.paper import build, check
-from jetbench.report.paper.values import COUNTED, best_machine, values
+from jetbench.report import collect
+from jetbench.report.data import Data, best_machine
+from jetbench.report.reproduction import published
 from report_records import record, sweep, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +25,7 @@ needs_latex = pytest.mark.skipif(
 
 
 def data_of(records, folder):
-    return tables.Data(collect.read(write(records, folder)), published.load())
+    return Data(collect.read(write(records, folder)), published.load())
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def nothing(tmp_path_factory):
-    return tables.Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
+    return Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
 
 
 # --- numbers typed by hand
@@ -164,7 +166,7 @@ def test_all_commits_are_told_the_main_one_first(tmp_path):
     write(records, tmp_path)
     described = {name: {"code": {"commit": name * 40}} for name in ("a", "b", "c")}
     (tmp_path / "cpu-test" / "machine.json").write_text(json.dumps(described))
-    found = values(tables.Data(collect.read(tmp_path), published.load()), tmp_path)
+    found = values(Data(collect.read(tmp_path), published.load()), tmp_path)
     assert found["machine/commits"].tex == rf"\texttt{{{'b' * 10}}} and \texttt{{{'a' * 10}}}"
     assert "machine/several-commits" in found
 

@@ -14,7 +14,7 @@ import typer
 from jetbench.collapse.commands import explain_command, fuzz_command
 from jetbench.complaints import OneLineErrors
 from jetbench.errors import ConfigError, JetbenchError
-from jetbench.report.documents import app as report_app
+from jetbench.report.commands import app as report_app
 from jetbench.several import SeveralValues
 from jetbench.whole_files import check_writable, replacing
 
@@ -201,7 +201,7 @@ def recommend_command(
     from jetbench.measure.case import DTYPES
     from jetbench.measure.progress import paper
     from jetbench.report import collect, recommend
-    from jetbench.report.paper.values import best_machine
+    from jetbench.report.data import best_machine
 
     if dtype not in DTYPES:
         raise ConfigError(f"--dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")

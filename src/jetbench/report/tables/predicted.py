@@ -11,17 +11,21 @@ import math
 
 import pandas as pd
 
-from jetbench.report.published import Published
+from jetbench.report import labels
+from jetbench.report.costs import PUBLISHED
+from jetbench.report.data import Data
+from jetbench.report.registry import table
+from jetbench.report.reproduction.published import Published
 from jetbench.report.slopes import CURVE, DESCRIPTION, METRICS, NO_FIT, fits, ratio
+from jetbench.report.tables.layout import METHOD, MODE, OPERATOR, PER, Field, Table
 
-STANDARD = "taylor"
 COMPARED = ("time", "memory_differentiable", "memory_nondifferentiable", "gradient_time")
 
 
 def reference(series: str, available: list[str]) -> str | None:
     """The standard Taylor curve to compare with: of the same directions where there is one, else any."""
-    same = f"{STANDARD}_griewank" if series.endswith("_griewank") else STANDARD
-    return next((name for name in (same, STANDARD, f"{STANDARD}_griewank") if name in available), None)
+    same = f"{labels.AWARE}_griewank" if series.endswith("_griewank") else labels.AWARE
+    return next((name for name in (same, labels.AWARE, f"{labels.AWARE}_griewank") if name in available), None)
 
 
 def predictions(records: pd.DataFrame, published: Published) -> pd.DataFrame:
@@ -37,7 +41,7 @@ def predictions(records: pd.DataFrame, published: Published) -> pd.DataFrame:
     rows = []
     for key, own in fitted.items():
         curve = dict(zip(CURVE, key, strict=True))
-        if curve["series"].startswith("nested"):
+        if labels.is_nested(curve["series"]):
             continue
         siblings = [other[CURVE.index("series")] for other in fitted if _without_series(other) == _without_series(key)]
         standard = reference(curve["series"], siblings)
@@ -66,3 +70,25 @@ def _published_ratio(published: Published, about: pd.Series, metric: str) -> flo
     own = published.slope(about, about["series"], metric)
     base = published.slope(about, about["reference"], metric)
     return math.nan if own is None or base is None else float(own["slope"] / base["slope"])
+
+
+@table("predicted", "ratios to standard Taylor mode predicted by counting vectors, against the measured ones")
+def predicted(data: Data) -> Table:
+    frame = labels.ordered(predictions(data.records, data.published))
+    named = data.named(frame)
+    per = data.slopes.drop_duplicates(["study", "case"]).set_index(["study", "case"]).per if len(frame) else {}
+    rows = []
+    for row in frame.itertuples():
+        shown = {"operator": named[row.case], "per": per[(row.study, row.case)], "mode": row.mode}
+        shown |= {"method": labels.series_label(row.series), "vectors": row.vectors, "predicted": row.predicted}
+        shown |= {m + end: getattr(row, m + end) for m in COMPARED for end in ("", "_low", "_high", "_published")}
+        rows.append(shown | {"block": f"{row.study} {row.case} {row.mode}"})
+    fields = [OPERATOR, PER, MODE, METHOD, Field("vectors", "per unit", group="Vectors")]
+    fields.append(Field("predicted", "predicted ratio", group="Vectors"))
+    for metric in COMPARED:
+        group = f"{METRICS[metric].label}, ratio"
+        fields.append(Field(metric, "measured", group=group, interval=True))
+        fields += [Field(f"{metric}_published", "published", group=group)] if metric in PUBLISHED else []
+    notes = ["All ratios are to standard Taylor mode with the same directions (any, where the same were not measured)."]
+    notes += [f"{data.place} 95% intervals of the fits."]
+    return Table.of("Predicted and measured ratios to standard Taylor mode", fields, rows, notes)

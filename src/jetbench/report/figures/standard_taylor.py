@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jetbench.report import dense_zeros, labels, style
-from jetbench.report.figures import NoData, figure
-from jetbench.report.overview import bars
-from jetbench.report.tables import Data, as_published, reference_points
+from jetbench.report import labels
+from jetbench.report.data import Data, NoData, as_published, reference_points
+from jetbench.report.figures import style
+from jetbench.report.figures.overview import SUBJECTS
+from jetbench.report.registry import figure
+from jetbench.report.reproduction import dense_zeros
 
-SUBJECTS = ("laplacian", "biharmonic")
+HOLLOW = {"marker": "D", "linestyle": "none", "markerfacecolor": "white", "markeredgecolor": "0.1", "markersize": 4}
 
 
 @figure(
@@ -36,24 +36,15 @@ def draw(data: Data) -> Figure:
         own = own[own.case == own.groupby("case").series.nunique().idxmax()]
         found = own.drop_duplicates("series").set_index("series").reindex(shown)
         ratios = found.time_over_nested
-        counted = found.vectors.astype("float64")
-        bars(left, shown, counted.to_numpy(), [f"{count:g}" for count in counted])
-        intervals = np.vstack([ratios - found.time_over_nested_low, found.time_over_nested_high - ratios])
-        texts = [labels.ratio_text(ratio) if np.isfinite(ratio) else "" for ratio in ratios]
-        bars(right, shown, ratios.to_numpy(), texts, np.nan_to_num(intervals).clip(min=0))
+        style.bars(left, shown, found.vectors, [f"{count:g}" for count in found.vectors.astype("float64")])
+        ends = style.error_bars(ratios, found.time_over_nested_low, found.time_over_nested_high)
+        style.bars(right, shown, ratios, [labels.ratio_text(ratio) for ratio in ratios], ends)
         for place, series in enumerate(shown):
-            paper = data.published.slope(pd.Series({**own.iloc[0].to_dict(), "series": series}), series, "time")
-            if paper is not None and series != "nested":
+            paper = data.published.slope(own.iloc[0], series, "time")
+            if paper is not None and series != labels.REFERENCE:
                 published_seen = True
-                hollow = {"markerfacecolor": "white", "markeredgecolor": "0.1", "markersize": 4, "zorder": 6}
-                right.plot(  # at the lower edge of the bar, clear of its number
-                    paper.ratio_to_nested,
-                    place + 0.36,
-                    marker="D",
-                    linestyle="none",
-                    gid=f"published-{series}",
-                    **hollow,
-                )
+                # At the lower edge of the bar, clear of its number.
+                right.plot(paper.ratio_to_nested, place + 0.36, gid=f"published-{series}", zorder=6, **HOLLOW)
                 right.set_xlim(0, max(right.get_xlim()[1], 1.1 * paper.ratio_to_nested))
         left.set_xlabel("Vectors per datum")
         right.set_xlabel("Time / nested")
@@ -62,9 +53,7 @@ def draw(data: Data) -> Figure:
     for axes in panels[1:]:
         axes.set_yticklabels([])
     if published_seen:
-        hollow = {"markerfacecolor": "white", "markeredgecolor": "0.1", "markersize": 5}
-        style.legend(drawn, [Line2D([], [], marker="D", linestyle="none", label="published (RTX 6000)", **hollow)])
-    told = dense_zeros.sentence(data.records, data.published)
-    about = f"{data.place} JAX, {points.dtype.iloc[0]}, network {points.widths.iloc[0]}."
-    style.footnote(drawn, style.wrapped(f"{about} {told}" if told else about))
+        style.legend(drawn, [Line2D([], [], label="published (RTX 6000)", **HOLLOW)])
+    explained = dense_zeros.sentence(data.records, data.published)
+    style.footnote(drawn, f"{data.place} JAX, {points.dtype.iloc[0]}, network {points.widths.iloc[0]}.", explained)
     return drawn

@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jetbench.report import labels, style
-from jetbench.report.collect import REFERENCE
-from jetbench.report.figures import NoData, figure
-from jetbench.report.reproduction import reproduction, subject
+from jetbench.report import labels
+from jetbench.report.costs import PUBLISHED
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.labels import REFERENCE
+from jetbench.report.registry import figure
+from jetbench.report.reproduction.comparison import reproduction, subject
 from jetbench.report.slopes import METRICS
-from jetbench.report.tables import MAIN_METRICS, Data
 
 
 def compared(data: Data) -> pd.DataFrame:
@@ -24,7 +26,12 @@ def compared(data: Data) -> pd.DataFrame:
     return frame[frame.measured.notna() & (frame.series != REFERENCE)]
 
 
-@figure("reproduction", "ratios to nested: published against measured here")
+@figure(
+    "reproduction",
+    "ratios to nested: published against measured here",
+    "One point a slope: the published ratio to nested (horizontal) against ours (vertical). On the diagonal they are"
+    " equal. Letters name the slopes below the figure.",
+)
 def draw(data: Data) -> Figure:
     """One panel a metric and mode; on the diagonal the ratio is the published one."""
     frame = compared(data)
@@ -32,11 +39,11 @@ def draw(data: Data) -> Figure:
         raise NoData("No slope was both published and measured (the same network, dtype and directions are needed).")
     groups = list(dict.fromkeys(zip(frame.backend, frame["mode"], strict=True)))
     drawn = style.new(1.62 * len(groups) + 0.85, width=5.8)
-    panels = drawn.subplots(len(groups), len(MAIN_METRICS), squeeze=False)
+    panels = drawn.subplots(len(groups), len(PUBLISHED), squeeze=False)
     letters = _letters(frame)
     shown = labels.ranked(frame.series, labels.SERIES)
     for row, (backend, mode) in enumerate(groups):
-        for column, metric in enumerate(MAIN_METRICS):
+        for column, metric in enumerate(PUBLISHED):
             axes = panels[row, column]
             points = frame[frame.metric == metric]
             _panel(
@@ -47,8 +54,8 @@ def draw(data: Data) -> Figure:
             axes.set_ylabel("Measured ratio to nested" if column == 0 else "")
     handles = style.method_handles(shown, lines=False)
     style.legend(drawn, [*handles, Line2D([], [], color="0.6", linewidth=0.8, label="equal")])
-    told = "; ".join(f"{letter} {name}" for name, letter in letters.items())
-    style.footnote(drawn, style.wrapped(f"{told}. {data.place} 95% intervals of the fits; published: RTX 6000.", 140))
+    named = "; ".join(f"{letter} {name}" for name, letter in letters.items())
+    style.footnote(drawn, f"{named}.", data.place, "95% intervals of the fits; published: RTX 6000.")
     return drawn
 
 
@@ -76,21 +83,17 @@ def _panel(
 ) -> None:
     low, high = limits
     finite = points.assign(letter=[letters[subject(row)] for row in points.itertuples()])
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.plot([low, high], [low, high], color="0.6", linewidth=0.8, zorder=1)
+    style.equal_axes(axes, low, high)
     axes.axhline(1, color="0.85", linewidth=0.6, zorder=0)
     axes.axvline(1, color="0.85", linewidth=0.6, zorder=0)
     for series in labels.ranked(finite.series, labels.SERIES):
         # A slope lost in noise may come out negative; logarithmic axes have no place for it.
         own = finite[(finite.series == series) & (finite.measured > 0)]
-        look = style.look(series, shown)
-        below = (own.measured - own.low).clip(lower=0, upper=0.98 * own.measured).fillna(0)
-        above = (own.high - own.measured).clip(lower=0).fillna(0)
+        look = labels.look(series, shown)
         axes.errorbar(
             own.published,
             own.measured,
-            yerr=np.vstack([below, above]),
+            yerr=style.error_bars(own.measured, own.low, own.high),
             linestyle="none",
             color=look.colour,
             marker=look.marker,
@@ -106,12 +109,9 @@ def _panel(
                 fontsize=6.5,
                 color=look.colour,
             )
-    for axis, limit in ((axes.xaxis, axes.set_xlim), (axes.yaxis, axes.set_ylim)):
-        limit(low, high)
-        style.plain_ticks(axis, low, high)
     axes.set_aspect("equal")
     if points.empty:
-        axes.text(0.5, 0.5, "not measured", color=style.GREY, ha="center", va="center", transform=axes.transAxes)
+        style.say(axes)
 
 
 def _letters(frame: pd.DataFrame) -> dict[str, str]:

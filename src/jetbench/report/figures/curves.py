@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,23 +14,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jetbench.measure.case import modes as modes_of
-from jetbench.report import labels, style
-from jetbench.report.figures import NoData, register
-from jetbench.report.tables import Data
+from jetbench.measure.fields import STATUSES
+from jetbench.report import labels
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.labels import AXES as AXIS_LABELS
+from jetbench.report.labels import LOGARITHMIC
+from jetbench.report.registry import figure
+from jetbench.report.slopes import LINEAR_AXES
 
 ROW_HEIGHT, LONE_ROW_HEIGHT = 1.45, 1.75
-AXIS_LABELS = {
-    "batch": "Batch size (points)",
-    "samples": "Samples (directions)",
-    "rank": "Rank / dimension",
-    "width": "Width (neurons)",
-    "depth": "Depth (hidden layers)",
-    "dimension": "Dimension $D$ (coordinates)",
-}
-LOGARITHMIC = ("batch", "width", "dimension")
 #: Published points at larger multiples of the largest size measured here would leave ours little room.
 REACH = 2
-FAILED = ("oom", "timeout", "error", "mismatch")
+FAILED = [status for status in STATUSES if status not in ("ok", "unsupported")]
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,8 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
     modes = labels.ranked(ok["mode"], labels.MODES)
     cases = list(dict.fromkeys(records.case))
     named = labels.case_labels(records)
-    figure = style.new((ROW_HEIGHT if len(cases) > 1 else LONE_ROW_HEIGHT) * len(cases) + 0.75)
-    panels = figure.subplots(len(cases), len(quantities) * len(modes), squeeze=False)
+    drawn = style.new((ROW_HEIGHT if len(cases) > 1 else LONE_ROW_HEIGHT) * len(cases) + 0.75)
+    panels = drawn.subplots(len(cases), len(quantities) * len(modes), squeeze=False)
     shown = labels.ranked(records.series, labels.SERIES)
     published_seen = False
     for row, case in enumerate(cases):
@@ -98,9 +94,9 @@ def study_figure(data: Data, axis: str, quantities: Sequence[Quantity]) -> Figur
             group[0].set_ylabel(quantity.label)
             first = first or group[0]
         _row_title(first, named[case], row)
-    _legend(figure, shown, ok, quantities, published_seen)
-    style.footnote(figure, _small_print(data, records, figure))
-    return figure
+    _legend(drawn, shown, ok, quantities, published_seen)
+    style.footnote(drawn, *_small_print(data, records, drawn))
+    return drawn
 
 
 def _row_title(axes: Axes, text: str, row: int) -> None:
@@ -129,7 +125,7 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
         for series, curve in data.published.curves(about).sort_values("x").groupby("series", sort=False):
             if series in shown:
                 published = True
-                look = style.look(series, shown)
+                look = labels.look(series, shown)
                 kind = {"linestyle": "none", "marker": look.marker, "markersize": 3.4, "markerfacecolor": "none"}
                 kind |= {"markeredgecolor": look.colour, "markeredgewidth": 0.7, "alpha": 0.8, "zorder": 2}
                 near = curve[curve.x <= REACH * points.x.max()] if axis in LOGARITHMIC else curve
@@ -139,7 +135,7 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
                     axes.plot([1], curve[quantity.published].iloc[-1:], **at_edge, **kind)
     for series in labels.ranked(ok.series, labels.SERIES):
         curve = ok[ok.series == series].sort_values("x")
-        look = style.look(series, shown)
+        look = labels.look(series, shown)
         axes.errorbar(
             curve.x,
             quantity.factor * curve[quantity.column].astype("float64"),
@@ -153,14 +149,14 @@ def _panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, axis: str, data
             gid=f"measured-{series}",
             zorder=4,
         )
-        if quantity.predicted and not series.startswith("nested"):
+        if quantity.predicted and not labels.is_nested(series):
             counted = curve.vectors.astype(float) / curve.floor_vectors.astype(float)
             axes.plot(
                 curve.x, counted, color=look.colour, linestyle=":", linewidth=0.8, zorder=3, gid=f"predicted-{series}"
             )
     _mark_failures(axes, points, shown)
     if ok.empty and not published:
-        axes.text(0.5, 0.5, "not measured", color=style.GREY, ha="center", va="center", transform=axes.transAxes)
+        style.say(axes)
         axes.set_gid("not-measured")
     return published
 
@@ -170,11 +166,8 @@ def _intervals(curve: pd.DataFrame, quantity: Quantity) -> np.ndarray | None:
     stem, unit = quantity.column.removesuffix("_s"), "_s" if quantity.column.endswith("_s") else ""
     if f"{stem}_low{unit}" not in curve:
         return None
-    values = curve[quantity.column]
-    low = (values - curve[f"{stem}_low{unit}"]).clip(lower=0).fillna(0)
-    high = (curve[f"{stem}_high{unit}"] - values).clip(lower=0).fillna(0)
-    # A logarithmic axis has no place for a bar that reaches zero.
-    return quantity.factor * np.vstack([np.minimum(low, 0.98 * values), high])
+    ends = [curve[f"{stem}{end}{unit}"] for end in ("", "_low", "_high")]
+    return quantity.factor * style.error_bars(*ends)
 
 
 def _mark_failures(axes: Axes, points: pd.DataFrame, shown: list[str]) -> None:
@@ -188,7 +181,7 @@ def _mark_failures(axes: Axes, points: pd.DataFrame, shown: list[str]) -> None:
             marker="x",
             markersize=4,
             markeredgewidth=1.2,
-            color=style.look(series, shown).colour,
+            color=labels.look(series, shown).colour,
             transform=axes.get_xaxis_transform(),
             clip_on=False,
             gid=f"failed-{series}",
@@ -243,41 +236,44 @@ def _legend(
     style.legend(figure, handles)
 
 
-def _small_print(data: Data, records: pd.DataFrame, figure: Figure) -> str:
+def _small_print(data: Data, records: pd.DataFrame, drawn: Figure) -> Iterator[str]:
     """Where it was measured, and which points are missing and why."""
-    dtypes = ", ".join(sorted(set(records.dtype.dropna())))
-    text = f"{data.place} {dtypes}. Medians with 95% intervals."
+    yield f"{data.place} {', '.join(sorted(set(records.dtype.dropna())))}. Medians with 95% intervals."
     unstable = int((~records.stable.fillna(True)).sum())
-    text += f" {unstable} of {len(records)} points are unstable." if unstable else ""
+    if unstable:
+        yield f"{unstable} of {len(records)} points are unstable."
     failed = records[records.status.isin(FAILED)]
     if len(failed):
-        parts = []
-        for (series, mode, status), group in failed.groupby(["series", "mode", "status"], sort=False):
-            parts.append(f"{labels.series_label(series)} {mode} ({len(group)} {status})")
-        text += " Crosses: failed, " + ", ".join(parts) + "."
-    if any(axes.findobj(lambda artist: str(artist.get_gid()).startswith("beyond-")) for axes in figure.axes):
-        text += " Hollow on the right edge: published, at the largest size of the paper."
-    unsupported = records[records.status == "unsupported"].drop_duplicates(["series", "case"])
+        groups = failed.groupby(["series", "mode", "status"], sort=False).size()
+        parts = [f"{labels.series_label(series)} {mode} ({n} {status})" for (series, mode, status), n in groups.items()]
+        yield f"Crosses: failed, {', '.join(parts)}."
+    if any(axes.findobj(lambda artist: str(artist.get_gid()).startswith("beyond-")) for axes in drawn.axes):
+        yield "Hollow on the right edge: published, at the largest size of the paper."
+    unsupported = records[records.status == "unsupported"]
     if len(unsupported):
         names = labels.ranked(unsupported.series, labels.SERIES)
-        text += " Not applicable in some panels: " + ", ".join(labels.series_label(name) for name in names) + "."
-    return style.wrapped(text)
+        yield f"Not applicable in some panels: {', '.join(labels.series_label(name) for name in names)}."
 
 
-for _axis in AXIS_LABELS:
-    register(
-        _axis,
-        f"time over the floor and over nested against {AXIS_LABELS[_axis].split(' (')[0].lower().replace(' $d$', '')}",
-        partial(study_figure, axis=_axis, quantities=(OVER_FLOOR, OVER_NESTED)),
-    )
-for _axis in ("batch", "samples", "rank"):
-    register(
-        f"{_axis}_memory",
-        f"memory over nested against {AXIS_LABELS[_axis].split(' (')[0].lower()}",
-        partial(study_figure, axis=_axis, quantities=(DIFFERENTIABLE, NONDIFFERENTIABLE)),
-    )
-register(
+CURVE = (
+    f"Left panels: time over the floor; dotted lines are what counting vectors predicts. {labels.FLOOR} Right panels:"
+    " time over that of nested differentiation at the same place; hollow markers are the published values, those on the"
+    " right edge at the largest published size, where that is far beyond ours. Bars: 95% intervals. Crosses at the"
+    " upper edge: points that failed. One row a case; eager beside compiled."
+)
+MEMORY = (
+    "Peak memory over that of nested, with the graph for parameter gradients (differentiable) and without it. Hollow:"
+    " published values, those on the right edge at the largest published size, where that is far beyond ours."
+)
+_AGAINST = {axis: label.split(" (")[0].lower().replace(" $d$", "") for axis, label in AXIS_LABELS.items()}
+for _axis, _against in _AGAINST.items():
+    _draw = partial(study_figure, axis=_axis, quantities=(OVER_FLOOR, OVER_NESTED))
+    figure(_axis, f"time over the floor and over nested against {_against}", CURVE)(_draw)
+for _axis in LINEAR_AXES:
+    _draw = partial(study_figure, axis=_axis, quantities=(DIFFERENTIABLE, NONDIFFERENTIABLE))
+    figure(f"{_axis}_memory", f"memory over nested against {_AGAINST[_axis]}", MEMORY)(_draw)
+figure(
     "dimension_vectors",
     "vectors and time of every method against dimension",
-    partial(study_figure, axis="dimension", quantities=(VECTORS, TIME)),
-)
+    "Vectors per datum and time of every method against the dimension D.",
+)(partial(study_figure, axis="dimension", quantities=(VECTORS, TIME)))

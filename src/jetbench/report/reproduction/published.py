@@ -11,12 +11,12 @@ import pandas as pd
 log = logging.getLogger(__name__)
 
 #: The project's copy, beside the measured results.
-FOLDER = Path(__file__).resolve().parents[3] / "results" / "published"
+FOLDER = Path(__file__).resolve().parents[4] / "results" / "published"
 #: The same in a working directory, where the package is installed apart from its checkout.
 HERE = Path("results") / "published"
 WIDTHS, ACTIVATION, DTYPE = "768-768-512-512", "tanh", "float64"
 AXES = {"batch_size": "batch", "num_samples": "samples", "rank_ratio": "rank"}
-METRICS = {
+COSTS = {
     "time": "time",
     "peak_memory_differentiable": "memory_differentiable",
     "peak_memory_nondifferentiable": "memory_nondifferentiable",
@@ -107,7 +107,7 @@ def _points(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _slopes(frame: pd.DataFrame) -> pd.DataFrame:
     frame = _vocabulary(frame, "slope_per")
-    return frame.assign(metric=frame.metric.map(METRICS)).drop(columns=["framework", "compiled", "slope_per"])
+    return frame.assign(metric=frame.metric.map(COSTS)).drop(columns=["framework", "compiled", "slope_per"])
 
 
 def _matches(frame: pd.DataFrame, about: pd.Series) -> pd.Series:

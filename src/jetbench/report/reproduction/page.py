@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from jetbench.report.reproduction import CLOSE, VAGUE, VERDICTS, counts, reproduction
+from jetbench.report.costs import PUBLISHED
+from jetbench.report.data import Data
+from jetbench.report.reproduction.comparison import CLOSE, VAGUE, VERDICTS, reproduction, tally
+from jetbench.report.reproduction.tables import listing
 from jetbench.report.slopes import METRICS
-from jetbench.report.tables import MAIN_METRICS, Data, make
 
 MEANINGS = {
     "agrees": f"within {CLOSE:.0%} of the published ratio, or the 95% interval of ours holds it",
-    "differs": "neither; the reason stands beside it where it is known",
+    "differs": "neither; the reason is given beside it where it is known",
     "undecided": f"the interval reaches further than {VAGUE:.0%} of the ratio, so that it decides nothing",
     "not measured": "no record of this machine",
     "reference": "nested itself, whose ratio is 1 by definition",
@@ -28,16 +30,16 @@ def page(data: Data, picture: str | None) -> str:
         f"the paper used an Nvidia RTX 6000. {data.place}",
         "",
         *([f"![Published against measured ratios to nested]({picture})", ""] if picture else []),
-        "| verdict | slopes | " + " | ".join(METRICS[m].label.lower() for m in MAIN_METRICS) + " | meaning |",
-        "| --- | ---: | " + " | ".join("---:" for _ in MAIN_METRICS) + " | --- |",
+        "| verdict | slopes | " + " | ".join(METRICS[m].label.lower() for m in PUBLISHED) + " | meaning |",
+        "| --- | ---: | " + " | ".join("---:" for _ in PUBLISHED) + " | --- |",
     ]
-    by_metric = {metric: counts(frame[frame.metric == metric]) for metric in MAIN_METRICS}
-    total = counts(frame)
+    by_metric = {metric: tally(frame[frame.metric == metric]) for metric in PUBLISHED}
+    total = tally(frame)
     for name in VERDICTS:
-        cells = [str(by_metric[metric][name]) for metric in MAIN_METRICS]
+        cells = [str(by_metric[metric][name]) for metric in PUBLISHED]
         lines.append(f"| {name} | {total[name]} | {' | '.join(cells)} | {MEANINGS[name]} |")
     reasons = frame[frame.verdict == "differs"].reason.value_counts()
     if len(reasons):
         lines += ["", "Why slopes differ, as far as it is known:", ""]
         lines += [f"- {count} of them: {reason}" for reason, count in reasons.items()]
-    return "\n".join([*lines, "", make("reproduction", data).markdown()])
+    return "\n".join([*lines, "", listing(data).markdown()])

@@ -13,13 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jetbench.report import labels, style
-from jetbench.report.collect import REFERENCE
-from jetbench.report.figures import NoData, register
-from jetbench.report.published import ACTIVATION, DTYPE, MATCHED, WIDTHS
-from jetbench.report.reproduction import COUNTERPARTS
+from jetbench.report import labels
+from jetbench.report.costs import PUBLISHED
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.labels import REFERENCE
+from jetbench.report.registry import figure
+from jetbench.report.reproduction.comparison import COUNTERPARTS
+from jetbench.report.reproduction.published import ACTIVATION, DTYPE, MATCHED, WIDTHS
 from jetbench.report.slopes import LINEAR_AXES, METRICS
-from jetbench.report.tables import MAIN_METRICS, Data
 
 GROUPS = {
     "published_eager": ("torch", "eager", "PyTorch, eager"),
@@ -46,16 +48,13 @@ def redrawn(data: Data, backend: str, mode: str, title: str) -> Figure:
     if published.empty:
         raise NoData(f"No published points of {title}.")
     place = ["study", "operator", "estimator"]
-    keys = {name: list(known) for name, known in (("study", labels.STUDIES), ("operator", labels.OPERATORS))}
-    cases = sorted(
-        published[place].drop_duplicates().itertuples(index=False, name=None),
-        key=lambda case: (keys["study"].index(case[0]), keys["operator"].index(case[1])),
-    )
+    ordered = labels.ordered(published, ["study", "operator"])[place].drop_duplicates()
+    cases = list(ordered.itertuples(index=False, name=None))
     ours = data.ok[~data.ok.study.isin(labels.SNAPSHOTS)]
     ours = ours[(ours.widths == WIDTHS) & (ours.activation == ACTIVATION) & (ours.dtype == DTYPE)]
     ours = ours[ours.rank_ratio.isna() | (ours.rank_ratio == 1) | (ours.axis == "rank")]
     drawn = style.new(0.74 * len(cases) + 0.8, width=5.6)
-    panels = drawn.subplots(len(cases), len(MAIN_METRICS), squeeze=False, sharex=True)
+    panels = drawn.subplots(len(cases), len(PUBLISHED), squeeze=False, sharex=True)
     shown = labels.ranked(published.series, labels.SERIES)
     measured = False
     for row, (study, operator, _) in enumerate(cases):
@@ -64,7 +63,7 @@ def redrawn(data: Data, backend: str, mode: str, title: str) -> Figure:
         mine = ours
         for name, value in about.items():
             mine = mine[(mine["axis" if name == "study" else name] == value).fillna(False).astype(bool)]
-        for column, metric in enumerate(MAIN_METRICS):
+        for column, metric in enumerate(PUBLISHED):
             axes = panels[row, column]
             measured |= _panel(axes, theirs, mine, METRICS[metric].column, shown, backend)
             axes.set_title(METRICS[metric].label if row == 0 else "")
@@ -75,17 +74,15 @@ def redrawn(data: Data, backend: str, mode: str, title: str) -> Figure:
     thin = {"markerfacecolor": "none", "linewidth": 0.6, "linestyle": ":"}
     handles.append(Line2D([], [], color=style.GREY, marker="o", label="published (RTX 6000)", **thin))
     style.legend(drawn, handles)
-    told = data.place if measured else "Nothing of it was measured on this machine."
-    style.footnote(
-        drawn, style.wrapped(f"{title}. Cost over that of nested at the largest position. Filled: ours. {told}", 140)
-    )
+    reading = f"{title}. Cost over that of nested at the largest position. Filled: ours."
+    style.footnote(drawn, reading, data.place if measured else "Nothing of it was measured on this machine.")
     return drawn
 
 
 def _panel(axes: Axes, theirs: pd.DataFrame, mine: pd.DataFrame, column: str, shown: list[str], backend: str) -> bool:
     """Draw one panel; whether it has points of ours."""
     for series, curve in shares(theirs, column).sort_values("at").groupby("series", sort=False):
-        look = style.look(series, shown)
+        look = labels.look(series, shown)
         kind = {"color": look.colour, "marker": look.marker, "markerfacecolor": "none", "markeredgewidth": 0.7}
         axes.plot(curve["at"], curve.share, linestyle=":", linewidth=0.6, gid=f"published-{series}", zorder=2, **kind)
     own = shares(mine, column)
@@ -93,7 +90,7 @@ def _panel(axes: Axes, theirs: pd.DataFrame, mine: pd.DataFrame, column: str, sh
         names = COUNTERPARTS.get((backend, series), (series,))
         found = next((name for name in names if (own.series == name).any()), None)
         curve = own[own.series == found].sort_values("at")
-        look = style.look(series, shown)
+        look = labels.look(series, shown)
         if len(curve):
             kind = {"color": look.colour, "marker": look.marker, "linestyle": look.line}
             axes.plot(curve["at"], curve.share, gid=f"measured-{series}", zorder=4, **kind)
@@ -102,9 +99,10 @@ def _panel(axes: Axes, theirs: pd.DataFrame, mine: pd.DataFrame, column: str, sh
     return len(own) > 0
 
 
+CAPTION = (
+    "The published figure, redrawn from its points (hollow, dotted), with ours over it (filled). Two machines do not"
+    " have a common axis: positions are shares of the curve's largest, costs shares of what nested costs there."
+)
 for _name, (_backend, _mode, _title) in GROUPS.items():
-    register(
-        _name,
-        f"the published points of {_title} with ours over them",
-        partial(redrawn, backend=_backend, mode=_mode, title=_title),
-    )
+    _draw = partial(redrawn, backend=_backend, mode=_mode, title=_title)
+    figure(_name, f"the published points of {_title} with ours over them", CAPTION)(_draw)

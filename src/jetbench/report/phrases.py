@@ -1,41 +1,18 @@
-"""The registry of findings, and how their numbers are written."""
+"""How findings and the paper write numbers and names within sentences."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from jetbench.report import labels
-from jetbench.report.tables import Data
+from jetbench.report.data import Data
+from jetbench.report.registry import FINDINGS
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A question with its answer: `figure` names the figure, `sentence` gives the answer, or None without records."""
-
-    name: str
-    question: str
-    figure: str
-    sentence: Callable[[Data], str | None]
-
-
-FINDINGS: dict[str, Finding] = {}
-
-
-def finding(name: str, question: str) -> Callable[[Callable[[Data], str | None]], Callable[[Data], str | None]]:
-    """Register the decorated function as the sentence of the finding `name`, whose figure has the same name."""
-
-    def decorate(sentence: Callable[[Data], str | None]) -> Callable[[Data], str | None]:
-        FINDINGS[name] = Finding(name, question, name, sentence)
-        return sentence
-
-    return decorate
-
-
-def told(data: Data) -> dict[str, str]:
+def answers(data: Data) -> dict[str, str]:
     """Name → sentence of the findings that the records show."""
-    sentences = {name: found.sentence(data) for name, found in FINDINGS.items()}
+    sentences = {name: finding.make(data) for name, finding in FINDINGS.items()}
     return {name: sentence for name, sentence in sentences.items() if sentence}
 
 

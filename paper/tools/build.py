@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jetbench.errors import JetbenchError
-from jetbench.report import figures, gallery, style, tables
-from jetbench.report.figures import NoData
-from jetbench.report.layout import Table, escape
-from jetbench.report.paper import check
-from jetbench.report.paper.values import COUNTED, Value, values
-from jetbench.report.tables import Data
+from paper.tools import check
+from paper.tools.values import COUNTED, Value, values
 
-#: The sources, beside the package in a checkout.
-SOURCES = Path(__file__).resolve().parents[4] / "paper"
+from jetbench.errors import JetbenchError
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.registry import FIGURES, TABLES
+from jetbench.report.tables.layout import Table, escape
+
+SOURCES = Path(__file__).resolve().parents[1]
 #: What of wide tables fits the page.
 COLUMNS = {
     "main": "operator per method time time_ratio time_published memory_differentiable_ratio"
@@ -29,13 +29,12 @@ COLUMNS = {
 }
 
 
-def build(data: Data, out: Path, work: Path, sources: Path | None = None, results: Path | None = None) -> list[str]:
+def build(data: Data, out: Path, work: Path, sources: Path = SOURCES, results: Path | None = None) -> list[str]:
     """Write the PDF to `out`, working in the folder `work`; what the checks complain about (the PDF is written anyway).
 
     Raises:
         JetbenchError: latexmk is not installed, the sources are missing, or LaTeX failed.
     """
-    sources = Path(sources or (SOURCES if SOURCES.is_dir() else "paper"))
     if not (sources / "main.tex").is_file():
         raise JetbenchError(f"There is no main.tex in {sources}. Give the folder of the paper's sources by --sources.")
     if shutil.which("latexmk") is None:
@@ -64,7 +63,7 @@ def generate(data: Data, text: str, folder: Path, results: Path | None = None) -
     folder.mkdir(parents=True)
     found = values(data, results)
     for name in _named(text, "resulttable"):
-        made = tables.make(name, data)
+        made = TABLES.make(name, data)
         if len(made.frame):
             made = _eager(made) if name == "dimension" else made
             made = made.only(_columns(name, "machine/is-gpu" in found)) if name in COLUMNS else made
@@ -73,12 +72,12 @@ def generate(data: Data, text: str, folder: Path, results: Path | None = None) -
     with style.settings():
         for name in _named(text, "resultfigure"):
             try:
-                drawn = gallery.FIGURES[name].draw(data)
+                drawn = FIGURES.make(name, data)
             except NoData:
                 continue
             style.save(drawn, folder / "figures" / f"{name}.pdf")
             found[f"figure/{name}"] = Value("", "generated")
-    lines = ["% Generated from the records by `jetbench report paper`; edits are lost."]
+    lines = ["% Generated from the records by paper/tools; edits are lost."]
     lines += [rf"\jetbenchvalue{{{name}}}{{{value.tex}}}% {value.source}" for name, value in found.items()]
     (folder / "values.tex").write_text("\n".join(lines) + "\n", encoding="utf-8")
     used = [name for name in check.used_values(text) if name in found]
@@ -104,7 +103,7 @@ def _named(text: str, command: str) -> list[str]:
         JetbenchError: there is no such figure or table.
     """
     names = list(dict.fromkeys(re.findall(rf"\\{command}\{{(\w+)\}}", check.without_comments(text))))
-    known = figures.FIGURES if command == "resultfigure" else tables.TABLES
+    known = FIGURES if command == "resultfigure" else TABLES
     if wrong := [name for name in names if name not in known]:
         raise JetbenchError(f"The paper asks for {wrong[0]!r}, which is none of {', '.join(known)}.")
     return names

@@ -1,7 +1,7 @@
 """What dense zeros cost Taylor mode in JAX, and what part of the paper's JAX result that explains.
 
-The paper finds Taylor mode in JAX slower than nesting. It measured jax.experimental.jet, which takes the derivatives of
-constants for arrays of zeros and multiplies by them; here the same mode is measured with and without them.
+The paper finds Taylor mode in JAX slower than nesting. It measured jax.experimental.jet, which stores the derivatives
+of constants as arrays of zeros and multiplies by them; here the same mode is measured with and without them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import math
 
 import pandas as pd
 
-from jetbench.report.published import Published
-
-STOCK, AWARE = "jax_jet", "taylor"
+from jetbench.report import labels
+from jetbench.report.reproduction.published import Published
 
 
 def sentence(records: pd.DataFrame, published: Published) -> str | None:
@@ -26,9 +25,9 @@ def sentence(records: pd.DataFrame, published: Published) -> str | None:
     found = found[(found.operator == "laplacian") & (found.estimator == "exact") & found.time_over_floor.notna()]
     for _, case in found.groupby("case", sort=False):
         floors = case.pivot_table(index="x", columns="series", values="time_over_floor")
-        if not {STOCK, AWARE} <= set(floors):
+        if not {labels.STOCK, labels.AWARE} <= set(floors):
             continue
-        both = floors[[STOCK, AWARE]].dropna()
+        both = floors[[labels.STOCK, labels.AWARE]].dropna()
         if both.empty:
             continue
         stock, aware = both.loc[both.index.max()]
@@ -36,7 +35,7 @@ def sentence(records: pd.DataFrame, published: Published) -> str | None:
             f"Exact Laplacian, D = {case.dim.iloc[0]}, batch {both.index.max():g}: stock jet takes {stock:.2f} floors, "
             f"Taylor mode without dense zeros {aware:.2f}, a factor of {stock / aware:.2f}"
         )
-        paper = published.slope(case.iloc[0], STOCK, "time")
+        paper = published.slope(case.iloc[0], labels.STOCK, "time")
         if paper is None or not paper.ratio_to_nested > 1:
             return f"{told}."
         share = math.log(stock / aware) / math.log(paper.ratio_to_nested)

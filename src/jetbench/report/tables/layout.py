@@ -1,6 +1,6 @@
 """How a table is written: as CSV with every digit, as Markdown, and as a LaTeX tabular for booktabs and siunitx.
 
-What the tables say is in `tables`.
+What the tables show is in the other modules of this folder.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
+from tabulate import tabulate
 
 SUFFIXES = (".csv", ".md", ".tex")
 ABSENT = "–"
+#: An uncertainty of less than this many units of the last digit is rounding: the value is exact.
+NEGLIGIBLE = 1e-3
 TEX = {
     "\\": r"\textbackslash{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -48,6 +51,11 @@ class Field:
     interval: bool = False
 
 
+#: Columns of several tables.
+OPERATOR, PER, MODE = Field("operator", "Operator", "text"), Field("per", "Per", "text"), Field("mode", "Mode", "text")
+METHOD, BATCH = Field("method", "Method", "text"), Field("batch", "Batch", "integer")
+
+
 @dataclass(frozen=True)
 class Table:
     """A finished table: rows in order; a change in the column `block` starts a new block of rows."""
@@ -59,6 +67,11 @@ class Table:
     block: str | None = None
     #: Whether it runs over pages; in LaTeX it is then a longtable.
     long: bool = False
+
+    @classmethod
+    def of(cls, title: str, fields: list[Field], rows: list[dict], notes: list[str]) -> Table:
+        """The table of these rows, each with the value `block`; with all its columns also where there are none."""
+        return cls(title, fields, pd.DataFrame(rows, columns=[*_names(fields), "block"]), notes, "block")
 
     def write(self, path: Path) -> list[Path]:
         """Write path.csv, path.md and path.tex, or only the one named by the suffix of `path`; the paths written."""
@@ -77,22 +90,15 @@ class Table:
 
     def csv(self) -> str:
         """All digits; intervals as two more columns."""
-        names = [n for f in self.fields for n in ([f.key, f"{f.key}_low", f"{f.key}_high"] if f.interval else [f.key])]
-        return self.frame.reindex(columns=names).to_csv(index=False)
+        return self.frame.reindex(columns=_names(self.fields)).to_csv(index=False)
 
     def markdown(self) -> str:
         """A pipe table under its title, followed by the notes."""
         header = [f"{f.group}: {f.header}" if f.group else f.header for f in self.fields]
-        lines = [f"**{self.title}**", ""]
-        if self.frame.empty:
-            lines.append("No data.")
-        else:
-            lines.append("| " + " | ".join(header) + " |")
-            lines.append("|" + "|".join(" --- " if f.kind == "text" else " ---: " for f in self.fields) + "|")
-            for _, row in self.frame.iterrows():
-                cells = [_plain(f, row).replace("|", "\\|").replace("\n", " ") for f in self.fields]
-                lines.append("| " + " | ".join(cells) + " |")
-        return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
+        cells = [[_plain(f, row).replace("|", "\\|") for f in self.fields] for _, row in self.frame.iterrows()]
+        sides = ["left" if f.kind == "text" else "right" for f in self.fields]
+        rows = tabulate(cells, header, tablefmt="pipe", disable_numparse=True, colalign=sides) if cells else "No data."
+        return "\n".join([f"**{self.title}**", "", rows, *(f"\n{note}" for note in self.notes)]) + "\n"
 
     def latex(self) -> str:
         """A tabular (or longtable) with S columns; intervals become symmetric uncertainties such as 0.583(31)."""
@@ -135,6 +141,11 @@ class Table:
         return [" & ".join(cells) + r" \\", " ".join(rules)]
 
 
+def _names(fields: list[Field]) -> list[str]:
+    """The columns of the frame that some fields need."""
+    return [f"{f.key}{end}" for f in fields for end in (("", "_low", "_high") if f.interval else ("",))]
+
+
 def _without_repetition(fields: list[Field], row: list[str], above: list[str]) -> list[str]:
     """The cells of a row without the leading words that stand above them already."""
     same = 0
@@ -160,42 +171,34 @@ def _magnitude(value: float) -> int:
     return math.floor(math.log10(abs(value)))
 
 
-def _plain(column: Field, row: pd.Series) -> str:
+def _words(column: Field, row: pd.Series, absent: str) -> str | None:
+    """A cell that is written alike everywhere; None for a number with decimals."""
     value = row[column.key]
     if pd.isna(value):
-        return ABSENT
+        return absent
     if column.kind == "text":
-        return str(value)
-    if column.kind == "integer":
-        return f"{int(value)}"
-    if column.kind == "error":
-        return f"{value:.1e}"
-    places = decimals(value)
-    text = f"{value:.{places}f}"
-    if (
-        column.interval
-        and not pd.isna(row[f"{column.key}_low"])
-        and row[f"{column.key}_low"] != row[f"{column.key}_high"]
-    ):
-        text += f" [{row[f'{column.key}_low']:.{places}f}, {row[f'{column.key}_high']:.{places}f}]"
-    return text
+        return " ".join(str(value).splitlines())
+    return {"integer": "{:.0f}", "error": "{:.1e}"}[column.kind].format(value) if column.kind != "number" else None
+
+
+def _plain(column: Field, row: pd.Series) -> str:
+    if (words := _words(column, row, ABSENT)) is not None:
+        return words
+    places = decimals(row[column.key])
+    text, *ends = (f"{row[name]:.{places}f}" for name in _names([column]))
+    known = {*ends} - {text, "nan"}
+    return f"{text} [{', '.join(ends)}]" if known else text
 
 
 def _siunitx(column: Field, row: pd.Series) -> str:
+    if (words := _words(column, row, "--" if column.kind == "text" else "{--}")) is not None:
+        return escape(words) if column.kind == "text" and words != "--" else words
     value = row[column.key]
-    if pd.isna(value):
-        return "--" if column.kind == "text" else "{--}"
-    if column.kind == "text":
-        return escape(str(value))
-    if column.kind == "integer":
-        return f"{int(value)}"
-    if column.kind == "error":
-        return f"{value:.1e}"
     half = math.nan
     if column.interval and not pd.isna(row[f"{column.key}_low"]):
         half = max(value - row[f"{column.key}_low"], row[f"{column.key}_high"] - value)
     places = decimals(value, half)
-    uncertainty = f"({max(1, math.ceil(half * 10**places - 1e-9))})" if math.isfinite(half) and half > 0 else ""
+    uncertainty = f"({max(1, math.ceil(half * 10**places - 1e-9))})" if half * 10**places > NEGLIGIBLE else ""
     return f"{value:.{places}f}{uncertainty}"
 
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from jetbench.algebra.inverse_system import inverse_system
-from jetbench.directions import decompose
-from jetbench.report import labels
-from jetbench.report.collect import machines
-from jetbench.report.findings import told
-from jetbench.report.findings.registry import interval, listed
-from jetbench.report.layout import escape
-from jetbench.report.overview import SUBJECTS
-from jetbench.report.pairs import paired
-from jetbench.report.published import WIDTHS
-from jetbench.report.reproduction import CLOSE, VAGUE, counts, predicted, reproduction
-from jetbench.report.tables import MAIN_METRICS, Data, as_published, reference_points
+from jetbench.report import counts, labels
+from jetbench.report.costs import PUBLISHED as METRICS
+from jetbench.report.costs import paired
+from jetbench.report.data import Data, as_published, reference_points
+from jetbench.report.figures.overview import SUBJECTS
+from jetbench.report.phrases import answers, interval, listed
+from jetbench.report.reproduction.comparison import CLOSE, VAGUE, predicted, reproduction, tally
+from jetbench.report.reproduction.published import WIDTHS
+from jetbench.report.tables.layout import escape
 from jetbench.symbol import Symbol, variables
 
 COUNTED = "counted"
@@ -36,17 +34,6 @@ class Value:
     source: str
 
 
-def best_machine(records: pd.DataFrame) -> str | None:
-    """The machine that the paper is about: one with the paper's network, a GPU before a CPU, that of most points."""
-    whole = records[(records.status == "ok") & (records.widths == WIDTHS)]
-    shown = whole if len(whole) else records
-    if shown.empty:
-        return None
-    last_used = {machine: -place for place, machine in enumerate(machines(shown))}
-    gpu = shown.device.fillna("").str.startswith("cuda").groupby(shown.machine).any()
-    return max(last_used, key=lambda machine: (gpu[machine], (shown.machine == machine).sum(), last_used[machine]))
-
-
 def values(data: Data, results: Path | None = None) -> dict[str, Value]:
     """Name → value. `results` is the folder of machine.json files, for versions and the commit."""
     found = dict(_counted())
@@ -57,30 +44,28 @@ def values(data: Data, results: Path | None = None) -> dict[str, Value]:
         found |= dict(_reproduced(data))
         found |= dict(_fused(data))
         machine = str(data.records.machine.iloc[0])
-        for name, sentence in told(data).items():
+        for name, sentence in answers(data).items():
             found[f"finding/{name}"] = Value(escape(sentence), f"{machine}, all records of the figure {name}")
     return found
 
 
 def _counted() -> Iterator[tuple[str, Value]]:
-    xi, four, two = variables(5), variables(4), variables(2)
-    laplacian = sum(coordinate**2 for coordinate in xi)
+    two = variables(2)
     symbols: dict[str, Symbol] = {
-        "biharmonic": laplacian**2,
+        "biharmonic": counts.polyharmonic(4, 5),
         "mixed": two[0] ** 2 * two[1],
-        "product": four[0] * four[1] * four[2] * four[3],
+        "product": prod(variables(4)),
     }
     for name, symbol in symbols.items():
-        hilbert = inverse_system((symbol,)).hilbert
-        order = symbol.degree
-        yield f"counted/{name}/hilbert", Value(", ".join(map(str, hilbert)), COUNTED)
-        yield f"counted/{name}/apolar", Value(str(sum(hilbert)), COUNTED)
+        yield f"counted/{name}/hilbert", Value(", ".join(map(str, counts.by_order(symbol)["apolar"])), COUNTED)
+        yield f"counted/{name}/apolar", Value(str(counts.per_datum(symbol)["apolar"]), COUNTED)
         yield f"counted/{name}/dim", Value(str(symbol.dim), COUNTED)
         for scheme in ("polarization", "griewank"):
-            directions = len(decompose(symbol, scheme).weights)
+            found = counts.per_datum(symbol, scheme)
+            directions = counts.by_order(symbol, scheme)["taylor"][-1]
             yield f"counted/{name}/{scheme}/directions", Value(str(directions), COUNTED)
-            yield f"counted/{name}/{scheme}/taylor", Value(str(1 + order * directions), COUNTED)
-            yield f"counted/{name}/{scheme}/collapsed", Value(str(2 + (order - 1) * directions), COUNTED)
+            yield f"counted/{name}/{scheme}/taylor", Value(str(found["taylor"]), COUNTED)
+            yield f"counted/{name}/{scheme}/collapsed", Value(str(found["collapsed"]), COUNTED)
     yield "rule/close", Value(escape(f"{CLOSE:.0%}"), COUNTED)
     yield "rule/vague", Value(escape(f"{VAGUE:.0%}"), COUNTED)
     yield "rule/confidence", Value(escape("95%"), COUNTED)
@@ -201,10 +186,10 @@ def _reproduced(data: Data) -> Iterator[tuple[str, Value]]:
     if frame.empty:
         return
     source = f"{data.records.machine.iloc[0]}, studies batch, samples and rank"
-    for name, number in counts(frame).items():
+    for name, number in tally(frame).items():
         yield f"reproduction/{name.replace(' ', '-')}", Value(str(number), source)
-    for metric in MAIN_METRICS:
-        for name, number in counts(frame[frame.metric == metric]).items():
+    for metric in METRICS:
+        for name, number in tally(frame[frame.metric == metric]).items():
             yield f"reproduction/{metric}/{name.replace(' ', '-')}", Value(str(number), source)
     compared = frame[frame.verdict.isin(["agrees", "differs", "undecided"])]
     if len(compared):
