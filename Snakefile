@@ -55,7 +55,6 @@ rule all:
         machine=MACHINE,
     shell:
         "jetbench report summary --records {input.collected} --machine {params.machine:q}"
-        " --tables tables/{params.machine:q} --figures figures/{params.machine:q}"
 
 
 onstart:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from paper.tools import build, check
+from paper.tools.__main__ import main
 from paper.tools.values import COUNTED, values
 
 from jetbench.errors import JetbenchError
@@ -103,7 +104,7 @@ def test_the_paper_has_none_and_cites_every_figure_and_table():
 
 def test_tables_typed_by_hand_and_figures_not_cited_are_found():
     told = check.source(document("\\begin{tabular}{l}a\\end{tabular}\n\\resultfigure{batch}{1}{Time.}"))
-    assert len(told) == 2 and "tabular is typed by hand" in told[0] and "fig:batch is nowhere cited" in told[1]
+    assert len(told) == 2 and "tabular is typed by hand" in told[0] and "fig:batch is not cited" in told[1]
 
 
 def test_the_log_tells_undefined_references_and_wide_boxes():
@@ -210,6 +211,11 @@ def test_values_outside_a_switch_exist_in_any_case(nothing):
 def test_an_unknown_figure_is_told(nothing, tmp_path):
     with pytest.raises(JetbenchError, match="overveiw"):
         build.generate(nothing, "\\resultfigure{overveiw}{1}{Vectors.}", tmp_path)
+
+
+def test_the_command_without_records_says_how_to_collect_them(tmp_path, capsys):
+    assert main(["--records", str(tmp_path / "records.parquet")]) == 2
+    assert "jetbench report collect" in capsys.readouterr().err
 
 
 @needs_latex

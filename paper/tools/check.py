@@ -6,7 +6,7 @@ Which digits may stand in the source is a rule, not a list of exceptions:
 - in mathematics: indices in subscripts, 0 and 1, and whole numbers below 10 as exponents and coefficients have them;
   but not where the formula is nothing but a quantity (`$3$`, `$2\times$`, `$>5$`), nor set equal to anything but an
   order or an index (`$D = 5$`);
-- arguments of commands that are no prose (labels, citations, lengths, names of values).
+- arguments of commands that are not prose (labels, citations, lengths, names of values).
 
 Whatever else is a quantity and comes from values.tex. The same holds for number words before what only quantities have
 ("three times", "half the time").
@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 
 OVERFULL_PT = 5.0
-#: Commands with arguments that are no prose, and how many.
+#: Commands with arguments that are not prose, and how many.
 ARGUMENTS = {
     **dict.fromkeys(["cite", "citet", "citep", "ref", "cref", "Cref", "eqref", "label", "input", "url", "texttt"], 1),
     **dict.fromkeys(["val", "finding", "resulttable", "ifresult", "href", "vspace", "hspace"], 1),
@@ -111,7 +111,7 @@ def _around(text: str, match: re.Match) -> str:
 
 
 def _without_arguments(text: str) -> str:
-    """The text with arguments that are no prose blanked, everything else at its place."""
+    """The text with arguments that are not prose blanked, everything else at its place."""
 
     def blank(start: int, end: int) -> None:
         characters[start:end] = [c if c == "\n" else " " for c in characters[start:end]]
@@ -154,7 +154,7 @@ def _uncited(text: str) -> Iterator[str]:
     for kind, prefix in (("resultfigure", "fig"), ("resulttable", "tab")):
         for name in dict.fromkeys(re.findall(rf"\\{kind}\{{(\w+)\}}", inside)):
             if f"{prefix}:{name}" not in cited:
-                yield f"main.tex: {prefix}:{name} is nowhere cited."
+                yield f"main.tex: {prefix}:{name} is not cited."
 
 
 def log(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-# The paper, from whatever records there are of the best machine. It needs latexmk, and goes without it in a run of all.
+# The paper, from whatever records there are of the best machine. It needs latexmk; without it, a run of all leaves the paper out.
 import shutil
 
 PAPER = "paper/jetbench.pdf"

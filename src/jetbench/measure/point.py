@@ -208,7 +208,7 @@ def _memory(subject: Subject, memory: Record, kind: str) -> None:
 
 
 def _extra(what: str, session: Session, record: Record, act: Callable[[], None]) -> None:
-    """Something measured after the time; if it fails, the time stands and a warning says why this is missing."""
+    """Something measured after the time; if it fails, the time remains valid and a warning gives the reason."""
     try:
         act()
     except Exception as error:

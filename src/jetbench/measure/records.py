@@ -15,7 +15,7 @@ from jetbench.measure.case import Point
 from jetbench.measure.fields import FIELDS, STATUSES, TYPES, of_kind
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character, which no file can hold if the other is missing
-# NaN and Infinity, which JSON does not have, stand in no record that this project wrote.
+# NaN and Infinity, which JSON does not have, are not in any record that this project wrote.
 _DECODER = json.JSONDecoder(parse_constant=lambda name: None)
 
 
@@ -70,7 +70,7 @@ def read(path: str | Path) -> list[dict[str, Any]]:
 
 
 def parse(line: str) -> dict[str, Any] | None:
-    """The record that a line holds; None where it holds none.
+    """The record in a line; None if the line is not a record.
 
     That is a line that was cut off or garbled, whose values are of other types than a record's, whose status this
     version does not know, or that says ok and has no time.

@@ -39,7 +39,7 @@ def read(results: Path) -> pd.DataFrame:
     """
     results = Path(results)
     if not results.is_dir():
-        raise JetbenchError(f"{results} is not a folder. Give the folder that holds <machine>/<study>/*.jsonl.")
+        raise JetbenchError(f"{results} is not a folder. Give the folder that contains <machine>/<study>/*.jsonl.")
     return machines_in(path for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
@@ -180,7 +180,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         else:
             broken += bool(line.strip())
     if broken:
-        log.warning("%s: skipped %d lines that are no record (a run that was killed leaves one).", path, broken)
+        log.warning("%s: skipped %d lines that are not records (a run that was killed leaves one).", path, broken)
 
 
 def _descriptions(path: Path) -> Mapping[str, Any]:

@@ -39,7 +39,7 @@ def _of_field(field: Field) -> Iterator[Column]:
             column = name.replace("_interval", f"_{end}")
             yield Column(column, "number", unit, f"{word} end of the {meaning}", shown, _part(name, place))
     elif field.kind == "samples":
-        column, told = name.replace("_samples_s", "_count"), f"number of {meaning} (the JSON Lines files hold all)"
+        column, told = name.replace("_samples_s", "_count"), f"number of {meaning} (the JSON Lines files contain all)"
         yield Column(column, "integer", "", told, shown, lambda record: len(record.get(name) or []) or None)
     elif field.kind == "list":
         separator = "-" if name == "widths" else "; "
@@ -70,10 +70,10 @@ def _json(value: Any) -> str:
     return json.dumps(value or {}, sort_keys=True)
 
 
-#: Fields that are no columns under their own names: `collect` translates the first, and nothing reads the second.
+#: Fields that are not columns of the same name: `collect` translates the first, the second is not used.
 _LEFT_OUT = ("machine", "device_state")
 PLACE = [
-    Column("machine", "text", "", "folder of results that holds the record; machines are never combined", True),
+    Column("machine", "text", "", "folder of results that contains the record; machines are never combined", True),
     Column("machine_id", "text", "", FIELDS["machine"].meaning, value=lambda record: record.get("machine")),
     Column("hardware", "text", "", "name of the GPU, or of the CPU, that did the work"),
     Column("series", "text", "", "method, with _griewank appended for the paper's directions; a curve in a figure"),

@@ -91,13 +91,15 @@ def figure_command(
 def summary_command(
     records: Records = DEFAULT_RECORDS,
     machine: Machine = None,
-    tables: Annotated[Path, typer.Option("--tables", help="Folder of the tables, to be printed.")] = Path("tables"),
-    figures: Annotated[Path, typer.Option("--figures", help="Folder of the figures, to be printed.")] = Path("figures"),
+    tables: Annotated[Path | None, typer.Option("--tables", help="Folder of the tables, to be printed.")] = None,
+    figures: Annotated[Path | None, typer.Option("--figures", help="Folder of the figures, to be printed.")] = None,
 ) -> None:
     """Print a short comparison of the methods, what failed, and where tables and figures are."""
     from jetbench.report import summary
 
-    summary.show(data_of(records, machine, None), [("Tables", tables), ("Figures", figures)])
+    data = data_of(records, machine, None)
+    own_tables, own_figures = _folders(data, Path())
+    summary.show(data, [("Tables", tables or own_tables), ("Figures", figures or own_figures)])
 
 
 @app.command("draw")
@@ -220,13 +222,18 @@ def _write_training(results: Path, out: Path) -> None:
     write_training(collected(results), out)
 
 
+def _folders(data: Data, out: Path) -> list[Path]:
+    """The folders of the tables and of the figures of the machine that was measured."""
+    machine = "none" if data.records.empty else str(data.records.machine.iloc[0]).replace("/", "_")
+    return [out / "tables" / machine, out / "figures" / machine]
+
+
 def _draw(data: Data, out: Path) -> list[Path]:
     """Write all tables and figures; their folders."""
     from jetbench.report.figures import style
     from jetbench.report.registry import FIGURES, TABLES
 
-    machine = "none" if data.records.empty else str(data.records.machine.iloc[0]).replace("/", "_")
-    tables, figures = out / "tables" / machine, out / "figures" / machine
+    tables, figures = _folders(data, out)
     for name in TABLES:
         TABLES.make(name, data).write(tables / name)
     for name in FIGURES:

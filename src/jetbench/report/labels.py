@@ -113,7 +113,7 @@ AXES = {
     "dimension": "Dimension $D$ (coordinates)",
 }
 LOGARITHMIC = ("batch", "width", "dimension")
-#: Studies that vary something else than their axis: their costs are no curves.
+#: Studies that vary something else than their axis: their costs are not curves.
 SNAPSHOTS = ("operators", "precision", "networks", "accuracy", "peers")
 STUDIES = (*AXES, *SNAPSHOTS)
 FLOOR = "The floor is the time of the network's matrix products alone, on the fewest vectors that are known to suffice."

@@ -42,7 +42,7 @@ def run(name: str | Path, results: Path = Path("results")) -> pd.DataFrame:
     """The records of one folder, given by its path or by its name below `results`.
 
     Raises:
-        JetbenchError: there is no such folder, or it holds no records.
+        JetbenchError: there is no such folder, or it does not contain records.
     """
     path = next((p for p in (Path(name), results / name) if p.is_dir()), None)
     if path is None:

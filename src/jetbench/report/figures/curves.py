@@ -38,7 +38,7 @@ class Quantity:
     published: str | None = None
     #: Whether counting vectors predicts it.
     predicted: bool = False
-    #: Whether 1 is worth a line, as it is for ratios.
+    #: Whether a line marks 1.
     is_ratio: bool = True
     factor: float = 1.0
 
@@ -212,10 +212,11 @@ def _x_ticks(axes: Axes, values: list[float], axis: str) -> None:
     """The measured positions where they are few and fill the axis, else round numbers."""
     low, high = axes.get_xlim()
     if axis in LOGARITHMIC:
-        if len(values) > 6 or max(values) < high / 4:
+        legible = style.apart(values, low, high)
+        if len(values) > 6 or max(values) < high / 4 or len(legible) < min(3, len(values)):
             exponents = np.arange(np.ceil(np.log2(low)), np.floor(np.log2(high)) + 1)
-            values = list(2.0 ** exponents[:: max(1, int(np.ceil(len(exponents) / 5)))])
-        axes.xaxis.set_major_locator(FixedLocator(values))
+            legible = list(2.0 ** exponents[:: max(1, int(np.ceil(len(exponents) / 5)))])
+        axes.xaxis.set_major_locator(FixedLocator(legible))
         axes.xaxis.set_minor_locator(NullLocator())
     elif axis == "depth" and len(values) <= 8:
         axes.xaxis.set_major_locator(FixedLocator(values))

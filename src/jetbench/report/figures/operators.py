@@ -38,7 +38,11 @@ def draw(data: Data) -> Figure:
             kind = {"color": look.colour, "marker": look.marker, "linestyle": "none", "elinewidth": 0.8}
             axes.errorbar(own[column].astype(float), own.line, xerr=ends, gid=f"measured-{series}", **kind)
         axes.set_xlabel(label)
-        style.ratio_axis(axes)
+        if column == "vectors":
+            axes.set_xscale("log")
+            style.plain_ticks(axes.xaxis, *axes.get_xlim())
+        else:
+            style.ratio_axis(axes)
         bands = points.groupby("case", sort=False).line.agg(["min", "max"])[::2]
         names = [f"{named[case]}, {mode}" if several else named[case] for case, mode in lines]
         style.rows(axes, names, bands.itertuples(index=False, name=None))

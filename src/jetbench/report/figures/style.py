@@ -61,7 +61,7 @@ SETTINGS = {
     "legend.frameon": False,
     "legend.handlelength": 2.6,
     "pdf.fonttype": 42,
-    "savefig.dpi": 160,
+    "savefig.dpi": 150,
     "figure.dpi": 100,
 }
 
@@ -82,10 +82,12 @@ def new(height: float, width: float = WIDTH) -> Figure:
 
 def legend(figure: Figure, handles: list[Line2D]) -> None:
     """One legend for all panels above them, in as few and as even rows as fit the width."""
-    inches = sum(0.6 + 0.062 * len(str(handle.get_label())) for handle in handles)
-    width = figure.get_figwidth()
-    rows = 1 if inches < width else math.ceil(len(handles) / (4 if width > 6 else 3))
-    figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / rows), columnspacing=1.3)
+    inches = [0.6 + 0.062 * len(str(handle.get_label())) for handle in handles]
+    for rows in range(1, len(handles) + 1):
+        columns = [inches[start : start + rows] for start in range(0, len(inches), rows)]
+        if sum(map(max, columns)) < figure.get_figwidth():
+            break
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(columns), columnspacing=1.3)
 
 
 def method_handles(shown: Sequence[str], *, lines: bool = True) -> list[Line2D]:
@@ -116,7 +118,16 @@ def plain_ticks(axis: Axis, low: float, high: float) -> None:
 
 
 #: Decades up to which the ticks of a logarithmic axis are these within each.
-_STEPS = [(1.4, (1, 2, 5)), (2.5, (1, 3))]
+_STEPS = [(1.0, (1, 2, 3, 5, 7)), (1.4, (1, 2, 5)), (2.5, (1, 3))]
+
+
+def apart(positions: Sequence[float], low: float, high: float, share: float = 0.14) -> list[float]:
+    """Those of some positions on a logarithmic axis whose labels have room: the last, the first, then others."""
+    kept: list[float] = []
+    for position in [*positions[-1:], *positions[:-1]]:
+        if all(abs(math.log(position / other)) >= share * math.log(high / low) for other in kept):
+            kept.append(position)
+    return sorted(kept)
 
 
 def equal_axes(axes: Axes, low: float, high: float) -> None:
@@ -171,12 +182,14 @@ def ratio_axis(axes: Axes) -> None:
     """A logarithmic x-axis of ratios, with a line at 1 and plain ticks."""
     axes.set_xscale("log")
     axes.axvline(1, color="0.6", linewidth=0.8, zorder=1)
+    axes.set_xlim(left=min(0.95, axes.get_xlim()[0]))
     plain_ticks(axes.xaxis, *axes.get_xlim())
 
 
 def say(axes: Axes, text: str = "not measured") -> None:
     """A few grey words in the middle of an empty panel."""
-    axes.text(0.5, 0.5, text, color=GREY, ha="center", va="center", transform=axes.transAxes)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
+    axes.text(0.5, 0.5, text, color=GREY, ha="center", va="center", transform=axes.transAxes, bbox=box)
 
 
 def readable_on(colour: str, alpha: float = 1.0) -> str:

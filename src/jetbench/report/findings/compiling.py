@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from jetbench.report import labels
 from jetbench.report.costs import paired
@@ -48,10 +48,11 @@ def draw(data: Data) -> Figure:
         joined = own.merge(eager, on=["study", "case", "axis_value"], suffixes=("", "_eager"))
         right.plot(joined.time_over_floor_eager, joined.time_over_floor, gid=f"floors-{series}", **kind)
     left.set_xscale("log")
+    left.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     left.xaxis.set_minor_formatter(NullFormatter())  # within a decade, its labels would overlap
     left.axhline(1, color="0.6", linewidth=0.8, zorder=1)
     left.set_ylim(bottom=0)
-    left.set_xlabel("Operations of one evaluation")
+    left.set_xlabel("Floating-point operations of one evaluation")
     left.set_ylabel("Time, compiled / eager")
     style.equal_axes(right, 0.95, 1.15 * max(right.get_xlim()[1], right.get_ylim()[1]))
     right.set_xlabel("Eager time / floor")

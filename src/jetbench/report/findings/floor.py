@@ -68,7 +68,6 @@ def draw(data: Data) -> Figure:
         kind = {"color": look.colour, "marker": look.marker, "linestyle": "none", "elinewidth": 0.8}
         kind |= {"markerfacecolor": "none"} if mode == "compiled" else {}
         axes.errorbar(own.time_over_floor, heights, xerr=ends, gid=f"measured-{series}-{mode}", **kind)
-    axes.set_xlim(left=min(0.95, axes.get_xlim()[0]))
     style.ratio_axis(axes)
     style.rows(axes, lines, ((place, place) for place in range(0, len(lines), 2)))
     axes.set_xlabel("Time / floor")

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jetbench.report import counts, labels
 from jetbench.report.data import Data, NoData
@@ -101,7 +102,7 @@ def draw(data: Data) -> Figure:
             axes.axvline(row.samples_by_time, color="0.5", linestyle=":", linewidth=0.8)
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
-        title = f"{labels.operator_label(row.operator)}, $D$ = {row.dim},"
+        title = f"{labels.operator_label(row.operator)}, $D$ = {row.dim}"
         axes.set_title(f"{title}\n{labels.backend_label(row.backend)} {row.mode}")
         axes.set_xlabel("Samples $S$")
         shown += [row.random, row.exact]
@@ -111,9 +112,10 @@ def draw(data: Data) -> Figure:
         look = labels.look(series)
         samples = [(counts.per_datum(counts.polyharmonic(4, dim))[series] - 2) / 3 for dim in DIMS]
         counted.plot(DIMS, samples, color=look.colour, marker=look.marker, markersize=2.5, linestyle=look.line)
-    counted.set_title("Biharmonic,\ncounted")
+    counted.set_title("Biharmonic\ncounted")
     counted.set_xlabel("Dimension $D$")
     counted.set_ylabel("Samples with as many vectors")
+    counted.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     counted.set_yscale("log")
     style.plain_ticks(counted.yaxis, *counted.get_ylim())
     style.legend(drawn, style.method_handles(labels.ranked([*shown, "apolar", "collapsed"], labels.SERIES)))

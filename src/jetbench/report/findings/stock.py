@@ -53,8 +53,7 @@ def draw(data: Data) -> Figure:
     for axes, label in ((left, "Time, stock / zero-aware"), (right, "Time / floor")):
         axes.axhline(1, color="0.6", linewidth=0.8, zorder=1)
         axes.set_xscale("log", base=2)
-        positions = sorted(found.x.unique())
-        axes.xaxis.set_major_locator(FixedLocator(positions[:: max(1, len(positions) // 5)]))
+        axes.xaxis.set_major_locator(FixedLocator(style.apart(sorted(found.x.unique()), *axes.get_xlim())))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel("Batch size (points)")

@@ -51,7 +51,7 @@ def load(folder: Path | None = None) -> Published:
         points = pd.read_csv(folder / "measurements.csv")
         slopes = pd.read_csv(folder / "slopes.csv")
     except FileNotFoundError:
-        log.warning("No published numbers in %s: the report goes without them.", folder)
+        log.warning("No published numbers in %s: the report is made without them.", folder)
         return empty()
     return Published(_points(points), _slopes(slopes))
 

@@ -41,7 +41,7 @@ def listing(data: Data) -> Table:
     told = ", ".join(f"{count} {name}" for name, count in tally(frame).items()) if len(frame) else "none"
     notes = [
         f"{data.place} {len(frame)} published slopes (Nvidia RTX 6000): {told}.",
-        f"Agrees: within {CLOSE:.0%} of the published ratio, or the 95% interval holds it; intervals that reach further"
+        f"Agrees: within {CLOSE:.0%} of the published ratio, or inside the 95% interval; intervals that reach further"
         f" than {VAGUE:.0%} of the ratio decide nothing. Predicted: by counting vectors of layer width.",
     ]
     return Table("Every published slope and ours", fields, shown, notes, "block", long=True)
