@@ -9,7 +9,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from jetbench.report.commands import app
+from jetbench.cli.report import app
 from jetbench.report.registry import FIGURES, TABLES
 from report_records import failure, record, sweep, write
 
@@ -147,6 +147,6 @@ def test_drawing_one_machine_leaves_the_folders_of_others_alone(tmp_path, monkey
 
 
 def test_the_report_imports_no_framework():
-    modules = "jetbench.report.commands, jetbench.report.summary, jetbench.report.registry as registry"
+    modules = "jetbench.cli.report, jetbench.report.summary, jetbench.report.registry as registry"
     code = f"import sys, {modules}; list(registry.FIGURES); sys.exit(bool({{'torch', 'jax'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ}, check=False).returncode == 0

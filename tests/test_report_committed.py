@@ -9,8 +9,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from jetbench.cli.report import data_of
 from jetbench.report import collect
-from jetbench.report.commands import data_of
 from jetbench.report.figures import style
 from jetbench.report.registry import FIGURES, TABLES
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
+from jetbench import methods
 from jetbench.errors import JetbenchError
 from jetbench.report import collect, labels
 from jetbench.report.data import Data
@@ -308,6 +309,12 @@ def test_drawing_leaves_the_callers_settings_alone(nothing, tmp_path):
 def test_an_unknown_figure_names_those_there_are(nothing):
     with pytest.raises(JetbenchError, match="batch, samples"):
         style.draw("bacth", nothing)
+
+
+def test_every_method_is_labelled_and_drawn_and_those_of_libraries_have_a_counterpart():
+    assert {name.removesuffix(labels.GRIEWANK) for name in labels.SERIES} == set(methods.METHODS)
+    assert set(labels.PEERS) == {name for name, method in methods.METHODS.items() if method.package}
+    assert all(labels.series_label(name) == method.label for name, method in methods.METHODS.items())
 
 
 def test_every_known_method_has_a_look_of_its_own():

@@ -8,8 +8,9 @@ import re
 import pandas as pd
 import pytest
 
-from jetbench import estimators, operators
-from jetbench.problem import Problem
+from jetbench import operators
+from jetbench.operators import estimators
+from jetbench.operators.problem import Problem
 from jetbench.report import collect
 from jetbench.report.data import Data
 from jetbench.report.figures import style

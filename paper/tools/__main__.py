@@ -11,9 +11,9 @@ from pathlib import Path
 
 from paper.tools.build import SOURCES, build
 
+from jetbench.cli.report import data_of
 from jetbench.errors import JetbenchError
 from jetbench.report import collect
-from jetbench.report.commands import data_of
 from jetbench.report.data import best_machine
 
 

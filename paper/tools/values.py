@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.report import counts, labels
 from jetbench.report.costs import PUBLISHED as METRICS
 from jetbench.report.costs import paired
@@ -20,7 +21,6 @@ from jetbench.report.phrases import answers, interval, listed
 from jetbench.report.reproduction.comparison import CLOSE, VAGUE, predicted, reproduction, tally
 from jetbench.report.reproduction.published import WIDTHS
 from jetbench.report.tables.layout import escape
-from jetbench.symbol import Symbol, variables
 
 COUNTED = "counted"
 PUBLISHED = "published"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 
-from jetbench.algebra.inverse_system import inverse_system
-from jetbench.directions import decompose
-from jetbench.symbol import Symbol, variables
+from jetbench.algebra.apolar.inverse_system import inverse_system
+from jetbench.methods.nested import Nested
+from jetbench.operators.directions import decompose
+from jetbench.operators.symbol import Symbol, variables
 
-#: Vectors that one more direction costs nested differentiation in PyTorch, by the order of the operator.
-NESTED_PER_DIRECTION = {2: 2, 4: 28}
+
+class _InPyTorch(Nested):
+    """Nested differentiation as it is carried out by PyTorch."""
+
+    multiplies_zeros = True
 
 
 @cache
@@ -40,4 +44,9 @@ def per_datum(symbol: Symbol, scheme: str = "polarization") -> dict[str, int]:
 
 def nested_per_datum(order: int, rank: int) -> int:
     """Vectors of nested differentiation in PyTorch for a Laplacian of some rank, or for one applied to another."""
-    return (4 + NESTED_PER_DIRECTION[2] * rank) ** (order // 2)
+    return _InPyTorch().count(2, rank) ** (order // 2)
+
+
+def nested_per_sample(order: int) -> int:
+    """Vectors that one more random direction costs nested differentiation in PyTorch."""
+    return _InPyTorch().count(order, 2) - _InPyTorch().count(order, 1)

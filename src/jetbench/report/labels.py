@@ -3,60 +3,58 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from jetbench.methods import METHODS
+
+GRIEWANK = "_griewank"
+
 
 @dataclass(frozen=True)
-class Series:
-    """How a method, or a method with the paper's directions, is shown, and what the report has to know of it.
-
-    Attributes:
-        line: a line style of matplotlib.
-        is_nested: whether it nests first-order derivatives, so that counting vectors does not predict its time.
-        is_directional: whether it works along directions, so that their scheme matters above degree 2.
-        counterpart: of a public library's method, the method of this suite that does the same.
-        terminal: its colour in a terminal.
-    """
+class Look:
+    """How a series is drawn: `line` is a line style of matplotlib, `terminal` the colour in a terminal, if any."""
 
     label: str
     colour: str
     marker: str
     line: Any = ":"
-    is_nested: bool = False
-    is_directional: bool = False
-    counterpart: str | None = None
     terminal: str | None = None
 
 
-#: From the most to the fewest vectors; unknown methods come after these in alphabetical order. The paper's colours are
-#: kept (nested blue, standard orange, collapsed green) in the tones of Okabe and Ito, which readers with any colour
-#: vision tell apart; marker and line style repeat the distinction for print in grey.
-SERIES: dict[str, Series] = {
-    "nested": Series("Nested", "#0072B2", "o", "-", is_nested=True, terminal="blue"),
-    "nested_reverse": Series("Nested (reverse)", "#56B4E9", "h", (0, (1, 1)), is_nested=True, terminal="bright_blue"),
-    "jax_jet": Series(
-        "Standard Taylor (stock jet)", "#8C1400", "X", (0, (3, 1)), is_directional=True, counterpart="taylor"
-    ),
-    "jet_for_pytorch_standard": Series(
-        "Standard Taylor (jet-for-pytorch)", "#DCC878", "p", (0, (1, 1)), is_directional=True, counterpart="taylor"
-    ),
-    "taylor_griewank": Series("Standard Taylor (Griewank)", "#B07500", "<", (0, (2, 1.2)), is_directional=True),
-    "taylor": Series("Standard Taylor", "#E69F00", "s", (0, (5, 1.5)), is_directional=True, terminal="yellow"),
-    "folx": Series("Forward Laplacian (folx)", "#141414", "P", (0, (3, 1, 1, 1)), counterpart="collapsed"),
-    "stock_rewrite": Series("Forward over forward (rewritten)", "#101074", "8", (0, (1, 2))),
-    "collapsed_rewrite": Series("Standard Taylor (rewritten)", "#74D8B0", "*", (0, (3, 1, 1, 1)), is_directional=True),
-    "forward_laplacian": Series("Forward Laplacian", "#CC79A7", "v", (0, (4, 1, 1, 1))),
-    "jet_for_pytorch": Series(
-        "Collapsed Taylor (jet-for-pytorch)", "#3C50DC", "d", (0, (1, 1)), is_directional=True, counterpart="collapsed"
-    ),
-    "collapsed_griewank": Series("Collapsed Taylor (Griewank)", "#00543D", ">", (0, (2, 1.2)), is_directional=True),
-    "collapsed": Series("Collapsed Taylor", "#009E73", "^", "-", is_directional=True, terminal="green"),
-    "apolar": Series("Apolar Taylor", "#5A0A4A", "D", (0, (6, 1, 1, 1, 1, 1))),
+#: Colour, marker and line of the methods, and of those with the paper's directions. The paper's colours are kept
+#: (nested blue, standard orange, collapsed green) in the tones of Okabe and Ito, which readers with any colour vision can
+#: tell apart; marker and line style repeat the distinction for print in grey.
+_LOOKS: dict[str, tuple] = {
+    "nested": ("#0072B2", "o", "-", "blue"),
+    "nested_reverse": ("#56B4E9", "h", (0, (1, 1)), "bright_blue"),
+    "jax_jet": ("#8C1400", "X", (0, (3, 1))),
+    "jet_for_pytorch_standard": ("#DCC878", "p", (0, (1, 1))),
+    "taylor_griewank": ("#B07500", "<", (0, (2, 1.2))),
+    "taylor": ("#E69F00", "s", (0, (5, 1.5)), "yellow"),
+    "folx": ("#141414", "P", (0, (3, 1, 1, 1))),
+    "stock_rewrite": ("#101074", "8", (0, (1, 2))),
+    "collapsed_rewrite": ("#74D8B0", "*", (0, (3, 1, 1, 1))),
+    "forward_laplacian": ("#CC79A7", "v", (0, (4, 1, 1, 1))),
+    "jet_for_pytorch": ("#3C50DC", "d", (0, (1, 1))),
+    "collapsed_griewank": ("#00543D", ">", (0, (2, 1.2))),
+    "collapsed": ("#009E73", "^", "-", "green"),
+    "apolar": ("#5A0A4A", "D", (0, (6, 1, 1, 1, 1, 1))),
 }
+
+
+def _series() -> Iterator[tuple[str, Look]]:
+    for name, method in METHODS.items():
+        for series, label in ((f"{name}{GRIEWANK}", f"{method.label} (Griewank)"), (name, method.label)):
+            if series in _LOOKS:
+                yield series, Look(label, *_LOOKS[series])
+
+
+#: Series → how it is drawn, from the most to the fewest vectors; unknown ones come after these in alphabetical order.
+SERIES: dict[str, Look] = dict(_series())
 #: Looks of methods that are not listed, in alphabetical order of their names.
 SPARE = [("#000000", "H"), ("#777777", "X"), ("#5B5BD6", "p"), ("#8C6D31", "*")]
 #: What all methods are compared with, and the methods that the project is about, from the most to the fewest vectors.
@@ -66,28 +64,28 @@ CHAIN = ("nested", "taylor", "collapsed", "apolar")
 STOCK, AWARE = "jax_jet", "taylor"
 #: The compiler pass: before it, after it, and the scheme derived by hand.
 REWRITTEN = ("taylor", "stock_rewrite", "collapsed_rewrite", "collapsed")
-PEERS = {name: series.counterpart for name, series in SERIES.items() if series.counterpart}
+#: Method of a public library → the method of this suite that does the same.
+PEERS = {"jax_jet": "taylor", "jet_for_pytorch_standard": "taylor", "folx": "collapsed", "jet_for_pytorch": "collapsed"}
 #: Published series that are not a method here.
 PUBLISHED_ONLY = {"jax_jet_nested": "Nested stock jets"}
-GRIEWANK = "_griewank"
 
 
 def is_nested(series: str) -> bool:
     """Whether a series nests first-order derivatives."""
-    return series in SERIES and SERIES[series].is_nested
+    return series in METHODS and METHODS[series].is_nested
 
 
 def is_directional(method: str) -> bool:
-    """Whether a method works along directions."""
-    return method in SERIES and SERIES[method].is_directional
+    """Whether the cost of a method depends on the scheme by which directions are found."""
+    return method in METHODS and METHODS[method].is_directional
 
 
-def look(series: str, shown: Iterable[str] = ()) -> Series:
+def look(series: str, shown: Iterable[str] = ()) -> Look:
     """How a series is drawn; unknown ones take a spare look by their place among the unknown ones `shown`."""
     if series in SERIES:
         return SERIES[series]
     unknown = [name for name in ranked([*shown, series], SERIES) if name not in SERIES]
-    return Series(series_label(series), *SPARE[unknown.index(series) % len(SPARE)])
+    return Look(series_label(series), *SPARE[unknown.index(series) % len(SPARE)])
 
 
 OPERATORS: dict[str, str] = {
@@ -139,7 +137,8 @@ def series_label(series: str) -> str:
         return SERIES[series].label
     if series != method:
         return f"{series_label(method)} (Griewank)"
-    return PUBLISHED_ONLY.get(series) or series.replace("_", " ").capitalize()
+    known = METHODS[series].label if series in METHODS else PUBLISHED_ONLY.get(series)
+    return known or series.replace("_", " ").capitalize()
 
 
 def backend_label(backend: str) -> str:

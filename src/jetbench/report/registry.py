@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import JetbenchError, unknown
 from jetbench.report.data import Data
 
 SHELVES = ("figures", "findings", "reproduction", "tables")
@@ -52,7 +52,7 @@ class Registry(Mapping[str, Entry]):
         """The figure, table or sentence of that name.
 
         Raises:
-            JetbenchError: there is none; the message lists those that exist.
+            JetbenchError: there is none; the message names those that exist.
             NoData: the records do not contain what a figure needs.
         """
         return self.entry(name).make(data)
@@ -60,7 +60,7 @@ class Registry(Mapping[str, Entry]):
     def entry(self, name: str) -> Entry:
         """The entry of that name; a `JetbenchError` that lists the names where there is none."""
         if name not in self:
-            raise JetbenchError(f"There is no {self.kind} {name!r}; there are {', '.join(self)}.")
+            raise JetbenchError(unknown(self.kind, name, self))
         return self[name]
 
     def __getitem__(self, name: str) -> Entry:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import JetbenchError, unknown
 from jetbench.measure.fields import of_part
 from jetbench.report import collect, labels
 from jetbench.report.costs import COSTS, interval_of_ratio
@@ -66,7 +66,7 @@ def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", 
         JetbenchError: there is no such quantity.
     """
     if quantity not in QUANTITIES:
-        raise JetbenchError(f"What is compared must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
+        raise JetbenchError(unknown("quantity", quantity, QUANTITIES))
     _, value, low, high = QUANTITIES[quantity]
     sides = []
     for frame in (first, second):

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.report import counts, labels
 from jetbench.report.data import Data
 from jetbench.report.figures import style
 from jetbench.report.registry import figure
-from jetbench.symbol import Symbol, variables
 
 
 def examples() -> dict[str, Symbol]:

@@ -86,7 +86,7 @@ def predicted(row: dict) -> float:
         nested = counts.nested_per_datum(order, rank)
     else:
         vectors = {"taylor": order, "collapsed": order - 1}
-        nested = counts.NESTED_PER_DIRECTION[order]
+        nested = counts.nested_per_sample(order)
     return 1.0 if series == REFERENCE else vectors[series] / nested
 
 

@@ -6,11 +6,11 @@ from math import prod
 
 import pandas as pd
 
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.report import counts
 from jetbench.report.data import Data
 from jetbench.report.registry import table
 from jetbench.report.tables.layout import OPERATOR, Field, Table
-from jetbench.symbol import Symbol, variables
 
 SCHEMES = {"polarization": "Polarization", "griewank": "Griewank (as in the paper)"}
 
