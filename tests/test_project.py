@@ -24,9 +24,8 @@ from jetbench.errors import ConfigError
 from jetbench.measure import case
 from jetbench.measure import config as studies
 from jetbench.operators import estimators
-from jetbench.report.gallery import FIGURES
-from jetbench.report.published import JAX
-from jetbench.report.tables import TABLES
+from jetbench.report.registry import FIGURES, TABLES
+from jetbench.report.reproduction.published import JAX
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("smoke", "cpu", "gpu", "paper")
@@ -298,7 +297,7 @@ def test_workflow_plans_every_curve_table_and_figure(tmp_path):
 
 
 def test_a_figure_alone_measures_only_its_axis(tmp_path):
-    jobs = planned_jobs(dry_run(tmp_path, "figures/width.pdf", "--config", "preset=smoke"))
+    jobs = planned_jobs(dry_run(tmp_path, "figure_width", "--config", "preset=smoke"))
     config = studies.load(ROOT / "workflows" / "config" / "smoke.yaml")
     assert jobs["measure"] == len(case.curves(config, study="width"))
     assert jobs["figure"] == 1
@@ -345,7 +344,11 @@ def test_make_help_lists_every_target():
         "networks",
         "measure.case",
         "measure.config",
-        "report.gallery",
+        "report",
+        "report.figures",
+        "report.findings",
+        "report.reproduction",
+        "report.tables",
         "cli.report",
         "cli.main",
     ],
