@@ -13,7 +13,7 @@ import numpy as np
 from jetbench.coverage import values
 from jetbench.coverage.values import SYMBOLS
 from jetbench.errors import JetbenchError, unknown
-from jetbench.measure.adapter import find
+from jetbench.measure.backends import backend_module
 from jetbench.operators.problem import Method, Operator, Problem, as_operator
 
 STATUSES = ("ok", "unsupported", "wrong")
@@ -70,7 +70,7 @@ def functions(backend: str) -> tuple[Functions, Mapping[str, Method]]:
     Raises:
         JetbenchError: there is no such backend, or its framework is not installed.
     """
-    find(backend)
+    backend_module(backend)
     of_backend: ModuleType = importlib.import_module(f"jetbench.{backend}")
     return importlib.import_module(f"jetbench.{backend}.coverage"), of_backend.METHODS
 

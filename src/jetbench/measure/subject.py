@@ -1,20 +1,11 @@
-"""What measuring needs of a backend. `jetbench.<backend>.measuring` provides it; no other module of a backend is used.
-
-A module fulfils it with the functions `methods`, `vectors`, `description` and `open_session`.
-"""
+"""What a backend gives to measuring: sessions, in which cases become subjects that can be called and asked."""
 
 from __future__ import annotations
 
-import gc
-import importlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from jetbench.errors import BackendUnavailable, JetbenchError, unknown
-from jetbench.measure.case import BACKENDS, Case
+from jetbench.measure.case import Case
 from jetbench.measure.clock import Clock
 
 
@@ -77,51 +68,3 @@ class Session(Protocol):
 
     def release(self) -> None:
         """Give back what the last subject held, compiled code and cached memory included."""
-
-
-def find(backend: str) -> ModuleType:
-    """The adapter of a backend: `jetbench.<backend>.measuring`, or the module of that dotted name.
-
-    Raises:
-        BackendUnavailable: its framework is not installed.
-        JetbenchError: there is no such backend.
-    """
-    if not all(part.isidentifier() for part in backend.split(".")):
-        raise JetbenchError(unknown("backend", backend, BACKENDS))
-    module = backend if "." in backend else f"jetbench.{backend}.measuring"
-    try:
-        with _nothing_collected():
-            return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        missing = error.name or module
-        if module == missing or module.startswith(f"{missing}."):
-            raise JetbenchError(unknown("backend", backend, BACKENDS)) from error
-        raise BackendUnavailable(
-            f"The backend {backend!r} needs {missing}, which is not installed here. "
-            f"Install it with `pip install 'jetbench[{backend}]'`."
-        ) from error
-    except ImportError as error:
-        raise JetbenchError(f"The backend {backend!r} cannot be loaded: {' '.join(str(error).split())}.") from error
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """A framework makes a million objects that all stay: looking for garbage among them is a fifth of its loading."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-def method_names(backend: str) -> tuple[str, ...] | None:
-    """The methods of a backend of this package by the names of their modules; nothing is imported, no framework needed.
-
-    None for other backends: what they have is known when they are loaded.
-    """
-    folder = Path(__file__).parents[1] / backend / "methods"
-    if "." in backend or not folder.is_dir():
-        return None
-    return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))
