@@ -16,6 +16,7 @@ from test_bad_configs import BASE
 from jetbench import networks, operators
 from jetbench.errors import ConfigError
 from jetbench.measure import case, compare, sweep
+from jetbench.measure.backends import BACKENDS
 from jetbench.operators import estimators
 from jetbench.torch import METHODS
 from jetbench.torch.coverage import FUNCTIONS
@@ -110,13 +111,13 @@ OPTIONS: dict[tuple[str, ...], dict[str, Callable[[str], bool]]] = {
     ("compare-runs", ".", "."): {"--of": never, "--within": never, "--results": never},
     ("train", *CONFIG, "--out", "o"): {"--config": among("own.json"), "--device": among(*case.DEVICES)},
     ("coverage", "--backend", "torch", "--out", "o"): {
-        "--backend": among(*case.BACKENDS),
+        "--backend": among(*BACKENDS),
         "--methods": among(*METHODS),
         "--functions": among(*FUNCTIONS, *chain.from_iterable(FUNCTIONS.values())),
     },
     ("explain", "own.json:f"): {"--shapes": never, "--backend": never, "--dtype": never, "--picture": never},
     ("fuzz",): {
-        "--backend": among(*case.BACKENDS),
+        "--backend": among(*BACKENDS),
         "--cases": number(int, 1, math.inf),
         "--first": number(int, 0, math.inf),
     },
