@@ -26,12 +26,23 @@ BUDGET = {
     "gradient": True,
     "memory": True,
 }
-_KEYS = ("preset", "device", "threads", "budget", "operators_file", "studies", "training", "report", "machine")
+_KEYS = (
+    "preset",
+    "device",
+    "threads",
+    "budget",
+    "operators_file",
+    "methods_file",
+    "studies",
+    "training",
+    "report",
+    "machine",
+)
 
 
 def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:
-    """A validated config from a YAML or JSON file. A relative `operators_file` is taken from the config's folder, or
-    from the working directory if it is not there.
+    """A validated config from a YAML or JSON file. A relative `operators_file` or `methods_file` is taken from the
+    config's folder, or from the working directory if it is not there.
 
     Raises:
         ConfigError: it cannot be read, or a key or value is wrong; the message names it and what is allowed.
@@ -39,9 +50,10 @@ def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:
     path = Path(path)
     config = _parse(_text(path), path)
     validate(config, schema, str(path))
-    if config.get("operators_file"):
-        beside = path.parent / config["operators_file"]
-        config["operators_file"] = str(beside if os.path.exists(beside) else config["operators_file"])
+    for key in ("operators_file", "methods_file"):
+        if config.get(key):
+            beside = path.parent / config[key]
+            config[key] = str(beside if os.path.exists(beside) else config[key])
     return config
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from jetbench.errors import Unsupported, unknown
+from jetbench.errors import unknown
 from jetbench.operators.estimators import Estimator, exact
 from jetbench.operators.problem import Operator, Problem, as_operator
 from jetbench.operators.symbol import Symbol
@@ -26,8 +26,9 @@ class LinearOperator:
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, method: str) -> None:
         self.net, self.problem, self.method = net, problem, method
-        self.vectors = METHODS[method].vectors(problem)
-        self._evaluation = METHODS[method].build(net, problem)
+        plan = METHODS[method].available_plan(problem)
+        self.vectors, self._groups = plan.vectors, plan.groups
+        self._evaluation = METHODS[method].build(net, problem, plan)
 
     def __call__(self, x: Tensor, seed: int | None = None) -> Tensor | Mapping[str, Tensor]:
         """The operator of the network at the points x.
@@ -59,7 +60,7 @@ class LinearOperator:
                 f"repeated; got {seed!r}."
             )
         self._check(x)
-        return draw(self.problem, x, seed)
+        return draw(self._groups, x, seed)
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor] = ()) -> Tensor | Mapping[str, Tensor]:
         """As a call, with directions that `draw` returned. This is what to give to `torch.compile` for speed."""
@@ -111,7 +112,7 @@ def linear_operator(
             so whatever it reads may change in between. What it computes under `torch.no_grad` is a constant.
         operator: from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs in one pass.
         method: a name in `jetbench.torch.METHODS`.
-        estimator: from `jetbench.operators.estimators`; exact by default.
+        estimator: from `jetbench.estimators`; exact by default.
         directions: "polarization" or "griewank", the scheme for symbols of degree above 2.
 
     Raises:
@@ -128,9 +129,6 @@ def linear_operator(
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
     if estimator is not None and not isinstance(estimator, Estimator):
-        raise TypeError(f"estimator must come from jetbench.operators.estimators; got {type(estimator).__name__}.")
+        raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)
-    reason = METHODS[method].unsupported(problem)
-    if reason is not None:
-        raise Unsupported(reason)
     return LinearOperator(net, problem, method)
