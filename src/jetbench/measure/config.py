@@ -152,6 +152,10 @@ def _check_plain(value: Any, where: str, depth: int = 0) -> None:
         raise ConfigError(f"{where}: a whole number of {value.bit_length()} bits is not allowed; at most 63 are.")
 
 
+def _uncapitalized(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
 def _explain(error: Any) -> str:
     """One sentence for a jsonschema error: where, what was given, what is allowed."""
     if error.validator in ("anyOf", "oneOf") and error.context:
@@ -162,12 +166,12 @@ def _explain(error: Any) -> str:
     if error.validator == "additionalProperties":
         allowed = rules.get("properties", {})
         extra = [key for key in error.instance if key not in allowed]
-        return unknown("key", extra[0], allowed, where)
+        return prefix + _uncapitalized(unknown("key", extra[0], allowed))
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"{prefix}the key {missing[0]!r} is missing; needed are {', '.join(error.validator_value)}."
     if error.validator == "enum":
-        return unknown("value", error.instance, error.validator_value, where)
+        return prefix + _uncapitalized(unknown("value", error.instance, error.validator_value))
     if error.validator == "type":
         kinds = " or ".join(_kinds(error.validator_value))
         return f"{prefix}{error.instance!r} is not allowed; it must be of type {kinds}."

@@ -1,6 +1,6 @@
-"""PyTorch's adapter for `jetbench.measure`: building a case, its clock, floor, counts, memory and correctness.
+"""PyTorch for `jetbench.measure`: building a case, its clock, floor, counts, memory and correctness.
 
-What is measured and in which order is decided in `jetbench.measure.point`; nothing else of this folder knows of it.
+What is measured and in which order is decided in `jetbench.measure.point`.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Session:
 
 
 class Subject:
-    """One case in PyTorch; see `jetbench.measure.adapter.Subject` for what its members mean."""
+    """One case in PyTorch; see `jetbench.measure.subject.Subject` for what its members mean."""
 
     def __init__(self, session: Session, case: Case) -> None:
         self.session, self.case = session, case

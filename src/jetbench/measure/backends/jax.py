@@ -1,6 +1,6 @@
-"""JAX's adapter for `jetbench.measure`: building a case, its clock, floor, counts, memory and correctness.
+"""JAX for `jetbench.measure`: building a case, its clock, floor, counts, memory and correctness.
 
-What is measured and in which order is decided in `jetbench.measure.point`; nothing else of this folder knows of it.
+What is measured and in which order is decided in `jetbench.measure.point`.
 
 JAX has one mode, `compiled`: everything runs inside `jax.jit`. Times are of what XLA makes with its defaults.
 """
@@ -141,7 +141,7 @@ class Session:
 
 
 class Subject:
-    """One case in JAX; see `jetbench.measure.adapter.Subject` for what its members mean."""
+    """One case in JAX; see `jetbench.measure.subject.Subject` for what its members mean."""
 
     def __init__(self, session: Session, case: Case) -> None:
         self.session, self.case = session, case
