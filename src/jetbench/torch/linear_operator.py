@@ -106,11 +106,11 @@ def linear_operator(
 ) -> LinearOperator:
     """Return the function x ↦ p(∂) net(x), where p is the symbol of the operator.
 
-    It is differentiable in the parameters and in x; `torch.vmap` applies, and `torch.compile` applies to its `evaluate`.
+    It is differentiable in the parameters and in x. `torch.vmap` applies to it, and `torch.compile` to its `evaluate`.
 
     Args:
-        net: a module or function (..., D) → (..., C…) that does not mix rows of x. Its Python code runs at every call,
-            so that whatever it reads may change between calls. What it computes under `torch.no_grad` is a constant.
+        net: a module or function (..., D) → (..., C…) that does not mix rows of x. Its Python code runs at every
+            call, so that whatever it reads may change. What it computes under `torch.no_grad` is a constant.
         operator: an operator from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs
             in one pass.
         method: the name of a method in `jetbench.torch.METHODS`.

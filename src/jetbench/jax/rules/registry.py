@@ -42,7 +42,9 @@ def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
         >>> _ = squared_p.def_abstract_eval(lambda x: x)
         >>> @rule(squared_p)
         ... def squared_rule(x):
-        ...     return elementwise(lambda u, order: [u * u, 2 * u, jnp.full_like(u, 2), *[None] * order][: order + 1], x)
+        ...     def derivatives(u, order):
+        ...         return [u * u, 2 * u, jnp.full_like(u, 2), *[None] * order][: order + 1]
+        ...     return elementwise(derivatives, x)
         >>> linear_operator(lambda x: squared_p.bind(x).sum(-1), operators.laplacian(dim=3))(jnp.ones(3)).item()
         6.0
     """

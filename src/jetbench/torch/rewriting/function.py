@@ -313,16 +313,16 @@ def collapse(function: Callable, explain: bool = False) -> CollapsedFunction:
     ``vmap(lambda v: jvp(lambda y: jvp(f, (y,), (v,))[1], (x,), (v,))[1])(eye).sum(0)``, this is the rewrite of Taylor
     mode to collapsed Taylor mode: D + 2 instead of 1 + 3·D vectors pass through f for its Laplacian. The trace of
     ``jacfwd(jacfwd(f))(x)`` has the same cost. The result is the same up to rounding, and so are its derivatives with
-    respect to the arguments and everything that the function closes over; parts that `detach` or `torch.no_grad` exclude
-    from differentiation remain excluded. The function may use `torch.func` and `torch.autograd.grad`.
+    respect to the arguments and everything that the function closes over; what `detach` or `torch.no_grad` excludes
+    from differentiation remains excluded. The function may use `torch.func` and `torch.autograd.grad`.
 
     The function is traced once for each shape and type of its arguments, and again when something that it reads has
-    changed: attributes, globals, closures, containers, modes, numbers that it takes out of tensors. Where changes cannot
-    be detected (names that the function composes, iterators, objects of compiled libraries), it is traced again at each
-    call, which is slow. Python code runs during tracing only; the objects that it changes are restored.
+    changed: attributes, globals, closures, containers, modes, numbers that it takes out of tensors. Where changes
+    cannot be detected (names that the function composes, iterators, objects of compiled libraries), it is traced at
+    each call, which is slow. Python code runs during tracing only; the objects that it changes are restored.
 
     Args:
-        function: a function of tensors (also in tuples, lists and dictionaries), plain values and objects that hold them.
+        function: takes tensors (also in tuples, lists and dictionaries), plain values and objects that hold them.
         explain: whether to print what the pass did each time the function is traced.
 
     Returns:

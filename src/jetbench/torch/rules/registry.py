@@ -39,7 +39,9 @@ def rule(*operations: OpOverload) -> Callable[[Callable], Callable]:
         >>> _ = squared.register_fake(torch.empty_like)
         >>> @rule(torch.ops.docs.squared.default)
         ... def squared_rule(x):
-        ...     return elementwise(lambda u, order: [u * u, 2 * u, torch.full_like(u, 2), *[None] * order][: order + 1], x)
+        ...     def derivatives(u, order):
+        ...         return [u * u, 2 * u, torch.full_like(u, 2), *[None] * order][: order + 1]
+        ...     return elementwise(derivatives, x)
         >>> linear_operator(lambda x: squared(x).sum(-1), operators.laplacian(dim=3))(torch.ones(3))
         tensor(6.)
     """
