@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.polynomial.hermite_e import hermegauss
 
-from jetbench import estimators
-from jetbench.directions import random_unsupported, randomize
 from jetbench.errors import Unsupported
-from jetbench.estimators import KINDS, Estimator
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators import estimators
+from jetbench.operators.directions import random_unsupported, randomize
+from jetbench.operators.estimators import KINDS, Estimator
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 XI = variables(4)
 POINT = np.array([0.7, -1.3, 0.4, 2.1])

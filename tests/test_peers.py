@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from jetbench import estimators, operators
+from jetbench import operators
 from jetbench.errors import Unsupported
 from jetbench.jax import METHODS, linear_operator, reference
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators import estimators
+from jetbench.operators.problem import Problem
 from jetbench.torch import METHODS as IN_TORCH
 
 jax.config.update("jax_enable_x64", True)

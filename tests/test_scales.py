@@ -16,16 +16,18 @@ import pytest
 import torch
 
 import jax_settings  # noqa: F401  64 bits
-from jetbench import estimators, operators
+from jetbench import operators
+from jetbench.algebra.apolar.elimination import by_elimination
+from jetbench.algebra.apolar.inverse_system import inverse_system
 from jetbench.algebra.directional import plan
-from jetbench.algebra.inverse_system import by_elimination, inverse_system
-from jetbench.directions import decompose, randomize
 from jetbench.errors import Unsupported
 from jetbench.jax import linear_operator as jax_operator
-from jetbench.problem import Operator, Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators import estimators
+from jetbench.operators.directions import decompose, randomize
+from jetbench.operators.problem import Operator, Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
+from jetbench.operators.units import rounded, units
 from jetbench.torch import linear_operator
-from jetbench.units import rounded, units
 
 METHODS = ("nested", "nested_reverse", "taylor", "collapsed", "apolar")
 LIGHT = 299792458.0

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from jetbench import estimators, operators
+from jetbench import operators
 from jetbench.errors import MixedRows, Unsupported
+from jetbench.operators import estimators
 from jetbench.torch import linear_operator, reference
 from torch_cases import (
     BIHARMONIC,

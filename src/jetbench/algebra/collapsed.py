@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import comb
 
-from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, scaled, stack, take
+from jetbench.algebra.arrays import scaled, stack
+from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, take
 from jetbench.algebra.directional import Monomials, contract, plan, warn_of_many
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class Collapsed(Algebra):

@@ -16,10 +16,11 @@ from warnings import warn
 
 import numpy as np
 
-from jetbench.algebra.base import Array, concatenate, like, scale, summed, take
-from jetbench.directions import decompose, randomize
-from jetbench.problem import Operator, Problem
-from jetbench.units import priors, rounded
+from jetbench.algebra.arrays import concatenate, like, summed
+from jetbench.algebra.base import Array, scale, take
+from jetbench.operators.directions import decompose, randomize
+from jetbench.operators.problem import Operator, Problem
+from jetbench.operators.units import priors, rounded
 
 MANY_VECTORS = 100_000
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jetbench.algebra.directional import Plan, plan
 from jetbench.algebra.taylor import Taylor
-from jetbench.directions import decompose, random_unsupported, randomize
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import decompose, random_unsupported, randomize
+from jetbench.operators.problem import Method, Problem
 
 
 class PassOverTaylor(Method):

@@ -11,7 +11,7 @@ from rich.table import Table
 from jetbench.coverage import table
 from jetbench.coverage.judging import STATUSES, Outcome, chosen, functions, judged, known_names, refusal
 from jetbench.errors import BackendUnavailable, JetbenchError
-from jetbench.measure.case import BACKENDS
+from jetbench.measure.backends import BACKENDS
 from jetbench.measure.progress import Progress
 
 REASONS_SHOWN = 12

@@ -12,9 +12,9 @@ import numpy as np
 
 from jetbench.coverage import values
 from jetbench.coverage.values import SYMBOLS
-from jetbench.errors import JetbenchError
-from jetbench.measure.adapter import find
-from jetbench.problem import Method, Operator, Problem, as_operator
+from jetbench.errors import JetbenchError, unknown
+from jetbench.measure.backends import backend_module
+from jetbench.operators.problem import Method, Operator, Problem, as_operator
 
 STATUSES = ("ok", "unsupported", "wrong")
 TOLERANCE = 1e-9  # of the largest value
@@ -70,7 +70,7 @@ def functions(backend: str) -> tuple[Functions, Mapping[str, Method]]:
     Raises:
         JetbenchError: there is no such backend, or its framework is not installed.
     """
-    find(backend)
+    backend_module(backend)
     of_backend: ModuleType = importlib.import_module(f"jetbench.{backend}")
     return importlib.import_module(f"jetbench.{backend}.coverage"), of_backend.METHODS
 
@@ -83,7 +83,7 @@ def known_names(known: Mapping[str, Method], methods: Sequence[str] | None) -> l
     """
     for method in methods or ():
         if method not in known:
-            raise JetbenchError(f"There is no method {method!r} here; there are {', '.join(known)}.")
+            raise JetbenchError(unknown("method", method, known))
     return list(methods or known)
 
 
@@ -96,10 +96,7 @@ def chosen(held: Functions, names: Sequence[str] | None) -> list[tuple[str, str,
     every = [(kind, name, f) for kind, inner in held.FUNCTIONS.items() for name, f in inner.items()]
     for asked in names or ():
         if asked not in held.FUNCTIONS and all(asked != name for _, name, _ in every):
-            raise JetbenchError(
-                f"There is no function or kind {asked!r}; kinds are {', '.join(held.FUNCTIONS)}, and "
-                "`jetbench coverage --list` prints all functions."
-            )
+            raise JetbenchError(unknown("function or kind", asked, [*held.FUNCTIONS, *(name for _, name, _ in every)]))
     return [(kind, name, f) for kind, name, f in every if not names or kind in names or name in names]
 
 

@@ -1,4 +1,4 @@
-"""Drawing random directions; which distributions is decided in `jetbench.directions.randomize`."""
+"""Drawing random directions; which distributions is decided in `jetbench.operators.directions.randomize`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jetbench.directions import RandomGroup, randomize
-from jetbench.problem import Problem
+from jetbench.operators.directions import RandomGroup, randomize
+from jetbench.operators.problem import Problem
 
 
 def draw(problem: Problem, x: Array, key: Array) -> tuple[Array, ...]:

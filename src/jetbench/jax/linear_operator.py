@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jetbench.errors import Unsupported
-from jetbench.estimators import Estimator, exact
+from jetbench.errors import Unsupported, unknown
 from jetbench.jax.drawing import draw
 from jetbench.jax.methods import METHODS
-from jetbench.problem import Operator, Problem, as_operator
-from jetbench.symbol import Symbol
+from jetbench.operators.estimators import Estimator, exact
+from jetbench.operators.problem import Operator, Problem, as_operator
+from jetbench.operators.symbol import Symbol
 
 
 class LinearOperator:
@@ -156,9 +156,9 @@ def linear_operator(
     if not callable(net):
         raise TypeError(f"net must be a function; got {type(net).__name__}.")
     if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}. Methods in JAX: {', '.join(METHODS)}.")
+        raise ValueError(unknown("method", method, METHODS))
     if estimator is not None and not isinstance(estimator, Estimator):
-        raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
+        raise TypeError(f"estimator must come from jetbench.operators.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)
     reason = METHODS[method].unsupported(problem)
     if reason is not None:

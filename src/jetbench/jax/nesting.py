@@ -10,14 +10,14 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
-from jetbench.bricks import Term, terms
-from jetbench.directions import randomize
 from jetbench.jax.corrected import corrected
 from jetbench.jax.differentiate import Function
 from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
-from jetbench.problem import Problem
-from jetbench.symbol import Symbol
+from jetbench.operators.directions import randomize
+from jetbench.operators.factors import Term, terms
+from jetbench.operators.problem import Problem
+from jetbench.operators.symbol import Symbol
 
 
 class Nesting(Evaluation):

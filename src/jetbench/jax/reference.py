@@ -11,7 +11,7 @@ from jax import Array
 
 from jetbench.jax.differentiate import Function, forward, weighted_sum
 from jetbench.jax.nesting import Nesting
-from jetbench.problem import Operator, Problem
+from jetbench.operators.problem import Operator, Problem
 
 
 class ForwardOverForward(Nesting):

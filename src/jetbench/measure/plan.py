@@ -12,12 +12,12 @@ from rich.table import Table
 
 from jetbench import networks, operators
 from jetbench.errors import Unsupported
-from jetbench.estimators import Estimator
-from jetbench.measure import adapter
 from jetbench.measure import config as configs
+from jetbench.measure.backends import backend_module
 from jetbench.measure.case import Case, Curve, Point, modes
 from jetbench.measure.progress import duration, size
-from jetbench.problem import Problem
+from jetbench.operators.estimators import Estimator
+from jetbench.operators.problem import Problem
 
 ITEM_BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
 COMPILE_S = {"eager": 0.0, "compiled": 12.0}
@@ -189,7 +189,7 @@ def _vectors(
     del function  # part of the key only: another file may mean another operator by the same name
     try:
         made = operators.make(operator, dim=dim, **json.loads(options))
-        return adapter.find(backend).vectors(method, Problem(made, Estimator(estimator, samples), scheme))
+        return backend_module(backend).vectors(method, Problem(made, Estimator(estimator, samples), scheme))
     except (Unsupported, ValueError) as error:
         return None, str(error)
 

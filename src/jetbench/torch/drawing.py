@@ -1,12 +1,12 @@
-"""Drawing random directions; which distributions is decided in `jetbench.directions.randomize`."""
+"""Drawing random directions; which distributions is decided in `jetbench.operators.directions.randomize`."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from jetbench.directions import RandomGroup, randomize
-from jetbench.problem import Problem
+from jetbench.operators.directions import RandomGroup, randomize
+from jetbench.operators.problem import Problem
 
 
 def draw(problem: Problem, x: Tensor, seed: int) -> tuple[Tensor, ...]:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jetbench.bricks import Term, terms
-from jetbench.directions import randomize
 from jetbench.errors import JetbenchError, MixedRows, Unsupported
-from jetbench.problem import Problem
-from jetbench.symbol import Symbol
+from jetbench.operators.directions import randomize
+from jetbench.operators.factors import Term, terms
+from jetbench.operators.problem import Problem
+from jetbench.operators.symbol import Symbol
 from jetbench.torch import rows
 from jetbench.torch._compat import modes, undisturbed, without_compiler
 from jetbench.torch.capture import casts

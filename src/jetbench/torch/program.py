@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch import rows
 from jetbench.torch._compat import undisturbed, unseen, unwrapped
 from jetbench.torch.propagate import Graph

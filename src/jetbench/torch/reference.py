@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from jetbench.problem import Operator, Problem
+from jetbench.operators.problem import Operator, Problem
 from jetbench.torch.differentiate import Function, forward, weighted_sum
 from jetbench.torch.nesting import Nesting
 

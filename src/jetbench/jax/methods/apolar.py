@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jetbench.algebra.apolar import Apolar
-from jetbench.algebra.inverse_system import dimension
+from jetbench.algebra.apolar.algebra import Apolar
+from jetbench.algebra.apolar.inverse_system import dimension
 from jetbench.jax.evaluation import JetEvaluation
-from jetbench.problem import Method, Problem
+from jetbench.operators.problem import Method, Problem
 
 
 class ApolarMethod(Method):

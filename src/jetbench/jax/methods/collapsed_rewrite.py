@@ -8,7 +8,7 @@ from jetbench.algebra.taylor import Taylor
 from jetbench.collapse.schemes import PassOverTaylor
 from jetbench.jax.evaluation import JetEvaluation
 from jetbench.jax.rewriting.evaluation import Rewritten
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class CollapsedRewrite(PassOverTaylor):

@@ -14,13 +14,13 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
-from jetbench.bricks import factors
-from jetbench.directions import decompose, randomize
 from jetbench.errors import Unsupported, library_failed
 from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
-from jetbench.problem import Method, Problem
-from jetbench.symbol import Symbol
+from jetbench.operators.directions import decompose, randomize
+from jetbench.operators.factors import factors
+from jetbench.operators.problem import Method, Problem
+from jetbench.operators.symbol import Symbol
 
 
 class Folx(Method):

@@ -8,9 +8,9 @@ from math import prod
 from jax import Array
 
 from jetbench.algebra.collapsed import Collapsed
-from jetbench.bricks import factors
 from jetbench.jax.evaluation import JetEvaluation
-from jetbench.problem import Method, Operator, Problem
+from jetbench.operators.factors import factors
+from jetbench.operators.problem import Method, Operator, Problem
 
 
 class ForwardLaplacian(Method):

@@ -11,12 +11,12 @@ from jax.experimental import jet
 from jax.extend.core import ClosedJaxpr, primitives
 
 from jetbench.algebra.directional import contract, plan
-from jetbench.directions import random_unsupported
 from jetbench.errors import Unsupported, library_failed
 from jetbench.jax.corrected import corrected
 from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import random_unsupported
+from jetbench.operators.problem import Method, Problem
 
 
 class JaxJet(Method):

@@ -7,11 +7,11 @@ from math import prod
 
 from jax import Array
 
-from jetbench.bricks import factors
-from jetbench.directions import decompose, random_unsupported, randomize
 from jetbench.jax.differentiate import Function, forward, forward_over_reverse, weighted_sum
 from jetbench.jax.nesting import Nesting
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import decompose, random_unsupported, randomize
+from jetbench.operators.factors import factors
+from jetbench.operators.problem import Method, Problem
 
 
 class ForwardOverReverse(Nesting):

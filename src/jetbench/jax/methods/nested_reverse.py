@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
-from jetbench.directions import random_unsupported
 from jetbench.errors import Unsupported
 from jetbench.jax.corrected import IN_REVERSE, corrected
 from jetbench.jax.differentiate import Function, reverse, reverse_over_reverse
 from jetbench.jax.methods.nested import total_vectors
 from jetbench.jax.nesting import Nesting
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import random_unsupported
+from jetbench.operators.problem import Method, Problem
 
 
 class ReverseOverReverse(Nesting):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jetbench.collapse.schemes import PassOverStock
 from jetbench.jax.reference import ForwardOverForward
 from jetbench.jax.rewriting.evaluation import Rewritten
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class StockRewrite(PassOverStock):

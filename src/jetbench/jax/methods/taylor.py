@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jetbench.algebra.taylor import Taylor
-from jetbench.directions import random_unsupported
 from jetbench.jax.evaluation import JetEvaluation
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import random_unsupported
+from jetbench.operators.problem import Method, Problem
 
 
 class TaylorMethod(Method):

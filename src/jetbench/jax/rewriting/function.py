@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 
-from jetbench.algebra.base import made_varying, varying
 from jetbench.collapse.explain import Explanation
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.collapse.rebuild import without_summed_products
@@ -18,6 +17,7 @@ from jetbench.jax._compat import context, without_references
 from jetbench.jax.rewriting import arrange, compute, loops  # noqa: F401  their rules are registered by importing them
 from jetbench.jax.rewriting.emit import Evaluation
 from jetbench.jax.rewriting.lower import Lowering
+from jetbench.jax.varying import made_varying, varying
 
 
 @dataclass(frozen=True)

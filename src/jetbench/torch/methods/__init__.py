@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 
-from jetbench.problem import Method
+from jetbench.operators.problem import Method
 
 
 def _discover() -> dict[str, Method]:

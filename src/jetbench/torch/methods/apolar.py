@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jetbench.algebra.apolar import Apolar
-from jetbench.algebra.inverse_system import dimension
-from jetbench.problem import Method, Problem
+from jetbench.algebra.apolar.algebra import Apolar
+from jetbench.algebra.apolar.inverse_system import dimension
+from jetbench.operators.problem import Method, Problem
 from jetbench.torch.evaluation import JetEvaluation
 
 

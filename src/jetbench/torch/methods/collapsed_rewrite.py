@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from jetbench.algebra.taylor import Taylor
 from jetbench.collapse.schemes import PassOverTaylor
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch.evaluation import JetEvaluation
 from jetbench.torch.rewriting.evaluation import Rewritten
 

@@ -8,8 +8,8 @@ from math import prod
 from torch import Tensor
 
 from jetbench.algebra.collapsed import Collapsed
-from jetbench.bricks import factors
-from jetbench.problem import Method, Operator, Problem
+from jetbench.operators.factors import factors
+from jetbench.operators.problem import Method, Operator, Problem
 from jetbench.torch.evaluation import JetEvaluation
 
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
-from jetbench.directions import decompose, random_unsupported, randomize
 from jetbench.errors import library_failed
-from jetbench.problem import Method, Problem
-from jetbench.symbol import Symbol
+from jetbench.operators.directions import decompose, random_unsupported, randomize
+from jetbench.operators.problem import Method, Problem
+from jetbench.operators.symbol import Symbol
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from jetbench.algebra.directional import contract, plan
-from jetbench.directions import random_unsupported
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import random_unsupported
+from jetbench.operators.problem import Method, Problem
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.methods.jet_for_pytorch import LIBRARY, absent, overloaded
 from jetbench.torch.program import Evaluation

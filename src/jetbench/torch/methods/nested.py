@@ -7,9 +7,9 @@ from math import prod
 
 from torch import Tensor
 
-from jetbench.bricks import factors
-from jetbench.directions import decompose, random_unsupported, randomize
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import decompose, random_unsupported, randomize
+from jetbench.operators.factors import factors
+from jetbench.operators.problem import Method, Problem
 from jetbench.torch.differentiate import Function, forward, forward_over_reverse, weighted_sum
 from jetbench.torch.nesting import Nesting
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from jetbench.directions import random_unsupported
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import random_unsupported
+from jetbench.operators.problem import Method, Problem
 from jetbench.torch.differentiate import Function, reverse, reverse_over_reverse
 from jetbench.torch.methods.nested import total_vectors
 from jetbench.torch.nesting import Nesting

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jetbench.collapse.schemes import PassOverStock
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch.reference import ForwardOverForward
 from jetbench.torch.rewriting.evaluation import Rewritten
 

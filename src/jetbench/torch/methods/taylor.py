@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jetbench.algebra.taylor import Taylor
-from jetbench.directions import random_unsupported
-from jetbench.problem import Method, Problem
+from jetbench.operators.directions import random_unsupported
+from jetbench.operators.problem import Method, Problem
 from jetbench.torch.evaluation import JetEvaluation
 
 
