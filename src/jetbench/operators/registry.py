@@ -42,7 +42,7 @@ def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int
 
     Examples:
         >>> from jetbench.operators import operator
-        >>> from jetbench.symbol import variables
+        >>> from jetbench import variables
         >>> @operator
         ... def screened_poisson(dim, kappa=1.0):
         ...     '''Δu − κ²u.'''
@@ -133,7 +133,7 @@ def load(path: str | Path) -> tuple[str, ...]:
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "own_operators.py"
         >>> _ = path.write_text('''
         ... from jetbench.operators import operator
-        ... from jetbench.symbol import variables
+        ... from jetbench import variables
         ...
         ... @operator
         ... def own_laplacian(dim):

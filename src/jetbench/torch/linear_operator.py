@@ -136,7 +136,7 @@ def linear_operator(
 
         Several outputs in one pass:
 
-        >>> from jetbench.symbol import variables
+        >>> from jetbench import variables
         >>> t, y = variables(2)
         >>> heat = linear_operator(lambda x: x[..., 0] * x[..., 1] ** 2, {"u_t": t, "u_yy": y**2})
         >>> heat(torch.tensor([3.0, 5.0]))
