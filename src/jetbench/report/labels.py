@@ -26,8 +26,8 @@ class Look:
 
 
 #: Colour, marker and line of the methods, and of those with the paper's directions. The paper's colours are kept
-#: (nested blue, standard orange, collapsed green) in the tones of Okabe and Ito, which readers with any colour vision can
-#: tell apart; marker and line style repeat the distinction for print in grey.
+#: (nested blue, standard orange, collapsed green) in the tones of Okabe and Ito, which readers with any colour vision
+#: can tell apart; marker and line style repeat the distinction for print in grey.
 _LOOKS: dict[str, tuple] = {
     "nested": ("#0072B2", "o", "-", "blue"),
     "nested_reverse": ("#56B4E9", "h", (0, (1, 1)), "bright_blue"),
