@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from jetbench.measure import case, config
+from jetbench.measure.backends import BACKENDS
 from jetbench.report.registry import FIGURES, TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +42,7 @@ def main(folder: Path) -> list[str]:
             for record in found
             if record["status"] == "ok" and not (record["time_s"] > 0 and record["floor_s"] > 0)
         ]
-    complaints += [f"nothing was measured in {backend}" for backend in case.BACKENDS if not measured[backend]]
+    complaints += [f"nothing was measured in {backend}" for backend in BACKENDS if not measured[backend]]
     records = pd.read_parquet(folder / "results" / "records.parquet")
     if len(records) != sum(statuses.values()):
         complaints.append(f"records.parquet has {len(records)} rows, the curves {sum(statuses.values())} records")

@@ -23,6 +23,7 @@ from jetbench import networks
 from jetbench.errors import ConfigError
 from jetbench.measure import case
 from jetbench.measure import config as studies
+from jetbench.measure.backends import BACKENDS
 from jetbench.operators import estimators
 from jetbench.report.registry import FIGURES, TABLES
 from jetbench.report.reproduction.published import JAX
@@ -124,7 +125,7 @@ def test_schema_allows_what_the_code_has():
     assert tuple(network["activation"]["enum"]) == networks.ACTIVATIONS
     assert tuple(network["kind"]["enum"]) == networks.KINDS
     assert tuple(SCHEMA["$defs"]["axis"]["enum"]) == case.AXES
-    assert tuple(SCHEMA["$defs"]["backend"]["enum"]) == case.BACKENDS
+    assert tuple(SCHEMA["$defs"]["backend"]["enum"]) == BACKENDS
     assert set(SCHEMA["$defs"]["budget"]["properties"]) == set(studies.BUDGET)
     kinds = SCHEMA["$defs"]["estimator"]["oneOf"][1]["properties"]["kind"]["enum"]
     assert tuple(kinds) == estimators.KINDS

@@ -16,10 +16,10 @@ from statistics import median
 from typing import Any
 
 from jetbench.errors import Unsupported
-from jetbench.measure import clock, fields, machine
-from jetbench.measure.adapter import Session, Subject
+from jetbench.measure import clock, fields, machine, nvidia
 from jetbench.measure.case import Point
 from jetbench.measure.config import has_gradient
+from jetbench.measure.subject import Session, Subject
 
 Stage = Callable[[str, Mapping[str, Any]], None]
 Record = dict[str, Any]
@@ -37,7 +37,7 @@ def blank(point: Point) -> Record:
         "status": "error",
         "reason": "The measurement did not begin.",
         "node": machine.node(),
-        "gpu": machine.gpu_id() if point.case.device == "cuda" else None,
+        "gpu": nvidia.gpu_id() if point.case.device == "cuda" else None,
         "started_at": machine.now(),
     }
 
@@ -128,7 +128,7 @@ def _time(
         candidates["floor"] = subject.floor(subject.floor_vectors)
         if subject.has_own_floor and subject.vectors not in (None, subject.floor_vectors):
             candidates["own floor"] = subject.floor(subject.vectors)
-    watch = machine.GpuWatch() if point.case.device == "cuda" else None
+    watch = nvidia.GpuWatch() if point.case.device == "cuda" else None
     before = watch and watch.state()
     samples = clock.sample(
         candidates,

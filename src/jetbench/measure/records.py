@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from jetbench.errors import unknown
 from jetbench.measure.case import Point
 from jetbench.measure.fields import FIELDS, STATUSES, TYPES, of_kind
 
@@ -116,8 +117,8 @@ def remaining(
     Args:
         again: "never", "failed" (also points whose record is not ok) or "all".
     """
-    if again not in ("never", "failed", "all"):
-        raise ValueError(f"again must be never, failed or all; got {again!r}.")
+    if again not in (allowed := ("never", "failed", "all")):
+        raise ValueError(unknown("value", again, allowed, "again"))
     done = {r["key"] for r in records if again == "never" or (again == "failed" and r["status"] == "ok")}
     versioned = (Point(p.case.versioned(versions), p.study, p.axis, p.axis_value) for p in points)
     return [p for p in versioned if p.case.key not in done]
