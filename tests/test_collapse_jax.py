@@ -12,10 +12,9 @@ from jax.experimental.jet import jet
 
 from jax_settings import compiled
 from jetbench import operators
-from jetbench.algebra import base
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.errors import Unsupported
-from jetbench.jax import linear_operator
+from jetbench.jax import arrays, linear_operator
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.jax.rewriting.function import collapse
@@ -466,5 +465,5 @@ def test_random_functions(seed):
 @pytest.mark.parametrize("seed", range(100, 104))
 def test_random_functions_with_sums_as_loops(monkeypatch, seed):
     """As large arrays have them."""
-    monkeypatch.setattr(base, "LOOP_SIZE", 0)
+    monkeypatch.setattr(arrays, "LOOP_SIZE", 0)
     assert compare(seed) is None

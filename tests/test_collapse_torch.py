@@ -5,7 +5,7 @@ import torch
 from torch.func import hessian, jacfwd, jvp, vmap
 
 from jetbench import operators
-from jetbench.collapse import from_file
+from jetbench.cli import from_file
 from jetbench.errors import JetbenchError
 from jetbench.networks import NetworkSpec
 from jetbench.torch import collapse, linear_operator

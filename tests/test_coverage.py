@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from jetbench.cli import app
+from jetbench.cli.main import app
 from jetbench.coverage import interpolation, judging, table, values
 from jetbench.coverage.judging import SYMBOLS, SYSTEM, TOLERANCE, Outcome, compare, judged
 from jetbench.coverage.parameters import POINTS
 from jetbench.coverage.values import Value
 from jetbench.errors import JetbenchError
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = table.read(ROOT / "docs" / "coverage.csv")
@@ -233,9 +233,9 @@ def test_command_writes_and_counts(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backend", "numpy"], "There is no backend 'numpy'"),
-        (["--backend", "torch", "--methods", "magic"], "There is no method 'magic'"),
-        (["--backend", "torch", "--functions", "magic"], "There is no function or kind 'magic'"),
+        (["--backend", "numpy"], "Unknown backend 'numpy'"),
+        (["--backend", "torch", "--methods", "magic"], "Unknown method 'magic'"),
+        (["--backend", "torch", "--functions", "magic"], "Unknown function or kind 'magic'"),
         (["--methods", "magic"], "No backend has a method called magic"),
     ],
 )

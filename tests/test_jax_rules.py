@@ -19,8 +19,8 @@ from jetbench.jax import coverage, linear_operator
 from jetbench.jax.compiling import OLD_FUSION
 from jetbench.jax.coverage import FUNCTIONS
 from jetbench.jax.coverage import evaluation as of_jax
-from jetbench.problem import as_operator
-from jetbench.symbol import variables
+from jetbench.operators.problem import as_operator
+from jetbench.operators.symbol import variables
 from jetbench.torch import coverage as of_torch
 
 XI = variables(3)

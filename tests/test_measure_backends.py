@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jetbench.cli import app
+from jetbench.cli.main import app
 from jetbench.measure import case, records
 
 RUNNER = CliRunner()

@@ -9,7 +9,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from jetbench.report.commands import app
+from jetbench.cli.report import app
 from report_records import failure, record, sweep, write
 
 
@@ -137,6 +137,6 @@ def test_all_goes_from_results_to_tables_and_figures(tmp_path):
 
 
 def test_the_report_imports_no_framework():
-    modules = "jetbench.report.commands, jetbench.report.gallery, jetbench.report.summary, jetbench.report.tables"
+    modules = "jetbench.cli.report, jetbench.report.gallery, jetbench.report.summary, jetbench.report.tables"
     code = f"import sys, {modules}; sys.exit(any(name in sys.modules for name in ('torch', 'jax')))"
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ}, check=False).returncode == 0

@@ -7,8 +7,9 @@ import math
 import pandas as pd
 import pytest
 
-from jetbench import estimators, operators
-from jetbench.problem import Problem
+from jetbench import operators
+from jetbench.operators import estimators
+from jetbench.operators.problem import Problem
 from jetbench.report import collect, gallery, published, style, tables
 from jetbench.report.page import page
 from jetbench.report.redrawn import GROUPS, shares

@@ -10,8 +10,8 @@ import torch
 
 from jetbench.algebra.taylor import Taylor
 from jetbench.errors import Unsupported
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import variables
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator, reference
 from jetbench.torch.coverage import FUNCTIONS as KINDS
 from jetbench.torch.jet import Jet

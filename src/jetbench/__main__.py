@@ -2,9 +2,9 @@
 
 import sys
 
-from jetbench.encoding import make_writable
+from jetbench.cli.encoding import make_writable
 from jetbench.errors import Interrupted
-from jetbench.interruption import interruptible
+from jetbench.signals import interruptible
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     make_writable()
     try:
         with interruptible(lambda: "Stopped. Run the same command again to go on; what was measured is kept."):
-            from jetbench.cli import app
+            from jetbench.cli.main import app
 
             app(prog_name="jetbench")
     except Interrupted as stop:

@@ -13,9 +13,10 @@ import pytest
 from junk import COMMAND, TEXTS, WORDS, each, jetbench, refusal
 from test_bad_configs import BASE
 
-from jetbench import estimators, networks, operators
+from jetbench import networks, operators
 from jetbench.errors import ConfigError
 from jetbench.measure import case, compare, sweep
+from jetbench.operators import estimators
 from jetbench.torch import METHODS
 from jetbench.torch.coverage import FUNCTIONS
 
@@ -193,7 +194,7 @@ def test_wrong_words(tried):
         ("compare --operator laplacian --dim 3 --methods quick", ["'quick'", "collapsed"]),
         ("compare --operator laplacian --dim 3 --budget 1e300", ["--budget", "at most", "1e+300"]),
         ("compare --operator laplacian --dim 3 --json .", [".", "Is a directory"]),
-        ("compare --operator laplacian --dim 3 --json own.json/out.json", ["own.json", "is no folder"]),
+        ("compare --operator laplacian --dim 3 --json own.json/out.json", ["own.json", "is not a directory"]),
         ("compare-runs . . --within inf", ["--within", "'inf'"]),
         ("compare-runs . . --csv .", [".", "Is a directory"]),
         ("recommend --operator laplacian --dim 3 --dtype half", ["--dtype", "'half'", "float64"]),
@@ -213,7 +214,7 @@ def test_a_method_that_does_not_exist_is_found_when_planning():
     config["studies"]["batch"]["methods"] = ["nested", "quick"]
     Path("own.json").write_text(json.dumps(config))
     for command in ("curves", "plan", "sweep"):
-        assert "no method 'quick'; it has apolar, collapsed" in refusal(command, "--config", "own.json")
+        assert "method 'quick'; allowed: apolar, collapsed" in refusal(command, "--config", "own.json")
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", ".x", "", "x" * 101, "a\nb", "a b", "Ａ", "published", "\udcff"])

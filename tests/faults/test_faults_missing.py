@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jetbench.cli import app
+from jetbench.cli.main import app
 from jetbench.errors import JetbenchError
 from jetbench.measure import adapter
 from test_measure_supervisor import curve, measure

@@ -16,10 +16,11 @@ from warnings import warn
 
 import numpy as np
 
-from jetbench.algebra.base import Array, concatenate, like, scale, summed, take
-from jetbench.directions import decompose, randomize
-from jetbench.problem import Operator, Problem
-from jetbench.units import priors, rounded
+from jetbench.algebra.arrays import concatenate, like, summed
+from jetbench.algebra.base import Array, scale, take
+from jetbench.operators.directions import decompose, randomize
+from jetbench.operators.problem import Operator, Problem
+from jetbench.operators.units import priors, rounded
 
 MANY_VECTORS = 100_000
 
@@ -44,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DirectionalPlan:
     """Directions sorted by falling order, random ones first among equals; weights of the primal per output.
 
     Attributes:
@@ -86,7 +87,7 @@ class Plan:
         return concatenate(arrays)
 
 
-def plan(problem: Problem) -> Plan:
+def directional_plan(problem: Problem) -> DirectionalPlan:
     """The directions for every output of the problem's operator, shared wherever they are parallel.
 
     A direction that one part of a symbol needs to order K also gives its lower derivatives, so lower-order parts cost
@@ -124,7 +125,7 @@ def plan(problem: Problem) -> Plan:
     if len(problem.operator.symbols) == 1:
         for row in rows:
             _absorb_weight(row)
-    return Plan(tuple(rows), primal, groups)
+    return DirectionalPlan(tuple(rows), primal, groups)
 
 
 def _leading_weight(row: Row) -> float:

@@ -16,7 +16,7 @@ from math import comb, factorial, prod
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from jetbench.symbol import Symbol
+from jetbench.operators.symbol import Symbol
 
 ORDER = 4
 _ROUNDING = 4 * np.finfo(float).eps  # of the functions' own values, relative to the largest

@@ -12,9 +12,10 @@ import numpy as np
 
 from jetbench.coverage import values
 from jetbench.coverage.values import SYMBOLS
-from jetbench.errors import JetbenchError
+from jetbench.errors import JetbenchError, unknown
 from jetbench.measure.adapter import find
-from jetbench.problem import Method, Operator, Problem, as_operator
+from jetbench.methods import Method
+from jetbench.operators.problem import Operator, Problem, as_operator
 
 STATUSES = ("ok", "unsupported", "wrong")
 TOLERANCE = 1e-9  # of the largest value
@@ -83,7 +84,7 @@ def known_names(known: Mapping[str, Method], methods: Sequence[str] | None) -> l
     """
     for method in methods or ():
         if method not in known:
-            raise JetbenchError(f"There is no method {method!r} here; there are {', '.join(known)}.")
+            raise JetbenchError(unknown("method", method, known))
     return list(methods or known)
 
 
@@ -96,10 +97,7 @@ def chosen(held: Functions, names: Sequence[str] | None) -> list[tuple[str, str,
     every = [(kind, name, f) for kind, inner in held.FUNCTIONS.items() for name, f in inner.items()]
     for asked in names or ():
         if asked not in held.FUNCTIONS and all(asked != name for _, name, _ in every):
-            raise JetbenchError(
-                f"There is no function or kind {asked!r}; kinds are {', '.join(held.FUNCTIONS)}, and "
-                "`jetbench coverage --list` prints all functions."
-            )
+            raise JetbenchError(unknown("function or kind", asked, [*held.FUNCTIONS, *(name for _, name, _ in every)]))
     return [(kind, name, f) for kind, name, f in every if not names or kind in names or name in names]
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from jetbench.atomic_files import replacing
 from jetbench.coverage.interpolation import agree, evaluate
 from jetbench.coverage.parameters import POINTS
 from jetbench.errors import JetbenchError
-from jetbench.symbol import variables
-from jetbench.whole_files import replacing
+from jetbench.operators.symbol import variables
 
 #: JAX computes the softmax of its own attention in single precision, too rough for third derivatives of values; the
 #: other name is the same function written out.

@@ -1,8 +1,13 @@
 """jetbench in JAX: `linear_operator` makes a function that evaluates a linear PDE operator of a network."""
 
+from jetbench.algebra.arrays import register
+from jetbench.jax.arrays import JaxArrays
 from jetbench.jax.linear_operator import LinearOperator, linear_operator
 from jetbench.jax.methods import METHODS
 from jetbench.jax.rewriting.function import collapse
 from jetbench.jax.rules import rule
+
+register("jax", JaxArrays())
+register("jaxlib", JaxArrays())
 
 __all__ = ["METHODS", "LinearOperator", "collapse", "linear_operator", "rule"]

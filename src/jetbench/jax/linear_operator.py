@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jetbench.errors import Unsupported
-from jetbench.estimators import Estimator, exact
+from jetbench.errors import unknown
 from jetbench.jax.drawing import draw
 from jetbench.jax.methods import METHODS
-from jetbench.problem import Operator, Problem, as_operator
-from jetbench.symbol import Symbol
+from jetbench.operators.estimators import Estimator, exact
+from jetbench.operators.problem import Operator, Problem, as_operator
+from jetbench.operators.symbol import Symbol
 
 
 class LinearOperator:
@@ -28,8 +28,9 @@ class LinearOperator:
 
     def __init__(self, net: Callable[[Array], Array], problem: Problem, method: str) -> None:
         self.net, self.problem, self.method = net, problem, method
-        self.vectors = METHODS[method].vectors(problem)
-        self._evaluation = METHODS[method].build(net, problem)
+        plan = METHODS[method].available_plan(problem)
+        self.vectors, self._groups = plan.vectors, plan.groups
+        self._evaluation = METHODS[method].build(net, problem, plan)
 
     def __call__(self, x: Array, seed: int | Array | None = None) -> Array | Mapping[str, Array]:
         """The operator of the network at the points x.
@@ -55,7 +56,7 @@ class LinearOperator:
             if seed is not None:
                 raise ValueError("The exact estimator draws nothing: leave `seed` out.")
             return ()
-        return draw(self.problem, self._checked(x), _key(seed, estimator.kind))
+        return draw(self._groups, self._checked(x), _key(seed, estimator.kind))
 
     def evaluate(self, x: Array, draws: Sequence[Array] = ()) -> Array | Mapping[str, Array]:
         """As a call, with directions that `draw` returned. This is what to give to `jax.jit` for speed."""
@@ -143,11 +144,8 @@ def linear_operator(
     if not callable(net):
         raise TypeError(f"net must be a function; got {type(net).__name__}.")
     if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}. Methods in JAX: {', '.join(METHODS)}.")
+        raise ValueError(unknown("method", method, METHODS))
     if estimator is not None and not isinstance(estimator, Estimator):
         raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)
-    reason = METHODS[method].unsupported(problem)
-    if reason is not None:
-        raise Unsupported(reason)
     return LinearOperator(net, problem, method)

@@ -9,13 +9,13 @@ import gc
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from jetbench.errors import BackendUnavailable, JetbenchError
+from jetbench.errors import BackendUnavailable, JetbenchError, unknown
 from jetbench.measure.case import BACKENDS, Case
 from jetbench.measure.clock import Clock
+from jetbench.methods import METHODS, REGISTRY
 
 
 class Subject(Protocol):
@@ -87,7 +87,7 @@ def find(backend: str) -> ModuleType:
         JetbenchError: there is no such backend.
     """
     if not all(part.isidentifier() for part in backend.split(".")):
-        raise JetbenchError(f"There is no backend {backend!r}; there are {', '.join(BACKENDS)}.")
+        raise JetbenchError(unknown("backend", backend, BACKENDS))
     module = backend if "." in backend else f"jetbench.{backend}.measuring"
     try:
         with _nothing_collected():
@@ -95,7 +95,7 @@ def find(backend: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or module
         if module == missing or module.startswith(f"{missing}."):
-            raise JetbenchError(f"There is no backend {backend!r}; there are {', '.join(BACKENDS)}.") from error
+            raise JetbenchError(unknown("backend", backend, BACKENDS)) from error
         raise BackendUnavailable(
             f"The backend {backend!r} needs {missing}, which is not installed here. "
             f"Install it with `pip install 'jetbench[{backend}]'`."
@@ -117,11 +117,11 @@ def _nothing_collected() -> Iterator[None]:
 
 
 def method_names(backend: str) -> tuple[str, ...] | None:
-    """The methods of a backend of this package by the names of their modules; nothing is imported, no framework needed.
+    """The methods of a backend of this package, found without its framework, with those of the user's own files.
 
     None for other backends: what they have is known when they are loaded.
     """
-    folder = Path(__file__).parents[1] / backend / "methods"
-    if "." in backend or not folder.is_dir():
+    if backend not in REGISTRY:
         return None
-    return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))
+    own = [name for name in REGISTRY[backend] if name not in METHODS]
+    return tuple(sorted([*(name for name, method in METHODS.items() if backend in method.backends), *own]))

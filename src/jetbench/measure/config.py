@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, unknown
 from jetbench.measure.case import AXES, DEVICES
 
 SCHEMA = "config.schema.json"
@@ -26,12 +26,23 @@ BUDGET = {
     "gradient": True,
     "memory": True,
 }
-_KEYS = ("preset", "device", "threads", "budget", "operators_file", "studies", "training", "report", "machine")
+_KEYS = (
+    "preset",
+    "device",
+    "threads",
+    "budget",
+    "operators_file",
+    "methods_file",
+    "studies",
+    "training",
+    "report",
+    "machine",
+)
 
 
 def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:
-    """A validated config from a YAML or JSON file. A relative `operators_file` is taken from the config's folder, or
-    from the working directory if it is not there.
+    """A validated config from a YAML or JSON file. A relative `operators_file` or `methods_file` is taken from the
+    config's folder, or from the working directory if it is not there.
 
     Raises:
         ConfigError: it cannot be read, or a key or value is wrong; the message names it and what is allowed.
@@ -39,9 +50,10 @@ def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:
     path = Path(path)
     config = _parse(_text(path), path)
     validate(config, schema, str(path))
-    if config.get("operators_file"):
-        beside = path.parent / config["operators_file"]
-        config["operators_file"] = str(beside if os.path.exists(beside) else config["operators_file"])
+    for key in ("operators_file", "methods_file"):
+        if config.get(key):
+            beside = path.parent / config[key]
+            config[key] = str(beside if os.path.exists(beside) else config[key])
     return config
 
 
@@ -175,21 +187,19 @@ def _check_top_level(config: Mapping[str, Any], source: str) -> None:
     _reject_unknown(config, _KEYS, source)
     _reject_unknown(config.get("budget") or {}, BUDGET, f"{source}: budget")
     if config.get("device", "auto") not in DEVICES:
-        raise ConfigError(f"{source}: device: {config['device']!r} is not allowed; allowed are {', '.join(DEVICES)}.")
+        raise ConfigError(unknown("device", config["device"], DEVICES, source))
     for name, study in config["studies"].items():
         for key in ("axis", "methods", "cases"):
             if not isinstance(study, Mapping) or key not in study:
                 raise ConfigError(f"{source}: studies.{name}: the key {key!r} is missing.")
         if study["axis"] not in AXES:
-            raise ConfigError(
-                f"{source}: studies.{name}.axis: {study['axis']!r} is not allowed; allowed are {', '.join(AXES)}."
-            )
+            raise ConfigError(unknown("axis", study["axis"], AXES, f"{source}: studies.{name}"))
 
 
 def _reject_unknown(given: Mapping[str, Any], allowed: Iterable[str], where: str) -> None:
-    unknown = [key for key in given if key not in allowed]
-    if unknown:
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}.")
+    extra = [key for key in given if key not in allowed]
+    if extra:
+        raise ConfigError(unknown("key", extra[0], allowed, where))
 
 
 def _explain(error: Any) -> str:
@@ -201,13 +211,13 @@ def _explain(error: Any) -> str:
     rules = error.schema
     if error.validator == "additionalProperties":
         allowed = rules.get("properties", {})
-        unknown = [key for key in error.instance if key not in allowed]
-        return f"{prefix}unknown key {unknown[0]!r}; allowed are {', '.join(allowed)}."
+        extra = [key for key in error.instance if key not in allowed]
+        return unknown("key", extra[0], allowed, where)
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"{prefix}the key {missing[0]!r} is missing; needed are {', '.join(error.validator_value)}."
     if error.validator == "enum":
-        return f"{prefix}{error.instance!r} is not allowed; allowed are {', '.join(map(str, error.validator_value))}."
+        return unknown("value", error.instance, error.validator_value, where)
     if error.validator == "type":
         kinds = " or ".join(_kinds(error.validator_value))
         return f"{prefix}{error.instance!r} is not allowed; it must be of type {kinds}."

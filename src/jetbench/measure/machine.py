@@ -14,33 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jetbench.atomic_files import replacing
 from jetbench.measure import records
-from jetbench.whole_files import replacing
-
-_PACKAGES = ("jetbench", "torch", "jax", "jaxlib", "numpy", "triton", "folx", "jet-for-pytorch")
-_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OMP_PROC_BIND",
-    "OMP_PLACES",
-    "KMP_AFFINITY",
-    "MKL_NUM_THREADS",
-    "MALLOC_MMAP_THRESHOLD_",
-    "MALLOC_TRIM_THRESHOLD_",
-    "CUBLAS_WORKSPACE_CONFIG",
-    "NVIDIA_TF32_OVERRIDE",
-    "PYTORCH_CUDA_ALLOC_CONF",
-    "PYTORCH_ALLOC_CONF",
-    "TORCHINDUCTOR_FORCE_DISABLE_CACHES",
-    "TORCHINDUCTOR_FREEZING",
-    "TORCHINDUCTOR_MAX_AUTOTUNE",
-    "XLA_FLAGS",
-    "XLA_PYTHON_CLIENT_MEM_FRACTION",
-    "XLA_PYTHON_CLIENT_PREALLOCATE",
-    "JAX_ENABLE_X64",
-    "JAX_PLATFORMS",
-    "JAX_DEFAULT_MATMUL_PRECISION",
-    "NPROC",
-)
+from jetbench.measure.changes import SETTINGS
 
 
 @cache
@@ -91,8 +67,10 @@ def describe(device: str, backend: Mapping[str, Any] | None = None) -> dict[str,
         "gpus": [{key: value for key, value in each.items() if key not in ("uuid", "bus")} for each in gpu],
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": {package: version for package in _PACKAGES if (version := _version(package))},
-        "environment": {key: os.environ[key] for key in _VARIABLES if key in os.environ},
+        "versions": {
+            package: version for package in ("jetbench", *SETTINGS["versions"]) if (version := _version(package))
+        },
+        "environment": {key: os.environ[key] for key in SETTINGS["environment"] if key in os.environ},
         "backend": dict(backend or {}),
         "code": _code(),
     }

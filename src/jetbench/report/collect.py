@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jetbench.atomic_files import replacing
 from jetbench.errors import JetbenchError
 from jetbench.measure import changes
 from jetbench.measure.records import parse
 from jetbench.report import columns
-from jetbench.whole_files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class Machine:
         if not isinstance(description, Mapping):
             return self.folder.name
         latest = self._latest[changes.framework(description)]
-        if changes.setting(description) == changes.setting(latest):
+        if not changes.differences(description, latest):
             return self.folder.name
         changed = changes.differences(description, latest)
         told = ", ".join(f"{name} {old}" for name, (old, _) in changed.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import JetbenchError, unknown
 from jetbench.report import style
 from jetbench.report.tables import Data
 
@@ -54,7 +54,7 @@ def make(name: str, data: Data) -> Figure:
         JetbenchError: there is no such figure; the message lists those that exist.
     """
     if name not in FIGURES:
-        raise JetbenchError(f"No figure {name!r}; there are {', '.join(FIGURES)}.")
+        raise JetbenchError(unknown("figure", name, FIGURES))
     entry = FIGURES[name]
     try:
         return entry.draw(data)

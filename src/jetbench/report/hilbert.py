@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jetbench.algebra.inverse_system import inverse_system
-from jetbench.directions import decompose
+from jetbench.algebra.apolar.inverse_system import inverse_system
+from jetbench.operators.directions import decompose
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.report import labels, style
 from jetbench.report.figures import figure
 from jetbench.report.layout import Field, Table
 from jetbench.report.tables import Data
-from jetbench.symbol import Symbol, variables
 
 SHOWN = ("taylor", "collapsed", "apolar")
 

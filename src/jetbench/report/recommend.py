@@ -177,7 +177,7 @@ def counting(operator: str, options: Mapping[str, object]) -> tuple[int, int, Ca
     """
     from jetbench import operators
     from jetbench.measure import adapter
-    from jetbench.problem import Problem
+    from jetbench.operators.problem import Problem
 
     try:
         made = operators.make(operator, **options)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import JetbenchError, unknown
 from jetbench.report import collect, labels
 from jetbench.report.pairs import quadrature
 
@@ -71,7 +71,7 @@ def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", 
         JetbenchError: there is no such quantity.
     """
     if quantity not in QUANTITIES:
-        raise JetbenchError(f"What is compared must be one of {', '.join(QUANTITIES)}; got {quantity!r}.")
+        raise JetbenchError(unknown("quantity", quantity, QUANTITIES))
     value, low, high = QUANTITIES[quantity]
     sides = []
     for frame in (first, second):

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import JetbenchError, unknown
 from jetbench.report import dense_zeros, labels
 from jetbench.report.layout import Field, Table
 from jetbench.report.pairs import paired
@@ -82,7 +82,7 @@ def make(name: str, data: Data) -> Table:
         JetbenchError: there is no such table; the message lists those that exist.
     """
     if name not in TABLES:
-        raise JetbenchError(f"No table {name!r}; there are {', '.join(TABLES)}.")
+        raise JetbenchError(unknown("table", name, TABLES))
     return TABLES[name].build(data)
 
 

@@ -102,9 +102,14 @@ def modes() -> int:
     return torch._C._len_torch_dispatch_stack()
 
 
+def saving_hooks() -> tuple | None:
+    """The hooks for tensors that are saved for a backward pass, as a checkpoint sets them; None if there are none."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True)
+
+
 def unseen() -> contextlib.AbstractContextManager:
-    """For what only the first call does: the hooks of a checkpoint around an operator see the same at each call."""
-    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+    """For what is computed on example tensors, which a checkpoint around an operator does not have to save."""
+    if saving_hooks() is None:
         return contextlib.nullcontext()
     return saved_tensors_hooks(_as_it_is, _as_it_is)
 

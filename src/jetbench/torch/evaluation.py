@@ -12,7 +12,7 @@ from torch import Tensor
 from jetbench.algebra.base import Algebra
 from jetbench.algebra.constants import Constant
 from jetbench.errors import JetbenchError
-from jetbench.problem import Operator, Problem
+from jetbench.operators.problem import Operator, Problem
 from jetbench.torch.jet import Jet
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph, uncast

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from jetbench.errors import Unsupported
-from jetbench.estimators import Estimator, exact
-from jetbench.problem import Operator, Problem, as_operator
-from jetbench.symbol import Symbol
+from jetbench.errors import unknown
+from jetbench.operators.estimators import Estimator, exact
+from jetbench.operators.problem import Operator, Problem, as_operator
+from jetbench.operators.symbol import Symbol
 from jetbench.torch.drawing import draw
 from jetbench.torch.methods import METHODS
 
@@ -26,8 +26,9 @@ class LinearOperator:
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, method: str) -> None:
         self.net, self.problem, self.method = net, problem, method
-        self.vectors = METHODS[method].vectors(problem)
-        self._evaluation = METHODS[method].build(net, problem)
+        plan = METHODS[method].available_plan(problem)
+        self.vectors, self._groups = plan.vectors, plan.groups
+        self._evaluation = METHODS[method].build(net, problem, plan)
 
     def __call__(self, x: Tensor, seed: int | None = None) -> Tensor | Mapping[str, Tensor]:
         """The operator of the network at the points x.
@@ -59,7 +60,7 @@ class LinearOperator:
                 f"repeated; got {seed!r}."
             )
         self._check(x)
-        return draw(self.problem, x, seed)
+        return draw(self._groups, x, seed)
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor] = ()) -> Tensor | Mapping[str, Tensor]:
         """As a call, with directions that `draw` returned. This is what to give to `torch.compile` for speed."""
@@ -126,11 +127,8 @@ def linear_operator(
     if not callable(net):
         raise TypeError(f"net must be a function or a module; got {type(net).__name__}.")
     if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}. Methods in PyTorch: {', '.join(METHODS)}.")
+        raise ValueError(unknown("method", method, METHODS))
     if estimator is not None and not isinstance(estimator, Estimator):
         raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)
-    reason = METHODS[method].unsupported(problem)
-    if reason is not None:
-        raise Unsupported(reason)
     return LinearOperator(net, problem, method)

@@ -9,6 +9,7 @@ import copy
 import gc
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -23,15 +24,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from jetbench import operators
-from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
-from jetbench.estimators import Estimator
+from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported, unknown
 from jetbench.measure.accuracy import DRAWS, sampling_error
 from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import Clock, EventClock, WallClock
 from jetbench.measure.floor import Product, flops
 from jetbench.measure.memory import peak
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators.estimators import Estimator
+from jetbench.operators.problem import Problem
 from jetbench.torch import METHODS, linear_operator, network, reference
 from jetbench.torch.exhaustion import is_out_of_memory
 
@@ -48,9 +49,11 @@ def methods() -> dict[str, int]:
 def vectors(method: str, problem: Problem) -> tuple[int | None, str | None]:
     """The vectors of a method for a problem, and None; or None and the sentence that says why it cannot do it."""
     if method not in METHODS:
-        raise JetbenchError(f"There is no method {method!r}; there are {', '.join(METHODS)}.")
-    reason = METHODS[method].unsupported(problem)
-    return (None, reason) if reason else (METHODS[method].vectors(problem), None)
+        raise JetbenchError(unknown("method", method, METHODS))
+    try:
+        return METHODS[method].available_plan(problem).vectors, None
+    except Unsupported as refusal:
+        return None, str(refusal)
 
 
 def description(device: str) -> dict[str, Any]:
@@ -111,7 +114,7 @@ class Session:
             JetbenchError: the case names something that there is not.
         """
         if case.method not in METHODS:
-            raise JetbenchError(f"There is no method {case.method!r}; there are {', '.join(METHODS)}.")
+            raise JetbenchError(unknown("method", case.method, METHODS))
         return Subject(self, case)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
@@ -159,7 +162,7 @@ class Subject:
         self.draws = self.built.draw(self.x, None if self.estimator.is_exact else SEED)
         self.vectors = self.built.vectors
         self.order = self.operator.order
-        self.has_own_floor = not case.method.startswith("nested")
+        self.has_own_floor = not METHODS[case.method].is_nested
         self.tolerance = TOLERANCE[case.dtype]
         self.evaluate = self.built.evaluate
         if case.mode == "compiled":
@@ -293,8 +296,9 @@ def smallest_vectors(problem: Problem) -> int | None:
     """The smallest number of vectors per datum among the forward methods that can do a problem; None without any."""
     counts = []
     for method in METHODS.values():
-        if not method.name.startswith("nested") and method.unsupported(problem) is None:
-            counts.append(method.vectors(problem))
+        with suppress(Unsupported):
+            if not method.is_nested:
+                counts.append(method.available_plan(problem).vectors)
     return min(counts, default=None)
 
 

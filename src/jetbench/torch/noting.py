@@ -22,9 +22,8 @@ from jetbench.torch.refusals import DECIDES, changes_outside
 from jetbench.torch.steps import Slot, Step, slots
 
 aten = torch.ops.aten
-_DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_}
-_DETACHING = {torch.detach, Tensor.detach, Tensor.data.__get__, *_DETACHING_IN_PLACE}
-
+_DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_, aten.detach_, aten.detach_.default}
+_DETACHING = {torch.detach, Tensor.detach, aten.detach, aten.detach.default, Tensor.data.__get__, *_DETACHING_IN_PLACE}
 
 _READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__}
 
@@ -111,6 +110,7 @@ class Notes(TorchDispatchMode):
         self._silent: dict[int, int | None] = {}  # values computed without gradients → place of their detached copy
         self._inputs, self._has_values = inputs, has_values
         self._stands_in = not has_values and not any(isinstance(tensor, FakeTensor) for tensor in inputs)
+        self._has_numbers = not any(tensor.is_meta for tensor in inputs)
         places = [self.place_of(tensor) for tensor in inputs]
         for tensor, place in zip(inputs, places, strict=True):
             self._keep(tensor, place)
@@ -206,7 +206,8 @@ class Notes(TorchDispatchMode):
             raise changes_outside(str(function)) if self._differentiates else NotImplementedError(str(function))
         result = function(*args, **kwargs)
         leaves = result if isinstance(result, (tuple, list)) else (result,)
-        if any(isinstance(leaf, Tensor) for leaf in leaves):
+        # on the meta device PyTorch looks for the shape of a tangent that is zero
+        if any(isinstance(leaf, Tensor) and not (leaf.is_meta and self._has_numbers) for leaf in leaves):
             self._note(function, args, kwargs, leaves, isinstance(result, (tuple, list)))
         return result
 

@@ -29,7 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
 from jetbench.errors import JetbenchError, Unsupported
-from jetbench.torch._compat import is_wrapped, modes, undisturbed
+from jetbench.torch._compat import is_wrapped, modes, saving_hooks, undisturbed
 from jetbench.torch.capture import Capturing, casts
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
@@ -124,7 +124,7 @@ def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload
             function(*inner_args, **inner_kwargs)
         return recorder.operations
 
-    with undisturbed(), torch.no_grad(), contextlib.suppress(Exception):
+    with undisturbed(), torch.inference_mode(False), torch.no_grad(), contextlib.suppress(Exception):
         with contextlib.suppress(Exception), FakeTensorMode():
             return recorded(torch.empty)
         return recorded(torch.ones)
@@ -154,7 +154,8 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
     def returned(leaf: object) -> object:
         if not isinstance(leaf, Described):
             return leaf
-        return values[leaf.place] if leaf.same is None else tensors[leaf.same]
+        # formulas promote types; functions of mixed types, as under autocast, may not
+        return values[leaf.place].to(leaf.dtype) if leaf.same is None else tensors[leaf.same]
 
     return tree_map(returned, captured.output)
 
@@ -214,6 +215,7 @@ class _Checked(TorchFunctionMode):
     def __init__(self, sees_silence: bool) -> None:
         super().__init__()
         self._sees_silence = sees_silence
+        self._hooks = saving_hooks()
 
     def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
         result = self._call(_MEANT.get(function, function), args, kwargs or {})
@@ -230,6 +232,8 @@ class _Checked(TorchFunctionMode):
             _add_key(kwargs, key, tensors)
         if function in _SPECIAL:
             _refuse(function, args)
+        if tensors and saving_hooks() != self._hooks:
+            raise NotImplementedError("torch.func does not differentiate checkpoints and other hooks of saved tensors.")
         if not tensors or isinstance(function, HigherOrderOperator):
             return function(*args, **kwargs)
         is_cast = casts(tensors[0].device.type)

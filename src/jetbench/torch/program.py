@@ -13,9 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import undisturbed, unseen, unwrapped
+from jetbench.torch._compat import undisturbed, unwrapped
 from jetbench.torch.apart import are_apart
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing
@@ -81,7 +81,7 @@ class Evaluation(ABC):
             plain = [unwrapped(tensor) for tensor in constants]
         if any(isinstance(tensor, FakeTensor | Traced) for tensor in plain):  # of an operator inside of another one
             return graph, constants
-        with drawing_nothing(), unseen():
+        with drawing_nothing():
             self.recorder.record(self.untouched, x)
         if not are_apart(graph, plain, x.shape):
             with undisturbed():

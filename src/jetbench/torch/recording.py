@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
-from torch.utils.checkpoint import _StopRecomputationError
 
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.torch._compat import (
@@ -26,6 +25,7 @@ from jetbench.torch._compat import (
     levels,
     modes,
     recording_gradients,
+    unseen,
     with_torch_function,
     without_compiler,
     without_torch_function,
@@ -384,15 +384,15 @@ class Recorder:
             NotRecorded: it runs, and cannot be recorded.
         """
         net = untouched.net
-        with untouched.kept(), without_compiler(), recording_gradients():
+        with untouched.kept(), without_compiler(), recording_gradients(), unseen():
             try:
                 try:
                     return self._by_functions(net, x)
-                except (JetbenchError, _StopRecomputationError):
+                except JetbenchError:
                     raise
                 except (NotFollowed, Exception):
                     return self._whole(net, x)
-            except (JetbenchError, _StopRecomputationError):  # the second is how a checkpoint around an operator ends
+            except JetbenchError:
                 raise
             except Exception as error:
                 failed = _failure(net, x)

@@ -183,7 +183,7 @@ def _compare_paths(records: list[dict[str, Any]]) -> None:
 
 
 def _problem(run: Training) -> Any:
-    from jetbench.problem import Problem
+    from jetbench.operators.problem import Problem
 
     return Problem(operators.make(EQUATIONS[run.problem].operator, dim=run.dim))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import JetbenchError, unknown
 from jetbench.measure import adapter, lock, machine, records
 from jetbench.measure.supervisor import KEEP_MEMORY
 from jetbench.training.problem import Training, runs
@@ -39,9 +39,9 @@ def train(
     path = folder / FILE
     for group in planned:
         group = [replace(run, method_version=versions.get(run.method)) for run in group]
-        unknown = [run.method for run in group if run.method not in versions]
-        if unknown:
-            raise JetbenchError(f"The backend torch has no method {unknown[0]!r}; it has {', '.join(versions)}.")
+        missing = [run.method for run in group if run.method not in versions]
+        if missing:
+            raise JetbenchError(unknown("method", missing[0], versions, "training"))
         done = {record["key"] for record in records.read(path)} if not again else set()
         # All methods of a problem are trained in turn: one that is missing alone would have no partner.
         if all(run.key in done for run in group):

@@ -15,7 +15,7 @@ from jetbench.jax import linear_operator
 from jetbench.jax import reference as nested
 from jetbench.jax.compiling import compiled_quickly
 from jetbench.jax.coverage import elementwise, reductions
-from jetbench.problem import Operator
+from jetbench.operators.problem import Operator
 
 # JAX computes the softmax of its own attention in single precision.
 INEXACT = {"fused_attention": 1e-4}

@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jetbench.algebra.inverse_system import inverse_system
-from jetbench.directions import decompose
+from jetbench.algebra.apolar.inverse_system import inverse_system
+from jetbench.operators.directions import decompose
+from jetbench.operators.symbol import variables
 from jetbench.report import labels, style
 from jetbench.report.figures import figure
 from jetbench.report.findings.registry import counted, finding, interval, listed, operator_phrase, where
 from jetbench.report.pairs import paired
 from jetbench.report.tables import Data
-from jetbench.symbol import variables
 
 #: Order K → the dimensions that are counted, for the polyharmonic symbol (ξ·ξ)^(K/2).
 COUNTED = {2: (1, 2, 3, 4, 5, 8, 12, 20, 50), 4: (1, 2, 3, 4, 5, 8, 12, 20, 50), 6: (1, 2, 3, 4, 5, 6, 8)}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jetbench.errors import JetbenchError
+from jetbench.errors import JetbenchError, unknown
 from jetbench.report import figures, gallery, style, tables
 from jetbench.report.figures import NoData
 from jetbench.report.layout import Table, escape
@@ -106,7 +106,7 @@ def _named(text: str, command: str) -> list[str]:
     names = list(dict.fromkeys(re.findall(rf"\\{command}\{{(\w+)\}}", check.without_comments(text))))
     known = figures.FIGURES if command == "resultfigure" else tables.TABLES
     if wrong := [name for name in names if name not in known]:
-        raise JetbenchError(f"The paper asks for {wrong[0]!r}, which is none of {', '.join(known)}.")
+        raise JetbenchError(unknown(command, wrong[0], known, "The paper"))
     return names
 
 

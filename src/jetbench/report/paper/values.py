@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jetbench.algebra.inverse_system import inverse_system
-from jetbench.directions import decompose
+from jetbench.algebra.apolar.inverse_system import inverse_system
+from jetbench.operators.directions import decompose
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.report import labels
 from jetbench.report.collect import machines
 from jetbench.report.findings import told
@@ -22,7 +23,6 @@ from jetbench.report.pairs import paired
 from jetbench.report.published import WIDTHS
 from jetbench.report.reproduction import CLOSE, VAGUE, counts, predicted, reproduction
 from jetbench.report.tables import MAIN_METRICS, Data, as_published, reference_points
-from jetbench.symbol import Symbol, variables
 
 COUNTED = "counted"
 PUBLISHED = "published"

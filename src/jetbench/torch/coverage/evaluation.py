@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from jetbench.coverage.parameters import POINTS
-from jetbench.problem import Operator
+from jetbench.operators.problem import Operator
 from jetbench.torch import linear_operator
 from jetbench.torch import reference as nested
 
