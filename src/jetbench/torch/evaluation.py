@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jetbench.algebra.arrays import Constant
 from jetbench.algebra.base import Algebra
-from jetbench.algebra.constants import Constant
 from jetbench.errors import JetbenchError
 from jetbench.operators.problem import Operator, Problem
 from jetbench.torch.jet import Jet
