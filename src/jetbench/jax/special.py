@@ -215,6 +215,11 @@ def hypot(x: Array, y: Array) -> Array:
     return scale * jnp.sqrt((x / scale) ** 2 + (y / scale) ** 2)
 
 
+def complex_sign(u: Array) -> Array:
+    """u/|u|, and 0 at 0. JAX has it as a primitive, which has no derivative before version 0.12."""
+    return u / jnp.where(u == 0, 1, jnp.abs(u))
+
+
 def _angle_and_slope(
     primals: Sequence[Array], moving: Sequence[int], tangents: Sequence[Array]
 ) -> tuple[list[Array], list[Array]]:
@@ -346,6 +351,8 @@ def right_function(equation: JaxprEqn) -> Callable[..., list[Array]] | None:
     """What to run for an equation so that its derivatives are right; None where JAX's are."""
     if equation.primitive is primitives.atan2_p:
         return ANGLE
+    if equation.primitive is primitives.sign_p and jnp.issubdtype(equation.invars[0].aval.dtype, jnp.complexfloating):
+        return lambda u: [complex_sign(u)]
     if (tower := OF_PRIMITIVES.get(equation.primitive)) is not None:
         return differentiable(tower)
     closed = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
