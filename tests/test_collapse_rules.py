@@ -1,11 +1,17 @@
 """The identity behind every rule of the pass: the sum that it makes equals the one carried out, by numbers."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import jetbench.collapse
 from jetbench.collapse import cost, diagonal
 from jetbench.collapse.build import Builder
-from jetbench.collapse.graph import Node, computed_apart, live
+from jetbench.collapse.cost import computed_apart
+from jetbench.collapse.graph import Node, live
+from jetbench.collapse.ops import OPS
 from jetbench.collapse.pull import collapse
 from jetbench.collapse.rebuild import without_summed_products
 from jetbench.collapse.rules import RULES, candidate, direct, step
@@ -459,3 +465,47 @@ def test_a_sum_with_an_identity_matrix_is_a_renaming(name, split):
     result = b.contract(terms, out)
     assert not any(node.op == "product" for node in live([result]))
     np.testing.assert_allclose(evaluated(result, {0: value}), expected)
+
+
+def test_every_op_is_made_somewhere_and_has_a_record():
+    package = Path(jetbench.collapse.__file__).parents[1]
+    paths = [*package.glob("collapse/*.py"), *package.glob("*/rewriting/*.py")]
+    calls = [
+        node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+    ]
+    made = set()
+    for call in calls:
+        name = ast.unparse(call.func).rpartition(".")[2]
+        if name in ("make", "_source") and call.args:
+            made |= {
+                n.value for n in ast.walk(call.args[0]) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+            }
+    assert made == set(OPS) - {"input", "constant"} | (made & {"input", "constant"})
+    assert {"input", "constant"} <= {op.name for op in OPS.values() if op.is_given}
+    assert set(RULES) | set(diagonal.RULES) <= set(OPS)
+
+
+def test_nodes_made_again_with_the_same_operands_are_the_same():
+    b = Builder()
+    x, y = b.graph.make("input", (), (0,), (3, 3), "float64"), b.graph.make("input", (), (1,), (3, 3), "float64")
+    nodes = [
+        b.permute(x, (1, 0)),
+        b.scale(x, 2.0),
+        b.combine(x, y, 1, -3),
+        b.contract([(x, "ij"), (y, "jk")], "ik"),
+        b.reduce(x, (0,)),
+        b.weigh(x, 0, (1.0, 0.5, 2.0)),
+        b.map("sin", (x,), "float64"),
+        b.diagonal(x, (0, 0)),
+        b.reshape(x, (9,)),
+        b.slice(x, 0, 0, 2),
+        b.concatenate((x, y), 1),
+        b.graph.make("opaque", (x,), ("own",), (2,), "float64"),
+    ]
+    others = {"input", "constant", "fill", "identity", "split", "reshape", "part"}
+    assert {node.op for node in nodes} == set(OPS) - others
+    for node in nodes:
+        swapped = {x: y, y: x}
+        other = OPS[node.op].rebuild(b, node, [swapped[o] for o in node.operands])
+        assert other is not node and other.shape == node.shape
+        assert OPS[node.op].rebuild(b, node, node.operands) is node

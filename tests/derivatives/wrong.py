@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import grad
 
-from jetbench.coverage.interpolation import CENTRED
+from coverage_table.interpolation import CENTRED
 
 PAGE = Path(__file__).parents[2] / "docs" / "pytorch-derivatives.md"
 SETUP = """\
@@ -37,6 +37,7 @@ CASES = (
     ("F.layer_norm(column(t), (3,), eps=0.25)[0]", 0.5, "FF"),
     ("F.layer_norm(column(t), (3,), eps=0.25)[0]", 0.5, "RRR"),
     ("F.instance_norm(column(t)[None, None], eps=0.25)[0, 0, 0]", 0.5, "FF"),
+    ("torch._weight_norm(square(t), column(t)[:, None], 0)[0, 0]", 0.5, "RR"),
     ("torch.linalg.det(square(t))", 0.5, "FF"),
     ("torch.linalg.det(square(t))", 0.5, "FFR"),
     ("torch.linalg.slogdet(square(t))[1]", 0.5, "FF"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from math import prod
 
-from jetbench.collapse.cost import contracted_sizes
+from jetbench.collapse.contraction import contracted_sizes
 from jetbench.collapse.graph import Graph, Node
 from jetbench.collapse.layout import Layout, numbered
 

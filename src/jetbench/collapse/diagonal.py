@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, live
 from jetbench.collapse.layout import behind_view, numbered
+from jetbench.collapse.ops import OPS
 from jetbench.collapse.rebuild import rebuilt
 from jetbench.collapse.rules import Rest
 
@@ -44,7 +45,7 @@ def rule(*ops: str) -> Callable[[Rule], Rule]:
     """Register the decorated function as the rule of ops."""
 
     def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(ops, function))
+        RULES.update((OPS[op].name, function) for op in ops)
         return function
 
     return register
@@ -272,6 +273,6 @@ def _reason(key: Key) -> str:
     node = key[0]
     if step(*key) is not None:
         return "this value is needed in full anyway"
-    if node.op in ("input", "constant", "identity"):
-        return "there is nothing before it"
+    if OPS[node.op].is_given:
+        return OPS[node.op].reason
     return "nothing is known of how this operation treats the axes"

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from math import prod
 
 from jetbench.collapse.build import Builder
-from jetbench.collapse.cost import contracted_sizes, operations, runs, weighing
-from jetbench.collapse.graph import Node, computed_apart
+from jetbench.collapse.contraction import contracted_sizes, runs, weighing
+from jetbench.collapse.cost import computed_apart, operations
+from jetbench.collapse.graph import Node
 from jetbench.collapse.layout import numbered
+from jetbench.collapse.ops import OPS
 from jetbench.collapse.weights import (
     Spec,
     Weight,
@@ -70,7 +72,7 @@ def rule(op: str) -> Callable[[Rule], Rule]:
     """Register the decorated function as the rule of an op."""
 
     def register(function: Rule) -> Rule:
-        RULES[op] = function
+        RULES[OPS[op].name] = function
         return function
 
     return register

@@ -21,10 +21,10 @@ from jax import Array, lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Primitive, jaxprs_in_params, primitives
 from jax.scipy import special
 
-from jetbench import towers
+from jetbench.algebra import derivatives
+from jetbench.algebra.derivatives import Tower
 from jetbench.errors import MissingRule
 from jetbench.jax.author import Authored
-from jetbench.towers import Tower
 
 TowerFunction = Callable[[Array, int], Tower]
 
@@ -87,7 +87,7 @@ def sine_integral(u: Array, order: int) -> Tower:
 def cosine_integral(u: Array, order: int) -> Tower:
     """φ' = cos(u)/u."""
     inverse = [(-1) ** m * math.factorial(m) * u ** -(m + 1) for m in range(order)]
-    return [special.sici(u)[1], *(towers.times(_cosines(u, order - 1), inverse) if order else [])]
+    return [special.sici(u)[1], *(derivatives.times(_cosines(u, order - 1), inverse) if order else [])]
 
 
 def _fresnel(index: int) -> TowerFunction:
@@ -107,7 +107,7 @@ def _fresnel(index: int) -> TowerFunction:
 
 def log1mexp(u: Array, order: int) -> Tower:
     """log(1 − e^(−u)): φ' = n = 1/(e^u − 1) with n' = −n − n²."""
-    slopes = towers.autonomous(1 / jnp.expm1(u), (0, -1, -1), order - 1) if order else []
+    slopes = derivatives.autonomous(1 / jnp.expm1(u), (0, -1, -1), order - 1) if order else []
     return [jax.nn.log1mexp(u), *slopes]
 
 
@@ -213,6 +213,11 @@ def hypot(x: Array, y: Array) -> Array:
     """√(x² + y²)."""
     scale = _scale(x, y)
     return scale * jnp.sqrt((x / scale) ** 2 + (y / scale) ** 2)
+
+
+def complex_sign(u: Array) -> Array:
+    """u/|u|, and 0 at 0. JAX has it as a primitive, which has no derivative before version 0.12."""
+    return u / jnp.where(u == 0, 1, jnp.abs(u))
 
 
 def _angle_and_slope(
@@ -346,6 +351,8 @@ def right_function(equation: JaxprEqn) -> Callable[..., list[Array]] | None:
     """What to run for an equation so that its derivatives are right; None where JAX's are."""
     if equation.primitive is primitives.atan2_p:
         return ANGLE
+    if equation.primitive is primitives.sign_p and jnp.issubdtype(equation.invars[0].aval.dtype, jnp.complexfloating):
+        return lambda u: [complex_sign(u)]
     if (tower := OF_PRIMITIVES.get(equation.primitive)) is not None:
         return differentiable(tower)
     closed = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))

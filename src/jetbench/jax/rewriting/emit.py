@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jetbench.algebra.base import made_varying, scaled, summed
-from jetbench.collapse.cost import is_matrix_product, runs, summing_order
+from jetbench.algebra.arrays import scaled, summed
+from jetbench.collapse.contraction import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.jax.propagate import bind
 from jetbench.jax.rewriting.lower import LOWERINGS, Call
 from jetbench.jax.rewriting.precision import Precisions
+from jetbench.jax.varying import made_varying
 
 
 class Evaluation:

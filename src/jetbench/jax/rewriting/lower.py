@@ -15,12 +15,12 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 
-from jetbench.algebra.base import varying
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, is_inexact
 from jetbench.errors import Unsupported
 from jetbench.jax.rewriting.precision import Precisions
 from jetbench.jax.sums import is_written_out
+from jetbench.jax.varying import varying
 
 Rule = Callable[..., "Node | list[Node] | None"]
 LOWERINGS: dict[str, Rule] = {}
