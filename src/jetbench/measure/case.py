@@ -16,9 +16,10 @@ from typing import Any
 
 from jetbench.errors import ConfigError, unknown
 from jetbench.measure import own_files
+from jetbench.measure.backends import method_names
+from jetbench.measure.nvidia import has_cuda
 
 AXES = ("batch", "samples", "rank", "width", "depth", "dimension")
-BACKENDS = ("torch", "jax")
 MODES = ("eager", "compiled")
 #: Of backends that do not have all modes, those that they have: JAX code runs inside of jit.
 MODES_OF = {"jax": ("compiled",)}
@@ -180,8 +181,6 @@ def resolve_device(device: str) -> str:
         raise ConfigError(unknown("device", device, DEVICES))
     if device != "auto":
         return device
-    from jetbench.measure.machine import has_cuda
-
     return "cuda" if has_cuda() else "cpu"
 
 
@@ -222,9 +221,7 @@ def modes(backend: str, wanted: Sequence[str] | None = None) -> list[str]:
 
 
 def _check_method(method: str, backend: str, where: str) -> None:
-    from jetbench.measure import adapter
-
-    known = adapter.method_names(backend)
+    known = method_names(backend)
     if known is not None and method not in known:
         raise ConfigError(unknown(f"{backend} method", method, known, where))
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from jetbench import operators
 from jetbench.errors import JetbenchError, Unsupported
-from jetbench.measure import adapter
+from jetbench.measure.backends import backend_module
 from jetbench.measure.case import Case, facts, modes
+from jetbench.measure.subject import Session
 from jetbench.operators import estimators
 
 TOLERANCE = 1e-8
@@ -71,7 +72,7 @@ def check(method: str, backend: str) -> Iterator[Outcome]:
     Raises:
         JetbenchError: the backend has no such method, or is not installed.
     """
-    session = adapter.find(backend).open_session("cpu")
+    session = backend_module(backend).open_session("cpu")
     for case in cases(method, backend):
         try:
             yield _outcome(session, case)
@@ -89,7 +90,7 @@ def check(method: str, backend: str) -> Iterator[Outcome]:
             yield Outcome(case, WRONG, f"{type(error).__name__}: {error}")
 
 
-def _outcome(session: adapter.Session, case: Case) -> Outcome:
+def _outcome(session: Session, case: Case) -> Outcome:
     subject = session.prepare(case)
     vectors = subject.vectors
     if not isinstance(vectors, int) or isinstance(vectors, bool) or vectors < 1:

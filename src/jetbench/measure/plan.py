@@ -12,8 +12,8 @@ from rich.table import Table
 
 from jetbench import networks, operators
 from jetbench.errors import Unsupported
-from jetbench.measure import adapter
 from jetbench.measure import config as configs
+from jetbench.measure.backends import backend_module
 from jetbench.measure.case import Case, Curve, Point, modes
 from jetbench.measure.progress import duration, size
 from jetbench.methods import METHODS
@@ -191,7 +191,7 @@ def _vectors(
     del function  # part of the key only: another file may mean another operator by the same name
     try:
         made = operators.make(operator, dim=dim, **json.loads(options))
-        return adapter.find(backend).vectors(method, Problem(made, Estimator(estimator, samples), scheme))
+        return backend_module(backend).vectors(method, Problem(made, Estimator(estimator, samples), scheme))
     except (Unsupported, ValueError) as error:
         return None, str(error)
 
