@@ -36,7 +36,6 @@ class Nesting(Evaluation):
 
     def __init__(self, net: Function, problem: Problem) -> None:
         super().__init__(net, problem)
-        self._function = in_primitive_operations(net)
         self._run: set[tuple] = set()
         symbols: Mapping[str, Symbol] = problem.operator.symbols
         self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
@@ -45,6 +44,9 @@ class Nesting(Evaluation):
             symbols = {"": drawn.remainder}
             self._groups = tuple(((group.weight,) * group.samples, group.order) for group in drawn.groups)
         self._terms = {name: terms(symbol, problem.scheme) for name, symbol in symbols.items()}
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_run": set()}
 
     @abstractmethod
     def power(self, f: Function, directions: Tensor, weights: Sequence[float], order: int) -> Function:
@@ -64,7 +66,7 @@ class Nesting(Evaluation):
         if recording is None or not recording[0].is_whole:
             try:
                 with untouched(self.net), without_compiler():
-                    return self.differentiated(self._function, x, draws)
+                    return self.differentiated(in_primitive_operations(self.net), x, draws)
             except RuntimeError as error:  # PyTorch does not differentiate checkpoints, for example
                 errors.append(error)
         if recording is not None and not any(map(is_out_of_memory, errors)):

@@ -63,7 +63,7 @@ def _key(value: object, tensors: list[Tensor]) -> object:
         tensors.append(value)
         return value.shape, value.dtype, value.device
     kind = type(value)
-    if kind is float:
+    if kind in (float, torch.SymFloat):
         return float
     if kind in (list, tuple):
         return kind, *[_key(item, tensors) for item in value]
