@@ -9,20 +9,15 @@ from math import comb, prod
 import numpy as np
 import pytest
 
-from jetbench.algebra.apolar import Apolar
-from jetbench.algebra.apolar_tables import coproduct_tables, product_tables
-from jetbench.algebra.closed_forms import of_monomials, of_power, of_quadratic_form
-from jetbench.algebra.inverse_system import (
-    InverseSystem,
-    by_elimination,
-    derivatives,
-    dimension,
-    inverse_system,
-    polynomial,
-)
-from jetbench.estimators import normal
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.algebra.apolar.algebra import Apolar
+from jetbench.algebra.apolar.closed_forms import of_monomials, of_power, of_quadratic_form
+from jetbench.algebra.apolar.elimination import by_elimination
+from jetbench.algebra.apolar.inverse_system import dimension, inverse_system
+from jetbench.algebra.apolar.space import InverseSystem, derivatives, polynomial
+from jetbench.algebra.apolar.tables import coproduct_tables, product_tables
+from jetbench.operators.estimators import normal
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 
 def laplacian(dim: int) -> Symbol:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from jetbench.algebra.apolar import Apolar
-from jetbench.algebra.constants import Constant
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.algebra.apolar.algebra import Apolar
+from jetbench.algebra.arrays import Constant
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 SYMBOLS = {
     "biharmonic": (variables(3) @ variables(3)) ** 2,

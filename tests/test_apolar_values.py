@@ -13,9 +13,9 @@ import sympy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jetbench.algebra.apolar import Apolar
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.algebra.apolar.algebra import Apolar
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 ELEMENTWISE = ["unrolled", "blockwise"]
 FUNCTIONS = {"tanh": sympy.tanh, "exp": sympy.exp, "sin": sympy.sin}

@@ -7,10 +7,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from jetbench import estimators, operators
-from jetbench.cli import app
+from jetbench import operators
+from jetbench.cli.main import app
 from jetbench.errors import ConfigError, JetbenchError, Unsupported
 from jetbench.measure import sweep
+from jetbench.operators import estimators
 from jetbench.report import collect
 from jetbench.torch import METHODS, linear_operator
 

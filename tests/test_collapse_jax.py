@@ -10,16 +10,15 @@ import pytest
 from jax.experimental import io_callback
 from jax.experimental.jet import jet
 
+from fuzz.collapse.jax import compare
 from jax_settings import compiled
 from jetbench import operators
-from jetbench.algebra import base
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.errors import Unsupported
-from jetbench.jax import linear_operator
+from jetbench.jax import arrays, linear_operator
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.jax.rewriting.function import collapse
-from jetbench.jax.rewriting.fuzz import compare
 from jetbench.jax.rewriting.lower import Lowering
 from jetbench.networks import NetworkSpec
 
@@ -466,5 +465,22 @@ def test_random_functions(seed):
 @pytest.mark.parametrize("seed", range(100, 104))
 def test_random_functions_with_sums_as_loops(monkeypatch, seed):
     """As large arrays have them."""
-    monkeypatch.setattr(base, "LOOP_SIZE", 0)
+    monkeypatch.setattr(arrays, "LOOP_SIZE", 0)
     assert compare(seed) is None
+
+
+BARRIERS = {
+    "of one value": lambda y: jax.lax.optimization_barrier(jnp.sin(y)) ** 2,
+    "of several": lambda y: jnp.prod(jnp.stack(jax.lax.optimization_barrier((jnp.sin(y), jnp.cos(y), y))), 0),
+    "of a dictionary": lambda y: jax.lax.optimization_barrier({"a": y, "b": jnp.exp(y)})["b"] * y,
+}
+
+
+@pytest.mark.parametrize("name", BARRIERS)
+def test_barriers_of_the_compiler_are_left_out(name):
+    x = jnp.linspace(-1, 1, 6).reshape(2, 3)
+
+    def function(x):
+        return laplacians(BARRIERS[name], x)
+
+    np.testing.assert_allclose(collapse(function)(x), function(x), rtol=1e-11, atol=1e-11)

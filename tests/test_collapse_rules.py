@@ -1,11 +1,17 @@
 """The identity behind every rule of the pass: the sum that it makes equals the one carried out, by numbers."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import jetbench.collapse
 from jetbench.collapse import cost, diagonal
 from jetbench.collapse.build import Builder
-from jetbench.collapse.graph import Node, computed_apart, live
+from jetbench.collapse.cost import computed_apart
+from jetbench.collapse.graph import Node, live
+from jetbench.collapse.ops import OPS
 from jetbench.collapse.pull import collapse
 from jetbench.collapse.rebuild import without_summed_products
 from jetbench.collapse.rules import RULES, candidate, direct, step
@@ -55,6 +61,8 @@ def evaluated(node, inputs):
                 values[n] = np.tensordot(np.array(a[1]), x[0], (0, a[0]))
             case "map":
                 values[n] = {"sin": np.sin, "where": lambda m, u, v: np.where(m > 0, u, v)}[a[0]](*x)
+            case "solve":
+                values[n] = np.linalg.solve(x[0], x[1].reshape(*x[1].shape[: a[1] + 1], -1)).reshape(n.shape)
             case "split" | "merge" | "reshape":
                 values[n] = x[0].reshape(n.shape)
             case "along":
@@ -87,6 +95,7 @@ SHAPES = [
     (4, 3, 3, 4),
     (6, 4, 4),
     (4, 5),
+    (4, 4),
 ]
 
 
@@ -127,6 +136,12 @@ NODES = {
     "pad": lambda b, x: b.along("pad", (x[0],), 0, 7, (1, 2)),
     "gather": lambda b, x: b.along("gather", (x[0], x[5]), 1, 2, linear=(0,)),
     "diagonal": lambda b, x: b.diagonal(x[7], (0, 1, 0, 2)),
+    "partly_diagonal": lambda b, x: b.diagonal(x[7], (0, 1, 0, 1)),
+    "solve": lambda b, x: b.solve((x[15],), x[0], "linear", 0, ()),
+    "solve_slice": lambda b, x: b.slice(b.solve((x[15],), x[0], "linear", 0, ()), 1, 0, 2),
+    "solve_each": lambda b, x: b.solve((x[13],), b.permute(x[13], (0, 2, 1)), "linear", 1, ()),
+    "solve_repeated": lambda b, x: b.solve((x[15],), b.view(x[10], (0, None, 2, 1), (4, 2, 4, 3)), "linear", 0, ()),
+    "solve_merged": lambda b, x: b.solve((x[15],), b.reshape(x[0], (4, 15)), "linear", 0, ()),
 }
 
 
@@ -252,10 +267,13 @@ DIAGONALS = {
     "concatenate": (lambda b, x: b.concatenate([x[7], x[7]], 1), (0, 1, 0, 2)),
     "pad": (lambda b, x: b.along("pad", (x[7],), 3, 6, (1, 2)), (0, 1, 0, 2)),
     "gather": (lambda b, x: b.along("gather", (x[7], x[5]), 1, 2, linear=(0,)), (0, 1, 0, 2)),
+    "solve": (lambda b, x: b.solve((x[15],), b.map("sin", [x[12]], "float64"), "linear", 0, ()), (0, 1, 1, 2)),
+    "solve_trace": (lambda b, x: b.solve((x[15],), b.map("sin", [x[12]], "float64"), "linear", 0, ()), (0, 1, 1, 0)),
+    "solve_whole_trace": (lambda b, x: b.solve((x[15],), x[7], "linear", 0, ()), (0, 1, 0, 2)),
 }
 
 
-STOPS = ("split_in_part", "split_across", "merge_differently", "slice_of_joined")
+STOPS = ("split_in_part", "split_across", "merge_differently", "slice_of_joined", "solve_whole_trace")
 """Their axes are no axes of the operand."""
 
 
@@ -447,3 +465,47 @@ def test_a_sum_with_an_identity_matrix_is_a_renaming(name, split):
     result = b.contract(terms, out)
     assert not any(node.op == "product" for node in live([result]))
     np.testing.assert_allclose(evaluated(result, {0: value}), expected)
+
+
+def test_every_op_is_made_somewhere_and_has_a_record():
+    package = Path(jetbench.collapse.__file__).parents[1]
+    paths = [*package.glob("collapse/*.py"), *package.glob("*/rewriting/*.py")]
+    calls = [
+        node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+    ]
+    made = set()
+    for call in calls:
+        name = ast.unparse(call.func).rpartition(".")[2]
+        if name in ("make", "_source") and call.args:
+            made |= {
+                n.value for n in ast.walk(call.args[0]) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+            }
+    assert made == set(OPS) - {"input", "constant"} | (made & {"input", "constant"})
+    assert {"input", "constant"} <= {op.name for op in OPS.values() if op.is_given}
+    assert set(RULES) | set(diagonal.RULES) <= set(OPS)
+
+
+def test_nodes_made_again_with_the_same_operands_are_the_same():
+    b = Builder()
+    x, y = b.graph.make("input", (), (0,), (3, 3), "float64"), b.graph.make("input", (), (1,), (3, 3), "float64")
+    nodes = [
+        b.permute(x, (1, 0)),
+        b.scale(x, 2.0),
+        b.combine(x, y, 1, -3),
+        b.contract([(x, "ij"), (y, "jk")], "ik"),
+        b.reduce(x, (0,)),
+        b.weigh(x, 0, (1.0, 0.5, 2.0)),
+        b.map("sin", (x,), "float64"),
+        b.diagonal(x, (0, 0)),
+        b.reshape(x, (9,)),
+        b.slice(x, 0, 0, 2),
+        b.concatenate((x, y), 1),
+        b.graph.make("opaque", (x,), ("own",), (2,), "float64"),
+    ]
+    others = {"input", "constant", "fill", "identity", "split", "reshape", "part"}
+    assert {node.op for node in nodes} == set(OPS) - others
+    for node in nodes:
+        swapped = {x: y, y: x}
+        other = OPS[node.op].rebuild(b, node, [swapped[o] for o in node.operands])
+        assert other is not node and other.shape == node.shape
+        assert OPS[node.op].rebuild(b, node, node.operands) is node

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from jetbench.algebra import directional
 from jetbench.algebra.collapsed import Collapsed
 from jetbench.algebra.taylor import Taylor
-from jetbench.directions import decompose
-from jetbench.problem import SCHEMES, Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.directions import decompose
+from jetbench.operators.problem import SCHEMES, Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 
 XI = variables(4)
 

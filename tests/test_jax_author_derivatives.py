@@ -15,7 +15,7 @@ import jax_settings
 from jetbench import operators
 from jetbench.errors import Unsupported
 from jetbench.jax import collapse, linear_operator
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 
 XI = variables(2)
 LAPLACIAN = operators.laplacian(dim=2)

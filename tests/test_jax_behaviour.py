@@ -11,7 +11,7 @@ from jax.extend.core import primitives
 from jax.sharding import AxisType, PartitionSpec
 
 from jax_settings import compiled
-from jetbench import estimators, operators
+from jetbench import operators
 from jetbench.errors import JetbenchError, MissingRule, MixedRows, Unsupported
 from jetbench.jax import linear_operator, reference, rule
 from jetbench.jax.independence import are_independent
@@ -19,8 +19,9 @@ from jetbench.jax.jet import elementwise
 from jetbench.jax.network import build
 from jetbench.jax.rules import RULES
 from jetbench.networks import NetworkSpec
-from jetbench.problem import as_operator
-from jetbench.symbol import variables
+from jetbench.operators import estimators
+from jetbench.operators.problem import as_operator
+from jetbench.operators.symbol import variables
 
 OWN = ("nested", "nested_reverse", "taylor", "collapsed", "forward_laplacian", "apolar")
 JETS = ("taylor", "collapsed", "forward_laplacian", "apolar")

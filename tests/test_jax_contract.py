@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from jax_settings import compiled
-from jetbench import estimators, operators
+from jetbench import operators
 from jetbench.errors import Unsupported
 from jetbench.jax import METHODS, linear_operator, reference
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators import estimators
+from jetbench.operators.problem import Problem
 from jetbench.torch import network as torch_network
 from jetbench.torch import reference as torch_reference
 

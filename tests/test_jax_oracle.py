@@ -11,8 +11,8 @@ import pytest
 from jax_settings import compiled
 from jetbench.jax import METHODS, linear_operator
 from jetbench.jax.network import ACTIVATIONS
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol
 
 ORACLE = json.loads((Path(__file__).parent / "oracle" / "values.json").read_text())
 CASES = ORACLE["cases"]

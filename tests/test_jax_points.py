@@ -14,7 +14,7 @@ from jetbench import operators
 from jetbench.errors import MissingRule
 from jetbench.jax import linear_operator
 from jetbench.jax.counting import dot_product
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 
 (T,) = variables(1)
 PI = math.pi

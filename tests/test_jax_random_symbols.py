@@ -11,8 +11,8 @@ from jax_settings import compiled
 from jetbench.jax import linear_operator
 from jetbench.jax.network import build
 from jetbench.networks import NetworkSpec
-from jetbench.problem import as_operator
-from jetbench.symbol import Symbol
+from jetbench.operators.problem import as_operator
+from jetbench.operators.symbol import Symbol
 from jetbench.torch import network as torch_network
 from jetbench.torch import reference as torch_reference
 

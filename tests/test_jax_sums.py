@@ -7,8 +7,7 @@ import pytest
 
 import jax_settings  # noqa: F401  (64 bits)
 from jetbench import operators
-from jetbench.algebra import base
-from jetbench.jax import linear_operator, sums
+from jetbench.jax import arrays, linear_operator, sums
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.jax.rules.control_flow import scan_counts
@@ -33,9 +32,9 @@ TRANSFORMATIONS = {
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
 def test_loops_and_plain_sums_agree(monkeypatch, name):
     net = build(NetworkSpec(kind="layernorm_mlp", dim=4, widths=(3, 3)))
-    monkeypatch.setattr(base, "LOOP_SIZE", 1 << 30)
+    monkeypatch.setattr(arrays, "LOOP_SIZE", 1 << 30)
     wanted = TRANSFORMATIONS[name](net)
-    monkeypatch.setattr(base, "LOOP_SIZE", 0)
+    monkeypatch.setattr(arrays, "LOOP_SIZE", 0)
     found = TRANSFORMATIONS[name](net)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), found, wanted)
 
@@ -48,9 +47,9 @@ def test_loops_change_no_count(monkeypatch, method):
     def operations():
         return counted_flops(lambda x: linear_operator(net, LAPLACIAN, method=method)(x), jnp.asarray(X))
 
-    monkeypatch.setattr(base, "LOOP_SIZE", 1 << 30)
+    monkeypatch.setattr(arrays, "LOOP_SIZE", 1 << 30)
     wanted = operations()
-    monkeypatch.setattr(base, "LOOP_SIZE", 0)
+    monkeypatch.setattr(arrays, "LOOP_SIZE", 0)
     assert operations() == wanted
 
 
@@ -68,7 +67,7 @@ def test_functions_with_loops_are_told_from_those_of_users():
 @pytest.mark.parametrize("method", ["collapsed", "collapsed_rewrite", "stock_rewrite"])
 def test_the_backward_pass_writes_nothing_down_in_loops(monkeypatch, method):
     """Loops carry one sum; a loop with results would store an entry for each direction."""
-    monkeypatch.setattr(base, "LOOP_SIZE", 0)
+    monkeypatch.setattr(arrays, "LOOP_SIZE", 0)
     net = build(NetworkSpec(dim=4, widths=(3, 3)))
     gradient = jax.grad(lambda net, x: loss(net, x, method))
     scans = [e for e in jax.make_jaxpr(gradient)(net, X).jaxpr.eqns if e.primitive.name == "scan"]

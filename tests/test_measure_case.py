@@ -193,7 +193,7 @@ def test_the_projects_configs_expand(path):
         ({"budgets": {}}, ["unknown key 'budgets'", "budget", "studies"]),
         ({"budget": {"point_s": 1, "point": 2}}, ["budget: unknown key 'point'", "point_s", "first_call_s"]),
         ({"budget": {"point_s": "long"}}, ["budget.point_s: 'long'", "number"]),
-        ({"device": "tpu"}, ["device: 'tpu'", "auto, cpu, cuda"]),
+        ({"device": "tpu"}, ["device: unknown value 'tpu'", "auto, cpu, cuda"]),
         ({"studies": {"batch": {"axis": "batch"}}}, ["studies.batch", "'values' is missing"]),
         ({"studies": []}, ["studies"]),
     ],
@@ -207,15 +207,21 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(change, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"axis": "colour"}, ["studies.batch.axis: 'colour'", "batch, samples, rank, width, depth, dimension"]),
-        ({"modes": ["eager", "fast"]}, ["studies.batch.modes[1]: 'fast'", "eager, compiled"]),
-        ({"estimator": {"kind": "gauss"}}, ["studies.batch.estimator.kind: 'gauss'", "exact, normal, rademacher"]),
-        ({"network": {"kind": "cnn"}}, ["studies.batch.network.kind: 'cnn'", "mlp, residual_mlp"]),
+        (
+            {"axis": "colour"},
+            ["studies.batch.axis: unknown value 'colour'", "batch, samples, rank, width, depth, dimension"],
+        ),
+        ({"modes": ["eager", "fast"]}, ["studies.batch.modes[1]: unknown value 'fast'", "eager, compiled"]),
+        (
+            {"estimator": {"kind": "gauss"}},
+            ["estimator.kind: unknown value 'gauss'", "exact, normal, rademacher"],
+        ),
+        ({"network": {"kind": "cnn"}}, ["studies.batch.network.kind: unknown value 'cnn'", "mlp, residual_mlp"]),
         ({"network": {"width": [3]}}, ["studies.batch.network: unknown key 'width'", "widths"]),
         ({"methods": [{"method": "taylor", "scheme": "griewank"}]}, ["methods[0]: unknown key 'scheme'", "directions"]),
         ({"methods": [3]}, ["methods[0]: 3", "string"]),
         ({"cases": [{"operator": "laplacian", "dim": 0}]}, ["cases[0].dim", "0", "at least 1"]),
-        ({"dtype": "float8"}, ["dtype: 'float8'", "float64, float32"]),
+        ({"dtype": "float8"}, ["dtype: unknown value 'float8'", "float64, float32"]),
     ],
 )
 def test_a_wrong_study_is_explained(change, words):
@@ -228,7 +234,7 @@ def test_a_wrong_study_is_explained(change, words):
     ("wrong", "words"),
     [
         ({"operator": "laplace", "dim": 3}, ["cases[0]", "'laplace'", "laplacian"]),
-        ({"operator": "laplacian", "dim": 3, "options": {"rank": 2}}, ["cases[0]", "no option rank", "dim"]),
+        ({"operator": "laplacian", "dim": 3, "options": {"rank": 2}}, ["cases[0]", "unknown option 'rank'", "dim"]),
         ({"operator": "heat", "dim": 1}, ["cases[0]", "at least 2", "1"]),
     ],
 )
@@ -239,9 +245,9 @@ def test_a_wrong_operator_is_explained(wrong, words):
 
 
 def test_unknown_studies_and_curves_are_named():
-    with pytest.raises(ConfigError, match="no study 'width' in the config; it has batch"):
+    with pytest.raises(ConfigError, match="Unknown study 'width'; allowed: batch"):
         case.curves(SMALL, "width")
-    with pytest.raises(ConfigError, match="Did you mean torch-laplacian-4-exact-nested-eager"):
+    with pytest.raises(ConfigError, match="Did you mean 'torch-laplacian-4-exact-nested-eager"):
         case.curve(SMALL, "batch", "torch-laplacian-4-nested-eager")
 
 
@@ -256,23 +262,9 @@ def test_files_in_yaml_and_json(tmp_path):
             config.load(tmp_path / name)
 
 
-def test_without_yaml_and_jsonschema_a_json_config_works(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    monkeypatch.setitem(sys.modules, "jsonschema", None)
-    (tmp_path / "a.json").write_text(json.dumps(SMALL))
-    assert len(case.curves(config.load(tmp_path / "a.json"))) == 10
-    (tmp_path / "a.yaml").write_text("studies: {}")
-    with pytest.raises(ConfigError, match="PyYAML is not installed"):
-        config.load(tmp_path / "a.yaml")
-    with pytest.raises(ConfigError, match=r"axis: 'colour' is not allowed; allowed are batch"):
-        config.validate(with_study(axis="colour"))
-    with pytest.raises(ConfigError, match="unknown key 'budgets'"):
-        config.validate({**SMALL, "budgets": 1})
-
-
 def test_a_users_operators_file_beside_the_config(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from jetbench.operators import operator\nfrom jetbench.symbol import variables\n\n"
+        "from jetbench.operators import operator\nfrom jetbench import variables\n\n"
         "@operator\ndef my_third_derivative(dim):\n    '''u_000.'''\n    return variables(dim)[0] ** 3\n"
     )
     cases = [{"operator": "my_third_derivative", "dim": 2}]
@@ -288,7 +280,7 @@ def test_a_users_operators_file_beside_the_config(tmp_path):
 def test_no_framework_is_imported_for_curves():
     script = (
         "import sys; from jetbench.measure import case, config; "
-        f"case.curves(config.load({str(CONFIGS[0])!r}), device='cpu'); import jetbench.cli; "
+        f"case.curves(config.load({str(CONFIGS[0])!r}), device='cpu'); import jetbench.cli.main; "
         "print([m for m in ('torch', 'jax', 'pandas', 'matplotlib') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "[]"

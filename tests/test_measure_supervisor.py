@@ -132,7 +132,7 @@ def test_a_deadline_stops_the_point_in_progress():
 
 def test_a_worker_that_cannot_start_is_an_error_for_the_user():
     with (
-        pytest.raises(JetbenchError, match=r"no backend 'nowhere\.measuring'"),
+        pytest.raises(JetbenchError, match=r"backend 'nowhere\.measuring'"),
         Supervisor(Setup("nowhere.measuring")) as s,
     ):
         s.hello  # noqa: B018
@@ -188,7 +188,7 @@ def test_a_sweep_stops_when_its_minutes_are_over_and_goes_on(tmp_path):
 
 
 def test_a_method_that_does_not_exist_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"no method 'brilliant'; it has well, other"):
+    with pytest.raises(ConfigError, match=r"method 'brilliant'; allowed: well, other"):
         measure(tmp_path, [curve("brilliant")])
 
 

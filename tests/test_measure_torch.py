@@ -11,14 +11,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from jetbench import estimators, operators
+from jetbench import operators
 from jetbench.errors import JetbenchError, Unsupported
 from jetbench.measure import config, floor, memory, point
+from jetbench.measure.backends import torch as measuring
 from jetbench.measure.case import Case, Point
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
-from jetbench.symbol import variables
-from jetbench.torch import METHODS, linear_operator, measuring, network
+from jetbench.operators import estimators
+from jetbench.operators.problem import Problem
+from jetbench.operators.symbol import variables
+from jetbench.torch import METHODS, linear_operator, network
 
 CASE = Case(operator="laplacian", dim=4, method="collapsed", widths=(16, 8), batch=6, method_version=1)
 BUDGET = config.budget({"budget": {"point_s": 0.05, "samples_max": 8}})
@@ -253,7 +255,7 @@ def test_peak_memory_on_a_gpu_is_above_the_level_before(monkeypatch):
 
 
 def test_what_is_asked_for_must_be_there(session):
-    with pytest.raises(JetbenchError, match="no method 'brilliant'; there are nested"):
+    with pytest.raises(JetbenchError, match="method 'brilliant'; allowed: nested"):
         session.prepare(replace(CASE, method="brilliant"))
     with pytest.raises(Unsupported):
         session.prepare(replace(CASE, operator="kdv", dim=2, method="forward_laplacian"))

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from jetbench import estimators, operators
+from jetbench import operators
 from jetbench.errors import Unsupported
 from jetbench.jax import METHODS, linear_operator, reference
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators import estimators
+from jetbench.operators.problem import Problem
 from jetbench.torch import METHODS as IN_TORCH
 
 jax.config.update("jax_enable_x64", True)
@@ -94,7 +95,7 @@ def test_points_with_any_leading_axes(method, leading):
     ("operator", "estimator", "words"),
     [
         (operators.kdv(dim=2), None, "outputs"),
-        (operators.mixed_partial(dim=2, exponents=(2, 1)), None, "no product of operators of order 2"),
+        (operators.mixed_partial(dim=2, exponents=(2, 1)), None, "not a product of operators of order 2"),
         (operators.biharmonic(dim=2), estimators.normal(2), "random directions of order 4"),
         (operators.laplacian(dim=2), estimators.coordinate(3), "too many"),
     ],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
+from jetbench.cli.report import app
 from jetbench.measure import changes
-from jetbench.report.commands import app
 from report_records import record, write
 
 
@@ -43,7 +43,7 @@ def test_nodes_of_another_kind_are_told_and_left_out(tmp_path):
 
 
 def test_workers_of_two_frameworks_describe_one_machine():
-    torch = {"id": "a", "backend": {"mkl": True}, "environment": {"A": "1"}}
-    jax = {"id": "b", "backend": {"platform": "cpu"}, "environment": {"B": "2"}}
+    torch = {"id": "a", "backend": {"mkl": True}, "environment": {"OMP_NUM_THREADS": "1"}}
+    jax = {"id": "b", "backend": {"platform": "cpu"}, "environment": {"NPROC": "2"}}
     assert changes.sentence({"a": torch}, jax) is None
-    assert changes.sentence({"b": jax}, {**jax, "environment": {"B": "3"}}) is not None
+    assert changes.sentence({"b": jax}, {**jax, "environment": {"NPROC": "3"}}) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from jetbench.cli import app
+from jetbench.cli.main import app
 from jetbench.errors import JetbenchError
 from jetbench.report import runs
 from report_records import record, write

@@ -1,13 +1,15 @@
 """The command line in the encodings of other people's terminals, and operators of their own in its lists."""
 
 import io
+import os
+import subprocess
 import sys
 
 import pytest
 
 from jetbench.__main__ import main
-from jetbench.encoding import plain
-from jetbench.listing import arguments
+from jetbench.cli.encoding import plain
+from jetbench.cli.listing import arguments
 
 FUNCTION = """
 import torch
@@ -18,8 +20,8 @@ def weighted(x):
 COMMANDS = (
     "--help",
     "list operators estimators networks",
+    "list methods studies support",
     "list Δ",
-    "coverage --list --backend torch",
     "explain own.py:weighted --shapes 3x3",
     "explain own.py:missing --shapes 3x3",
     "compare --operator Δ --dim 3",
@@ -48,9 +50,34 @@ def test_every_command_writes_in_every_encoding(command, encoding, monkeypatch, 
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("setting", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}])
+def test_tables_stay_aligned_where_the_encoding_lacks_characters(setting):
+    settings = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
+    command = [sys.executable, "-m", "jetbench", "list", "operators", "networks"]
+    done = subprocess.run(command, env={**settings, "PYTHONUTF8": "0", **setting}, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode("ascii").splitlines()
+    assert any("Delta^2u = Sum_ij d_i^2d_j^2u" in line for line in lines)
+    tables = "\n".join(lines).split("Networks")
+    assert len(tables) == 2
+    for table in tables:
+        assert len({len(line) for line in table.splitlines() if line.startswith(("+", "|"))}) == 1
+
+
 @pytest.mark.parametrize(
     ("character", "written"),
-    [("Δ", "Delta"), ("ξ", "xi"), ("²", "2"), ("é", "e"), ("−", "-"), ("→", "->"), ("½", "1/2"), ("漢", "?")],
+    [
+        ("Δ", "Delta"),
+        ("ξ", "xi"),
+        ("²", "^2"),
+        ("¹⁶", "^16"),
+        ("⁻", "^-"),
+        ("é", "e"),
+        ("−", "-"),
+        ("→", "->"),
+        ("½", "1/2"),
+        ("漢", "?"),
+    ],
 )
 def test_a_character_that_an_encoding_lacks_is_written_in_others(character, written):
     assert plain(character) == written

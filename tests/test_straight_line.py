@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from jetbench.algebra.apolar import Apolar
+from jetbench.algebra.apolar.algebra import Apolar
 from jetbench.algebra.collapsed import Collapsed
-from jetbench.algebra.straight_line import Expression, Operation, StraightLine, record
+from jetbench.algebra.recorded import Expression, Operation, StraightLine, record
 from jetbench.algebra.taylor import Taylor
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.torch.composition import Composition
 from jetbench.torch.rules.elementwise import tanh
 from jetbench.torch.straight_line import run

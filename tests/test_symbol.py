@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.symbol import Symbol, variables
 
 DIM = 3
 numbers = st.fractions(min_value=-4, max_value=4, max_denominator=6)
@@ -182,3 +182,16 @@ def test_numbers_of_numpy_are_coefficients():
     x = variables(1)[0]
     for number in (np.float32(2), np.int64(2), np.array(2.0)):
         assert number * x == x * number == 2 * x
+
+
+def test_public_names():
+    import jetbench
+    from jetbench.symbol import variables as earlier
+
+    assert jetbench.variables is earlier is variables
+    assert jetbench.operators.laplacian(dim=2).symbols[""] == jetbench.variables(2) @ jetbench.variables(2)
+    assert jetbench.estimators.exact().is_exact
+    assert set(jetbench.__all__) <= set(dir(jetbench))
+    assert all(getattr(jetbench, name) is not None for name in jetbench.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'laplacian'"):
+        _ = jetbench.laplacian

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from jetbench import operators
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Operator
+from jetbench.operators.problem import Operator
 from jetbench.torch import linear_operator, network
 
 

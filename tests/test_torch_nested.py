@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from jetbench.coverage.interpolation import CENTRED
+from coverage_table.interpolation import CENTRED
 from jetbench.errors import Unsupported
-from jetbench.problem import as_operator
-from jetbench.symbol import variables
+from jetbench.operators.problem import as_operator
+from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator, trusted
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.registry import formula

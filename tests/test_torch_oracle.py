@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from jetbench.errors import Unsupported
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.torch import METHODS, linear_operator
 from jetbench.torch.network import ACTIVATIONS
 

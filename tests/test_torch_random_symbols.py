@@ -7,10 +7,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jetbench.algebra.inverse_system import dimension
+from jetbench.algebra.apolar.inverse_system import dimension
 from jetbench.networks import NetworkSpec
-from jetbench.problem import as_operator
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.problem import as_operator
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.torch import linear_operator, network, reference
 
 

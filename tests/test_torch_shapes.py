@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from jetbench import estimators, operators
+from jetbench import operators
 from jetbench.errors import JetbenchError
-from jetbench.symbol import variables
+from jetbench.operators import estimators
+from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator
 from torch_cases import BIHARMONIC, JETS, LAPLACIAN, METHODS, X, close, expected, network
 

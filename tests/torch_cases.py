@@ -4,7 +4,7 @@ import torch
 
 from jetbench import operators
 from jetbench.networks import NetworkSpec
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch import METHODS as ALL_METHODS
 from jetbench.torch import reference
 from jetbench.torch.network import build

@@ -3,8 +3,8 @@
 import mpmath
 import torch
 
-from jetbench.problem import as_operator
-from jetbench.symbol import variables
+from jetbench.operators.problem import as_operator
+from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator
 
 (T,) = variables(1)

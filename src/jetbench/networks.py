@@ -12,6 +12,8 @@ from math import isqrt
 
 import numpy as np
 
+from jetbench.errors import unknown
+
 KINDS = ("mlp", "residual_mlp", "layernorm_mlp", "attention")
 ACTIVATIONS = (
     "tanh",
@@ -68,9 +70,9 @@ class NetworkSpec:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"A network is one of {', '.join(KINDS)}; got {self.kind!r}.")
+            raise ValueError(unknown("network", self.kind, KINDS))
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"An activation is one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
+            raise ValueError(unknown("activation", self.activation, ACTIVATIONS))
         for name in ("dim", "outputs"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
         object.__setattr__(self, "seed", _whole("seed", self.seed, least=0, most=2**63 - 1))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from jetbench.cli import app
+from jetbench.cli.main import app
 
 set_hypothesis_home_dir(Path(__file__).resolve().parents[2] / ".hypothesis")
 COMMAND = typer.main.get_command(app)

@@ -12,11 +12,11 @@ from junk import ANYTHING, VALUES, each
 
 from jetbench import operators
 from jetbench.errors import JetbenchError
-from jetbench.estimators import KINDS, Estimator
 from jetbench.measure import config
 from jetbench.networks import ACTIVATIONS, NetworkSpec
 from jetbench.networks import KINDS as NETWORKS
-from jetbench.symbol import Symbol, variables
+from jetbench.operators.estimators import KINDS, Estimator
+from jetbench.operators.symbol import Symbol, variables
 from jetbench.torch import METHODS, linear_operator
 
 NET = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()

@@ -13,8 +13,9 @@ import yaml
 from hypothesis import strategies as st
 from junk import ANYTHING, TEXTS, VALUES, each, jetbench, refusal
 
-from jetbench import estimators, networks
+from jetbench import networks
 from jetbench.measure.case import AXES, DEVICES, MODES
+from jetbench.operators import estimators
 from jetbench.torch import METHODS
 
 BASE: dict[str, Any] = {

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jetbench.cli import app
-from jetbench.complaints import refused
+from jetbench.atomic_files import check_writable, replacing
+from jetbench.cli.errors import refused
+from jetbench.cli.main import app
 from jetbench.errors import JetbenchError
 from jetbench.measure import records
 from jetbench.report import collect
-from jetbench.whole_files import check_writable, replacing
 from test_measure_supervisor import curve, lines, measure
 
 WELL = Path("machine", "batch", "fake-well.jsonl")

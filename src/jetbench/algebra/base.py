@@ -5,17 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from math import prod
-from typing import Any
 
-import numpy as np
+from jetbench.algebra.arrays import Array, concatenate
+from jetbench.algebra.recorded import StraightLine
+from jetbench.operators.directions import RandomGroup
 
-from jetbench.algebra.straight_line import StraightLine
-
-Array = Any
 Blocks = list[Array | None]
-
-LOOP_SIZE = 1 << 16  # entries from which on a sum is worth a loop
 
 
 class Algebra(ABC):
@@ -31,12 +26,14 @@ class Algebra(ABC):
         outputs: names of what `read` returns.
         composes_whole: whether `compose_whole` is more than `compose` and a concatenation.
         has_programs: whether `straight_line` has any.
+        groups: of random directions, in the order of the draws.
     """
 
     sizes: tuple[int, ...]
     outputs: tuple[str, ...]
     composes_whole: bool = False
     has_programs: bool = False
+    groups: Sequence[RandomGroup] = ()
 
     @cached_property
     def order(self) -> int:
@@ -112,107 +109,9 @@ def add(left: Array | None, right: Array | None) -> Array | None:
 
 def take(array: Array, start: int, stop: int) -> Array:
     """array[start:stop], or the array itself where that is all of it: a slice would cost in the backward pass."""
-    return array if start == 0 and stop >= len(array) else array[start:stop]
+    return array if start == 0 and stop >= array.shape[0] else array[start:stop]
 
 
 def scale(factor: float, array: Array) -> Array:
     """factor · array, without a multiplication by 1."""
     return array if factor == 1 else factor * array
-
-
-def _is_jax(array: Array) -> bool:
-    return type(array).__module__.partition(".")[0] in ("jax", "jaxlib")
-
-
-def like(values: np.ndarray, array: Array) -> Array:
-    """`values` as a constant of the framework, type and device of `array`."""
-    if isinstance(array, np.ndarray):
-        return np.asarray(values, dtype=array.dtype)
-    if _is_jax(array):
-        import jax.numpy as jnp
-
-        return jnp.asarray(values, dtype=array.dtype)
-    import torch
-
-    return torch.tensor(values, dtype=array.dtype, device=array.device)
-
-
-def summed(array: Array, other: Array | None = None) -> Array:
-    """The sum over the first axis of an array, or of the product of two.
-
-    On CPU, JAX gets a loop for large arrays; see `jetbench.jax.sums`.
-    """
-    if not takes_loop(array, other):
-        return (array if other is None else array * other).sum(0)
-    from jetbench.jax import sums
-
-    return sums.sum_over_directions(array) if other is None else sums.product_over_directions(array, other)
-
-
-def scaled(factor: Array, block: Array) -> Array:
-    """factor · block_r for all r, (*S) and (n, *T); in JAX on CPU the factor's derivative is summed in a loop."""
-    if len(block) == 1 or not takes_loop(block, factor):
-        return factor * block
-    from jetbench.jax import sums
-
-    return sums.scaled_directions(factor, block)
-
-
-def takes_loop(array: Array, other: Array | None = None) -> bool:
-    """Whether a sum over an axis of an array of this size, or of the product of two, is better a loop."""
-    shapes = [array.shape] if other is None else [array.shape, other.shape]
-    if not _is_jax(array) or not all(isinstance(n, int) for shape in shapes for n in shape):
-        return False  # lengths that are symbols are not known before it runs
-    size = prod(np.broadcast_shapes(*shapes))
-    if size < LOOP_SIZE:
-        return False
-    import jax
-
-    return jax.default_backend() == "cpu"
-
-
-def varying(aval: Any) -> frozenset:
-    """The axes of a mesh along which an array in `jax.shard_map` differs, from its type."""
-    manual = getattr(aval, "mat", None)  # since JAX 0.10.2; `vma` before
-    return getattr(aval, "vma", frozenset()) if manual is None else manual.varying
-
-
-def varying_like(constant: Array, x: Array) -> Array:
-    """A JAX constant as an array that may differ between devices where x does, as `jax.shard_map` asks."""
-    import jax
-
-    return made_varying(constant, varying(jax.typeof(x)))
-
-
-def made_varying(x: Array, axes: frozenset) -> Array:
-    """A JAX array as one that may differ along these axes of a mesh."""
-    import jax
-
-    missing = tuple(sorted(axes - varying(jax.typeof(x))))
-    return jax.lax.pcast(x, missing, to="varying") if missing else x
-
-
-def stack(arrays: Sequence[Array]) -> Array:
-    """The arrays along a new first axis."""
-    if isinstance(arrays[0], np.ndarray):
-        return np.stack(arrays)
-    if _is_jax(arrays[0]):
-        import jax.numpy as jnp
-
-        return jnp.stack(arrays)
-    import torch
-
-    return torch.stack(tuple(arrays))
-
-
-def concatenate(arrays: Sequence[Array]) -> Array:
-    """The arrays one after the other along their first axis."""
-    if isinstance(arrays[0], np.ndarray):
-        return np.concatenate(arrays)
-    if _is_jax(arrays[0]):
-        import jax.numpy as jnp
-
-        return jnp.concatenate(arrays)
-    import torch
-
-    return torch.cat(tuple(arrays))

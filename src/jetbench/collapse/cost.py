@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import prod
+from heapq import heapify, heappop, heappush
 
+from jetbench.collapse.contraction import is_matrix_product
 from jetbench.collapse.graph import Node, live
-
-FREE = frozenset({"input", "constant", "fill", "identity", "view", "split", "merge", "reshape", "part", "numbers"})
-
-CUT = "cut"  # a map that only keeps derivatives from passing
+from jetbench.collapse.ops import OPS, arranged
 
 
 @dataclass(frozen=True)
@@ -28,71 +26,9 @@ class Cost:
     memory: int
 
 
-def contracted_sizes(node: Node) -> tuple[int, ...]:
-    """The lengths of the axes that a product is summed over."""
-    labels, _, n_out = node.attributes
-    return tuple(n for label, n in zip(labels, node.operands[0].shape, strict=True) if label >= n_out)
-
-
-def is_matrix_product(node: Node) -> bool:
-    """Whether a product that sums over an axis runs as a matrix product.
-
-    It does where both operands have axes of their own, and for a matrix times a vector; others multiply and add up.
-    """
-    if node.op != "product" or not contracted_sizes(node):
-        return False
-    left, right, n_out = (*map(set, node.attributes[:2]), node.attributes[2])
-    has_batch = any(label < n_out for label in left & right)
-    return left != right and not (has_batch and (left < right or right < left))
-
-
-def summing_order(node: Node) -> list[int]:
-    """Labels in the order in which a product that is no matrix product has its axes before they are summed.
-
-    Those that stay are in the order of the result; those that go lie where the larger operand has them.
-    """
-    left, right, n_out = node.attributes
-    larger = left if len(left) >= len(right) else right
-    kept = iter(range(n_out))
-    return [label if label >= n_out else next(kept) for label in larger]
-
-
-def weighing(weights: tuple[float, ...], size: int) -> int:
-    """Operations of a sum with numbers as weights of a value with `size` entries: none for one entry alone."""
-    entries = sum(w != 0 for w in weights)
-    scaled = sum(abs(w) != 1 for w, _, _ in runs(weights))
-    return size // len(weights) * (max(0, entries - 1) + scaled)
-
-
-def runs(weights: Sequence[float]) -> list[tuple[float, int, int]]:
-    """Neighbouring equal weights: (weight, start, stop), without those that are zero."""
-    found: list[tuple[float, int, int]] = []
-    for i, w in enumerate(weights):
-        if found and found[-1][0] == w:
-            found[-1] = (w, found[-1][1], i + 1)
-        else:
-            found.append((w, i, i + 1))
-    return [run for run in found if run[0]]
-
-
 def operations(node: Node) -> int:
     """Operations that the node itself costs."""
-    if node.op in FREE or (node.op == "map" and node.attributes[0] == CUT):
-        return 0
-    if node.op == "product":
-        contracted = contracted_sizes(node)
-        return 2 * node.size * prod(contracted) if contracted else node.size
-    if node.op == "combine":
-        return node.size * (1 + sum(abs(factor) != 1 for factor in node.attributes))
-    if node.op == "reduce":
-        return node.operands[0].size
-    if node.op == "weigh":
-        return weighing(node.attributes[1], node.operands[0].size)
-    if node.op == "diagonal":
-        return 0
-    if node.op == "along":
-        return 0 if node.attributes[0] in ("slice", "concatenate", "pad", "gather", "flip") else node.size
-    return node.size
+    return OPS[node.op].operations(node)
 
 
 def of(outputs: Sequence[Node]) -> Cost:
@@ -113,7 +49,7 @@ def _peak(nodes: Sequence[Node], outputs: Iterable[Node]) -> int:
     """Peak memory with each value freed after its last use; what only arranges entries shares memory."""
     home: dict[Node, Node] = {}
     for node in nodes:
-        shares = node.op in FREE and node.operands
+        shares = OPS[node.op].is_free and node.operands
         home[node] = home[node.operands[0]] if shares else node
     last: dict[Node, int] = {}
     for position, node in enumerate(nodes):
@@ -126,10 +62,35 @@ def _peak(nodes: Sequence[Node], outputs: Iterable[Node]) -> int:
         freed.setdefault(position, []).append(node)
     in_use = highest = 0
     for position, node in enumerate(nodes):
-        if home[node] is node and node.op not in FREE:
+        if home[node] is node and not OPS[node.op].is_free:
             in_use += node.size * itemsize(node.dtype)
             highest = max(highest, in_use)
         for dead in freed.get(position, ()):
-            if dead.op not in FREE:
+            if not OPS[dead.op].is_free:
                 in_use -= dead.size * itemsize(dead.dtype)
     return highest
+
+
+def computed_apart(x: Node, y: Node, most: int = 100) -> int | None:
+    """In how many steps x is computed, where these are at most so many and none is one of those of y; None if not."""
+    # From the last node to the first, the ways to x and to y together: what they share is met as soon as both reach it.
+    of_x, of_y = {x.index}, {y.index}
+    waiting = {node.index: node for node in (x, y)}
+    heap = [-index for index in waiting]
+    heapify(heap)
+    steps = 0
+    while not of_x.isdisjoint(waiting):
+        node = waiting.pop(-heappop(heap))
+        is_own = node.index in of_x
+        if is_own and arranged(node).operands:
+            steps += 1
+            if node.index in of_y or steps > most:
+                return None
+        elif is_own:
+            continue
+        for operand in node.operands:
+            (of_x if is_own else of_y).add(operand.index)
+            if operand.index not in waiting:
+                waiting[operand.index] = operand
+                heappush(heap, -operand.index)
+    return steps

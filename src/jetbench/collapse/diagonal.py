@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, live
 from jetbench.collapse.layout import behind_view, numbered
+from jetbench.collapse.ops import OPS
 from jetbench.collapse.rebuild import rebuilt
 from jetbench.collapse.rules import Rest
 
@@ -44,7 +45,7 @@ def rule(*ops: str) -> Callable[[Rule], Rule]:
     """Register the decorated function as the rule of ops."""
 
     def register(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(ops, function))
+        RULES.update((OPS[op].name, function) for op in ops)
         return function
 
     return register
@@ -167,6 +168,23 @@ def _(node: Node, labels: Labels) -> Step | None:
     return Step(needs, build)
 
 
+@rule("solve")
+def _(node: Node, labels: Labels) -> Step | None:
+    """diag A⁻¹ b_rs = A⁻¹ diag b_rs for indices of right-hand sides of the same matrix."""
+    *matrices, right = node.operands
+    fixed = node.attributes[1] + 1
+    apart = [("own", a) if a < fixed or label in labels[:fixed] else label for a, label in enumerate(labels)]
+    if not joins(numbered(apart)):
+        return None
+    left = numbered([labels[apart.index(name)] for name in dict.fromkeys(apart)])
+
+    def build(b: Builder, values: Sequence[Node]) -> Node:
+        found = b.solve(values[:-1], values[-1], *node.attributes, node.payload)
+        return b.diagonal(found, left) if joins(left) else found
+
+    return Step((*map(_whole, matrices), (right, numbered(apart))), build)
+
+
 @dataclass(frozen=True)
 class Pulled:
     """What has become of the diagonals.
@@ -255,6 +273,6 @@ def _reason(key: Key) -> str:
     node = key[0]
     if step(*key) is not None:
         return "this value is needed in full anyway"
-    if node.op in ("input", "constant", "identity"):
-        return "there is nothing before it"
+    if OPS[node.op].is_given:
+        return OPS[node.op].reason
     return "nothing is known of how this operation treats the axes"

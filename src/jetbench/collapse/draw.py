@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from jetbench.collapse.cost import is_matrix_product
-from jetbench.collapse.explain import label, reference
+from jetbench.collapse.contraction import is_matrix_product
 from jetbench.collapse.graph import Node, live
+from jetbench.collapse.ops import OPS, arranged, label
 from jetbench.collapse.pull import Result
 from jetbench.collapse.rules import candidate
+from jetbench.errors import needing
 
 PLAIN, PRODUCT, SUM = "#DDDDDD", "#9FC5E8", "#009E73"
 MOST = 400
-HIDDEN = frozenset({"fill", "constant", "identity", "view", "split", "merge", "reshape"})
 
 
 def draw(outputs: Sequence[Node], result: Result, path: Path) -> None:
@@ -24,6 +22,9 @@ def draw(outputs: Sequence[Node], result: Result, path: Path) -> None:
     summed = _above_sums(outputs, result)
     columns = [("before", outputs, summed), ("after", result.outputs, result.carriers)]
     rows = max(len(_layers(nodes)) for _, nodes, _ in columns)
+    with needing("bench", "A picture of a computation"):
+        from matplotlib.figure import Figure
+
     figure = Figure(figsize=(16, max(4, 0.45 * rows)), layout="constrained")
     axes = figure.subplots(1, 2)
     for axis, (title, nodes, coloured) in zip(axes, columns, strict=True):
@@ -57,22 +58,22 @@ def _layers(outputs: Sequence[Node]) -> list[list[Node]]:
     layers: list[list[Node]] = []
     for node in live(outputs)[:MOST]:
         below = max((depth[o] for o in node.operands if o in depth), default=-1)
-        depth[node] = below if node.op in HIDDEN else below + 1
-        if node.op not in HIDDEN:
+        depth[node] = below + OPS[node.op].is_shown
+        if OPS[node.op].is_shown:
             while len(layers) <= depth[node]:
                 layers.append([])
             layers[depth[node]].append(node)
     return layers
 
 
-def _draw_one(axis: Axes, outputs: Sequence[Node], coloured: set[Node]) -> None:
+def _draw_one(axis: Any, outputs: Sequence[Node], coloured: set[Node]) -> None:
     places: dict[Node, tuple[float, float]] = {}
     for level, nodes in enumerate(_layers(outputs)):
         for i, node in enumerate(nodes):
             places[node] = ((i + 1) / (len(nodes) + 1), -level)
     for node, (x, y) in places.items():
         for operand in node.operands:
-            above = reference(operand)
+            above = arranged(operand)
             if above in places:
                 edge = SUM if node in coloured and above in coloured else "#999999"
                 axis.plot([places[above][0], x], [places[above][1], y], color=edge, linewidth=0.8, zorder=1)

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jetbench.collapse.cost import is_matrix_product, operations
+from jetbench.collapse.contraction import is_matrix_product
+from jetbench.collapse.cost import operations
+from jetbench.collapse.draw import draw
 from jetbench.collapse.graph import Node, live
+from jetbench.collapse.ops import OPS, arranged, label
 from jetbench.collapse.pull import Result
 from jetbench.collapse.rules import Rest
 
@@ -57,14 +60,12 @@ class Explanation:
 
     def draw(self, path: str | Path) -> None:
         """Draw both computations side by side, what carries a sum in colour; the format by the name's ending."""
-        from jetbench.collapse.draw import draw
-
         draw(self.outputs, self.result, Path(path))
 
 
 def lines(outputs: Sequence[Node], marked: set[Node] = frozenset()) -> list[str]:
     """A computation, a line for each node that is more than an arrangement; those that carry a sum have a Σ."""
-    nodes = [n for n in live(outputs) if n.op not in ("fill", "constant", "identity", "view", "split", "merge")]
+    nodes = [node for node in live(outputs) if OPS[node.op].is_shown]
     found = []
     for node in nodes[:SHOWN]:
         operands = ", ".join(_reference(o) for o in node.operands)
@@ -78,39 +79,8 @@ def lines(outputs: Sequence[Node], marked: set[Node] = frozenset()) -> list[str]
     return found
 
 
-def label(node: Node) -> str:
-    """What a node does, in a word or two."""
-    if node.op == "product":
-        if is_matrix_product(node):
-            return "matrix product"
-        return "product, summed" if len(node.attributes[0]) > node.attributes[2] else "product"
-    if node.op == "combine":
-        return f"{_factor(node.attributes[0])}a {_factor(node.attributes[1], True)}b"
-    if node.op == "scale":
-        return f"{node.attributes[0]:g}·"
-    if node.op in ("map", "opaque"):
-        return str(node.attributes[0]).removeprefix("aten.").removesuffix(".default").removesuffix(".Tensor")
-    if node.op == "along":
-        return node.attributes[0]
-    if node.op in ("input", "part"):
-        return f"{node.op} {node.attributes[0]}"
-    return {"reduce": "sum", "weigh": "weighted sum"}.get(node.op, node.op)
-
-
-def _factor(value: complex, signed: bool = False) -> str:
-    sign = ("− " if value.real < 0 else "+ ") if signed else ("−" if value.real < 0 else "")
-    return sign if abs(value) == 1 else f"{sign}{abs(value):g}"
-
-
-def reference(node: Node) -> Node:
-    """The value that a node only arranges, or the node itself."""
-    while node.op in ("view", "split", "merge"):
-        node = node.operands[0]
-    return node
-
-
 def _reference(node: Node) -> str:
-    node = reference(node)
+    node = arranged(node)
     if node.op == "fill":
         return f"{node.attributes[0]:g}"
     if node.op == "identity":

@@ -1,30 +1,12 @@
 """The form of a computation that the pass works on: nodes with operands, shape and dtype, each value only once.
 
-A node is one of
-
-| op | value |
-| --- | --- |
-| `input`, `constant` | given from outside |
-| `fill` | one number, shape () |
-| `identity` | 1 where both of its axes have the same index, 0 elsewhere |
-| `view` | axes permuted, inserted as repetitions, or dropped where their length is 1 |
-| `scale` | factor · x |
-| `combine` | factor · x + factor · y |
-| `product` | Σ over contracted axes of x · y, axes named by labels; without contraction an elementwise product |
-| `reduce` | sum over axes |
-| `map` | a function entry by entry of operands of one shape; linear in some of them together, or in none |
-| `diagonal` | axes that share a label become one: those entries where their indices agree |
-| `split`, `merge`, `reshape` | an axis into several, several into one, anything else that keeps the order of entries |
-| `along` | a linear map of some axes, the same for every index of the others: slice, concatenate, pad, gather, … |
-| `weigh` | Σ_r weights_r x_r along one axis, with numbers as weights |
-| `opaque`, `part` | an operation of the framework that nothing is known of, and one of its several results |
+What the ops mean is in `ops`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
 from math import prod
 
 
@@ -33,7 +15,7 @@ class Node:
     """One value; two nodes of a graph with the same op, operands and attributes are the same object.
 
     Attributes:
-        op: one of those above.
+        op: a name in `ops.OPS`.
         operands: the values that it is computed from.
         attributes: what else defines it; see the methods of `Builder`.
         shape, dtype: of the value; the dtype by name, as "float32".
@@ -106,38 +88,6 @@ def live(outputs: Iterable[Node]) -> list[Node]:
             found[node.index] = node
             waiting.extend(node.operands)
     return [found[index] for index in sorted(found)]
-
-
-def computed_apart(x: Node, y: Node, most: int = 100) -> int | None:
-    """In how many steps x is computed, where these are at most so many and none is one of those of y; None if not."""
-    # From the last node to the first, the ways to x and to y together: what they share is met as soon as both reach it.
-    of_x, of_y = {x.index}, {y.index}
-    waiting = {node.index: node for node in (x, y)}
-    heap = [-index for index in waiting]
-    heapify(heap)
-    steps = 0
-    while not of_x.isdisjoint(waiting):
-        node = waiting.pop(-heappop(heap))
-        is_own = node.index in of_x
-        if is_own and not _is_given(node):
-            steps += 1
-            if node.index in of_y or steps > most:
-                return None
-        elif is_own:
-            continue
-        for operand in node.operands:
-            (of_x if is_own else of_y).add(operand.index)
-            if operand.index not in waiting:
-                waiting[operand.index] = operand
-                heappush(heap, -operand.index)
-    return steps
-
-
-def _is_given(node: Node) -> bool:
-    """Whether a value comes from outside, or only arranges what does."""
-    while node.op in ("view", "split", "merge", "reshape"):
-        node = node.operands[0]
-    return not node.operands
 
 
 def users(nodes: Iterable[Node]) -> dict[Node, list[Node]]:

@@ -15,6 +15,7 @@ from jetbench.collapse import cost, diagonal
 from jetbench.collapse.build import Builder
 from jetbench.collapse.cost import Cost
 from jetbench.collapse.graph import Node, live, users
+from jetbench.collapse.ops import OPS
 from jetbench.collapse.rebuild import rebuilt
 from jetbench.collapse.rules import Rest, Step, candidate, direct, origin, step
 from jetbench.collapse.weights import Spec, computed
@@ -244,9 +245,7 @@ class _Plan:
         if not self._is_direct(key):
             return "both factors of this product depend on the axis: it sums as it multiplies"
         if self._step(key) is None:
-            names = {"map": "this function is not linear in the operand that has the axis"}
-            names |= dict.fromkeys(("input", "constant", "identity"), "there is nothing before it")
-            return names.get(node.op, "nothing is known of how this operation treats the axis")
+            return OPS[node.op].reason
         if not self._cheaper.get(key, True):
             if computed(dict(key[1])):
                 return "its terms have weights, as in reverse mode; taking those further up would cost more operations"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jetbench.collapse.build import Builder
-from jetbench.collapse.cost import runs
+from jetbench.collapse.contraction import runs
 from jetbench.collapse.graph import Node
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
-from jetbench.algebra.base import Algebra, varying_like
+from jetbench.algebra.base import Algebra
 from jetbench.errors import JetbenchError
 from jetbench.jax.jet import Jet, constant
 from jetbench.jax.program import Evaluation
 from jetbench.jax.propagate import propagate
-from jetbench.problem import Operator, Problem
+from jetbench.jax.varying import varying_like
+from jetbench.operators.problem import Operator, Problem
 
 
 def factor_of(operator: Operator, x: Array) -> Array | None:

@@ -14,10 +14,10 @@ import jax
 from jax import Array
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, jaxprs_in_params
 
-from jetbench.algebra.base import varying
 from jetbench.errors import JetbenchError, MixedRows
 from jetbench.jax._compat import maps_here
 from jetbench.jax.rules.control_flow import scan_counts
+from jetbench.jax.varying import varying
 
 EXCHANGES = re.compile(
     "psum|psum_invariant|pmax|pmin|ppermute|pbroadcast|all_gather|all_gather_invariant|reduce_scatter|all_to_all"

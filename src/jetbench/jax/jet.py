@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jetbench.algebra.base import Algebra, Blocks, scale, scaled, summed
-from jetbench.towers import Tower
+from jetbench.algebra.arrays import scaled, summed
+from jetbench.algebra.base import Algebra, Blocks, scale
+from jetbench.algebra.derivatives import Tower
 
 
 class Jet:

@@ -10,12 +10,12 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Literal, Primitive, primitives
 
+from jetbench.algebra.derivatives import Tower
 from jetbench.algebra.truncated import Truncated
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value, algebra_of, constant, elementwise, primal
 from jetbench.jax.propagate import bind, propagate
 from jetbench.jax.rules.registry import rule
-from jetbench.towers import Tower
 
 
 def derivatives_of(function: Callable[[Array], Array], u: Array, order: int) -> ClosedJaxpr:

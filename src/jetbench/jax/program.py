@@ -10,7 +10,7 @@ from jax.extend.core import ClosedJaxpr
 
 from jetbench.jax import rows
 from jetbench.jax.capture import capture
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 
 
 class Evaluation(ABC):

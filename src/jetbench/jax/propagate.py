@@ -9,9 +9,9 @@ import numpy as np
 from jax import Array
 from jax.extend.core import Jaxpr, JaxprEqn, Literal, Primitive, Var, jaxprs_in_params
 
-from jetbench.algebra.base import made_varying, varying
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value
+from jetbench.jax.varying import made_varying, varying
 
 
 def propagate(jaxpr: Jaxpr, constants: Sequence[Value], arguments: Sequence[Value]) -> list[Value]:

@@ -17,9 +17,9 @@ from jax import Array, lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Primitive, jaxprs_in_params, primitives
 from jax.scipy import special
 
-from jetbench import towers
+from jetbench.algebra import derivatives
+from jetbench.algebra.derivatives import Tower
 from jetbench.jax.author import Authored
-from jetbench.towers import Tower
 
 TowerFunction = Callable[[Array, int], Tower]
 
@@ -79,7 +79,7 @@ def sine_integral(u: Array, order: int) -> Tower:
 def cosine_integral(u: Array, order: int) -> Tower:
     """φ' = cos(u)/u."""
     inverse = [(-1) ** m * math.factorial(m) * u ** -(m + 1) for m in range(order)]
-    return [special.sici(u)[1], *(towers.times(_cosines(u, order - 1), inverse) if order else [])]
+    return [special.sici(u)[1], *(derivatives.times(_cosines(u, order - 1), inverse) if order else [])]
 
 
 def _fresnel(index: int) -> TowerFunction:
@@ -99,7 +99,7 @@ def _fresnel(index: int) -> TowerFunction:
 
 def log1mexp(u: Array, order: int) -> Tower:
     """log(1 − e^(−u)): φ' = n = 1/(e^u − 1) with n' = −n − n²."""
-    slopes = towers.autonomous(1 / jnp.expm1(u), (0, -1, -1), order - 1) if order else []
+    slopes = derivatives.autonomous(1 / jnp.expm1(u), (0, -1, -1), order - 1) if order else []
     return [jax.nn.log1mexp(u), *slopes]
 
 

@@ -3,7 +3,7 @@
 XLA on CPU hands a sum together with what it is a sum of to a library that takes longer for it than the matrix products
 around it. A loop does not; but the derivative of a loop that JAX makes by itself keeps every step in reverse mode. So
 each function here has a derivative of its own, with a loop only where a sum over directions is left. From which size on
-they are worth it is decided in `jetbench.algebra.base`, where they are called.
+they are worth it is decided in `jetbench.jax.arrays`, where they are called.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import Jaxpr
 
-from jetbench.algebra.base import varying_like
+from jetbench.jax.varying import varying_like
 
 
 @jax.custom_jvp

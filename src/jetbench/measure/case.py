@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Any
 
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, unknown
+from jetbench.measure import own_files
+from jetbench.measure.backends import method_names
+from jetbench.measure.nvidia import has_cuda
 
 AXES = ("batch", "samples", "rank", "width", "depth", "dimension")
-BACKENDS = ("torch", "jax")
 MODES = ("eager", "compiled")
 #: Of backends that do not have all modes, those that they have: JAX code runs inside of jit.
 MODES_OF = {"jax": ("compiled",)}
@@ -151,9 +153,9 @@ def curves(config: Mapping[str, Any], study: str | None = None, device: str | No
     """
     studies = config["studies"]
     if study is not None and study not in studies:
-        raise ConfigError(f"There is no study {study!r} in the config; it has {', '.join(studies)}.")
+        raise ConfigError(unknown("study", study, studies))
     device = device or resolve_device(config.get("device", "auto"))
-    load_operators(config.get("operators_file"))
+    own_files.load(config.get("operators_file"), config.get("methods_file"))
     found: list[Curve] = []
     for name, entry in studies.items():
         if study in (None, name):
@@ -169,23 +171,16 @@ def curve(config: Mapping[str, Any], study: str, name: str, device: str | None =
     """
     known = {c.name: c for c in curves(config, study, device)}
     if name not in known:
-        import difflib
-
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or list(known)[:3]
-        raise ConfigError(
-            f"The study {study!r} has no curve {name!r}. Did you mean {', '.join(close)}? `jetbench curves` prints all."
-        )
+        raise ConfigError(unknown("curve", name, known, f"study {study}"))
     return known[name]
 
 
 def resolve_device(device: str) -> str:
     """ "cpu" or "cuda"; "auto" is cuda where there is an NVIDIA GPU and the installed torch can use it."""
     if device not in DEVICES:
-        raise ConfigError(f"device must be one of {', '.join(DEVICES)}; got {device!r}.")
+        raise ConfigError(unknown("device", device, DEVICES))
     if device != "auto":
         return device
-    from jetbench.measure.machine import has_cuda
-
     return "cuda" if has_cuda() else "cpu"
 
 
@@ -194,22 +189,6 @@ def check_threads(threads: int | None, where: str) -> None:
     most = os.cpu_count() or 1
     if threads is not None and not 1 <= threads <= most:
         raise ConfigError(f"{where} must be between 1 and {most}, the processors of this machine; got {threads}.")
-
-
-def load_operators(path: str | None) -> None:
-    """Run the user's own file of operators, if there is one.
-
-    Raises:
-        ConfigError: it cannot be run, or registers nothing.
-    """
-    if path:
-        from jetbench import operators
-
-        try:
-            operators.load(path)
-        except (Exception, SystemExit) as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ConfigError(f"The operators file {path} cannot be used: {why}") from error
 
 
 def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any], device: str) -> Iterator[Curve]:
@@ -242,11 +221,9 @@ def modes(backend: str, wanted: Sequence[str] | None = None) -> list[str]:
 
 
 def _check_method(method: str, backend: str, where: str) -> None:
-    from jetbench.measure import adapter
-
-    known = adapter.method_names(backend)
+    known = method_names(backend)
     if known is not None and method not in known:
-        raise ConfigError(f"{where}: the backend {backend} has no method {method!r}; it has {', '.join(known)}.")
+        raise ConfigError(unknown(f"{backend} method", method, known, where))
 
 
 def _points(

@@ -9,16 +9,18 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from jetbench import estimators, networks
-from jetbench.errors import ConfigError
-from jetbench.interruption import interruptible
-from jetbench.measure import adapter, lock
-from jetbench.measure.case import BACKENDS, DTYPES, MODES, Case, Point, facts
+from jetbench import networks
+from jetbench.errors import ConfigError, unknown
+from jetbench.measure import lock
+from jetbench.measure.backends import BACKENDS, backend_module, method_names
+from jetbench.measure.case import DTYPES, MODES, Case, Point, facts
 from jetbench.measure.case import modes as modes_of
 from jetbench.measure.progress import Progress, duration, interval, size
 from jetbench.measure.supervisor import Setup, Supervisor
 from jetbench.measure.sweep import check_methods
-from jetbench.problem import SCHEMES
+from jetbench.operators import estimators
+from jetbench.operators.problem import SCHEMES
+from jetbench.signals import interruptible
 
 Record = Mapping[str, Any]
 
@@ -78,17 +80,18 @@ def _methods(backend: str, wanted: Sequence[str] | None, backends: Sequence[str]
     Raises:
         ConfigError: a wanted method is in none of the backends.
     """
-    known = {each: adapter.method_names(each) or tuple(adapter.find(each).methods()) for each in backends}
+    known = {each: method_names(each) or tuple(backend_module(each).methods()) for each in backends}
     for method in wanted or ():
         if not any(method in found for found in known.values()):
-            told = "; ".join(f"the backend {each} has {', '.join(found)}" for each, found in known.items())
-            raise ConfigError(f"There is no method {method!r}: {told}.")
+            raise ConfigError(
+                unknown("method", method, dict.fromkeys(name for found in known.values() for name in found))
+            )
     return [method for method in dict.fromkeys(wanted or known[backend]) if method in known[backend]]
 
 
 def _check(flag: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        raise ConfigError(f"{flag} must be {', '.join(allowed[:-1])} or {allowed[-1]}; got {value!r}.")
+        raise ConfigError(unknown("value", value, allowed, flag))
 
 
 def measure(

@@ -12,12 +12,6 @@ from rich.console import Console
 from jetbench.measure.case import Curve, Point
 
 
-def paper() -> Console:
-    """The standard output for tables; wide enough for them where it is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
 class Progress:
     """Tells what is being measured. A context manager.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch._ops import OpOverload
 from torch.autograd import forward_ad
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import saved_tensors_hooks
@@ -19,6 +21,13 @@ without_torch_function = torch._C.DisableTorchFunctionSubclass
 with_torch_function = torch._C._EnableTorchFunction
 
 
+def operations(*names: str) -> list[OpOverload]:
+    """The ATen operations of names such as add.Tensor that this version of PyTorch has."""
+    pairs = [name.split(".") for name in names]
+    known = [getattr(getattr(torch.ops.aten, packet, None), overload, None) for packet, overload in pairs]
+    return [operation for operation in known if operation is not None]
+
+
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Outside of any transformation or tracing that is under way, such as torch.vmap around an operator."""
@@ -26,19 +35,31 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def without_compiler() -> Iterator[None]:
-    """Functions that `torch.compile` returned run as the Python that they were made from."""
-    if "torch._dynamo" not in sys.modules:
-        yield
-        return
+class without_compiler:
+    """A context in which functions that `torch.compile` returned run as the Python that they were made from."""
+
+    def __enter__(self) -> None:
+        self._before = None
+        if "torch._dynamo" in sys.modules:
+            change, eager = _stances()
+            self._before = change(eager)
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            _stances()[0](self._before)
+
+
+@functools.cache
+def _stances() -> tuple[Callable, object]:
+    """How the compiler is told what to do, and to do nothing."""
     from torch._dynamo.eval_frame import DynamoStance, _set_stance
 
-    before = _set_stance(DynamoStance("force_eager"))
-    try:
-        yield
-    finally:
-        _set_stance(before)
+    return _set_stance, DynamoStance("force_eager")
+
+
+def recording_gradients() -> contextlib.AbstractContextManager:
+    """A context in which autograd records, also in one in which it does not."""
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else torch.enable_grad()
 
 
 def guarded(holds: Callable[[], bool], words: str) -> None:
@@ -137,9 +158,14 @@ def modes() -> int:
     return torch._C._len_torch_dispatch_stack()
 
 
+def saving_hooks() -> tuple | None:
+    """The hooks for tensors that are saved for a backward pass, as a checkpoint sets them; None if there are none."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True)
+
+
 def unseen() -> contextlib.AbstractContextManager:
-    """For what only the first call does: the hooks of a checkpoint around an operator see the same at each call."""
-    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+    """For what is computed on example tensors, which a checkpoint around an operator does not have to save."""
+    if saving_hooks() is None:
         return contextlib.nullcontext()
     return saved_tensors_hooks(_as_it_is, _as_it_is)
 

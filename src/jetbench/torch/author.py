@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from jetbench.algebra.taylor import Taylor
-from jetbench.problem import Problem, as_operator
-from jetbench.symbol import variables
+from jetbench.operators.problem import Problem, as_operator
+from jetbench.operators.symbol import variables
 from jetbench.torch._compat import is_transformed, modes
 from jetbench.torch.jet import Jet, elementwise
 from jetbench.torch.propagate import Graph

@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 from torch.autograd.graph import saved_tensors_hooks
 
 from jetbench.algebra.base import Algebra
-from jetbench.algebra.straight_line import StraightLine
+from jetbench.algebra.recorded import StraightLine
 from jetbench.torch import layout
 from jetbench.torch.straight_line import run
 

@@ -20,14 +20,15 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from jetbench.problem import Problem
+from jetbench.operators.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import ended_on_errors, guarded, try_with_plain_floats, undisturbed, unseen, unwrapped
+from jetbench.torch._compat import ended_on_errors, guarded, try_with_plain_floats, undisturbed, unwrapped
+from jetbench.torch.apart import are_apart
 from jetbench.torch.author import Author
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing
 from jetbench.torch.refusals import author_derivative
-from jetbench.torch.untouched import unchanged
+from jetbench.torch.untouched import Untouched, unchanged
 from jetbench.torch.zeros import fold_zeros
 
 REMEMBERED = 64
@@ -43,6 +44,7 @@ class Evaluation(ABC):
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem) -> None:
         self.net, self.problem = net, problem
+        self.untouched = Untouched(net)
         self._known: OrderedDict[Graph, None] = OrderedDict()
         self._of_graph = _compiler(self)
 
@@ -57,7 +59,7 @@ class Evaluation(ABC):
     def of(self, net: Callable[[Tensor], Tensor]) -> Evaluation:
         """The same for another network."""
         other = copy.copy(self)
-        other.net = net
+        other.net, other.untouched = net, Untouched(net)
         return other
 
     @abstractmethod
@@ -70,7 +72,7 @@ class Evaluation(ABC):
         The check is made once for each thing that the network does, on numbers of its own. Fake tensors have no values,
         so there rows are not checked.
         """
-        graph, constants = self.recorder.record(self.net, x)
+        graph, constants = self.recorder.record(self.untouched, x)
         if graph in self._known:
             self._known.move_to_end(graph)
             return graph, constants
@@ -80,10 +82,11 @@ class Evaluation(ABC):
             plain = [unwrapped(tensor) for tensor in constants]
         if any(isinstance(tensor, FakeTensor | Traced) for tensor in plain):  # of an operator inside of another one
             return graph, constants
-        with drawing_nothing(), unseen():
-            self.recorder.record(self.net, x)
-        with undisturbed():
-            rows.check(lambda x: graph.run(x, plain), tuple(x.shape), x.dtype, x.device)
+        with drawing_nothing():
+            self.recorder.record(self.untouched, x)
+        if not are_apart(graph, plain, x.shape):
+            with undisturbed():
+                rows.check(lambda x: graph.run(x, plain), tuple(x.shape), x.dtype, x.device)
         self._known[graph] = None
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

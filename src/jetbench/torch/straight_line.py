@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from jetbench.algebra.straight_line import Operation, StraightLine
+from jetbench.algebra.recorded import Operation, StraightLine
 
 
 def run(program: StraightLine, inputs: Sequence[Tensor], results: Sequence[Tensor]) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor
 from jetbench import operators
 from jetbench.errors import Unsupported
 from jetbench.measure import clock, machine
+from jetbench.measure.backends.torch import cpu_peak
 from jetbench.networks import NetworkSpec
 from jetbench.torch import METHODS, linear_operator, network
-from jetbench.torch.measuring import cpu_peak
 from jetbench.training.problem import EQUATIONS, Training, points
 
 ERRORS_EVERY = 10
@@ -183,7 +183,7 @@ def _compare_paths(records: list[dict[str, Any]]) -> None:
 
 
 def _problem(run: Training) -> Any:
-    from jetbench.problem import Problem
+    from jetbench.operators.problem import Problem
 
     return Problem(operators.make(EQUATIONS[run.problem].operator, dim=run.dim))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jetbench.errors import ConfigError
+from jetbench.errors import ConfigError, unknown
 
 Array = np.ndarray
 DEFAULTS = {"widths": (64, 64), "points": 128, "boundary_points": 64, "steps": 100, "target": 0.1}
@@ -94,7 +94,7 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.problem not in EQUATIONS:
-            raise ConfigError(f"training: no problem {self.problem!r}; there are {', '.join(EQUATIONS)}.")
+            raise ConfigError(unknown("problem", self.problem, EQUATIONS, "training"))
         fixed = EQUATIONS[self.problem].dim
         if fixed is not None and self.dim != fixed:
             raise ConfigError(f"training: the problem {self.problem} has dim {fixed}; got {self.dim}.")

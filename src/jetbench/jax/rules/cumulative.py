@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import primitives
 
+from jetbench.algebra.derivatives import Tower
 from jetbench.jax.jet import Jet, add, elementwise, jointly_linear, linear, times
 from jetbench.jax.rules.elementwise import logistic
 from jetbench.jax.rules.piecewise import maximum, minimum
 from jetbench.jax.rules.registry import rule
-from jetbench.towers import Tower
 
 
 @rule(primitives.cumsum_p)

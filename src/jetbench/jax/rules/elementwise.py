@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import Primitive, primitives
 
-from jetbench import towers
-from jetbench.jax import series
+from jetbench.algebra import derivatives
+from jetbench.algebra.arrays import of
+from jetbench.algebra.derivatives import Tower
 from jetbench.jax.jet import Jet, elementwise
 from jetbench.jax.jvp import by_jvp
 from jetbench.jax.rules.registry import rule
-from jetbench.towers import Tower
 
 TANH_FLOW = (1, 0, -1)
 LOGISTIC_FLOW = (0, 1, -1)
@@ -53,7 +53,7 @@ def _quadratic_power(constant: float, square: float, exponent: float, factor: fl
     """The tower of factor · (constant + square·u²)^exponent."""
 
     def tower(u: Array, order: int) -> Tower:
-        found = series.power(series.quadratic(u, order, constant, square), exponent)
+        found = derivatives.power(derivatives.quadratic(u, order, constant, square), exponent)
         return found if factor == 1 else [None if f is None else factor * f for f in found]
 
     return tower
@@ -63,14 +63,14 @@ def _gaussian(factor: float, rate: float) -> TowerFunction:
     """The tower of factor · exp(rate·u²)."""
 
     def tower(u: Array, order: int) -> Tower:
-        return [factor * f for f in series.exponential(series.quadratic(u, order, 0.0, rate))]
+        return [factor * f for f in derivatives.exponential(derivatives.quadratic(u, order, 0.0, rate))]
 
     return tower
 
 
 def real_power(u: Array, order: int, exponent: float) -> Tower:
     """u^p: the falling factorial p(p − 1)…(p − m + 1) times u^(p−m); whole exponents p ≥ 0 end at m = p."""
-    tower: Tower = [series.raised(u, exponent)]
+    tower: Tower = [of(u).power(u, exponent)]
     factor = 1.0
     for m in range(1, order + 1):
         factor *= exponent - m + 1
@@ -79,7 +79,7 @@ def real_power(u: Array, order: int, exponent: float) -> Tower:
         elif exponent == m:
             tower.append(jnp.full_like(u, factor))
         else:
-            rest = series.raised(u, exponent - m)
+            rest = of(u).power(u, exponent - m)
             tower.append(rest if factor == 1 else factor * rest)
     return tower
 
@@ -112,12 +112,12 @@ def _log2(u: Array, order: int) -> Tower:
 
 def tanh(u: Array, order: int) -> Tower:
     """φ' = 1 − φ²."""
-    return towers.autonomous(jnp.tanh(u), TANH_FLOW, order)
+    return derivatives.autonomous(jnp.tanh(u), TANH_FLOW, order)
 
 
 def logistic(u: Array, order: int) -> Tower:
     """φ' = φ − φ²."""
-    return towers.autonomous(lax.logistic(u), LOGISTIC_FLOW, order)
+    return derivatives.autonomous(lax.logistic(u), LOGISTIC_FLOW, order)
 
 
 def arctangent(u: Array, order: int) -> Tower:
@@ -135,7 +135,7 @@ def inverse_erf(u: Array, order: int) -> Tower:
     """φ' = √π/2 · exp(φ²)."""
     result: Tower = [lax.erf_inv(u)]
     for _ in range(order):
-        slope = series.exponential(towers.times(result, result))
+        slope = derivatives.exponential(derivatives.times(result, result))
         result = [result[0], *(math.sqrt(math.pi) / 2 * s for s in slope)]
     return result
 
@@ -155,7 +155,7 @@ _register(_cycle([jnp.sin, jnp.cos], [1, 1, -1, -1]), primitives.sin_p)
 _register(_cycle([jnp.cos, jnp.sin], [1, -1, -1, 1]), primitives.cos_p)
 _register(_cycle([jnp.sinh, jnp.cosh], [1]), primitives.sinh_p)
 _register(_cycle([jnp.cosh, jnp.sinh], [1]), primitives.cosh_p)
-_register(lambda u, order: towers.autonomous(jnp.tan(u), (1, 0, 1), order), primitives.tan_p)
+_register(lambda u, order: derivatives.autonomous(jnp.tan(u), (1, 0, 1), order), primitives.tan_p)
 _register(arctangent, primitives.atan_p)
 _register(_from_derivative(lax.asin, _quadratic_power(1.0, -1.0, -0.5)), primitives.asin_p)
 _register(_from_derivative(lax.acos, _quadratic_power(1.0, -1.0, -0.5, -1)), primitives.acos_p)

@@ -24,7 +24,30 @@ NAMED: dict[str, tuple[Callable, Callable[[Jaxpr], bool]]] = {}
 
 
 def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
-    """Register the decorated function as the rule of the given primitives."""
+    """Register the decorated function as the rule of the given primitives.
+
+    Raises:
+        TypeError: an argument is not a primitive.
+
+    Examples:
+        A primitive φ(u) = u² with its derivatives [u², 2u, 2, 0, …]; None stands for zero:
+
+        >>> import jax.numpy as jnp
+        >>> from jax.extend.core import Primitive
+        >>> from jetbench import operators
+        >>> from jetbench.jax import linear_operator, rule
+        >>> from jetbench.jax.jet import elementwise
+        >>> squared_p = Primitive("squared")
+        >>> _ = squared_p.def_impl(lambda x: x * x)
+        >>> _ = squared_p.def_abstract_eval(lambda x: x)
+        >>> @rule(squared_p)
+        ... def squared_rule(x):
+        ...     def derivatives(u, order):
+        ...         return [u * u, 2 * u, jnp.full_like(u, 2), *[None] * order][: order + 1]
+        ...     return elementwise(derivatives, x)
+        >>> linear_operator(lambda x: squared_p.bind(x).sum(-1), operators.laplacian(dim=3))(jnp.ones(3)).item()
+        6.0
+    """
 
     for primitive in primitives:
         if not isinstance(primitive, Primitive):

@@ -9,7 +9,7 @@ from math import prod
 import torch
 from torch import fx
 
-from jetbench.collapse.cost import is_matrix_product, runs, summing_order
+from jetbench.collapse.contraction import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.torch.rewriting.lower import Call, Slot
 

@@ -14,8 +14,8 @@ from torch import Tensor, fx
 from torch._ops import OpOverload
 
 from jetbench.collapse.build import Builder
-from jetbench.collapse.cost import CUT
 from jetbench.collapse.graph import Node, is_inexact
+from jetbench.collapse.ops import CUT
 
 Rule = Callable[..., Node | None]
 LOWERINGS: dict[OpOverload, Rule] = {}

@@ -8,10 +8,10 @@ from numbers import Number
 import torch
 from torch import Tensor
 
+from jetbench.algebra.derivatives import Tower
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, primal, times
 from jetbench.torch.rules.powers import inverse, logarithm, power, relative, rooted, scaled
 from jetbench.torch.rules.registry import rule
-from jetbench.towers import Tower
 
 aten = torch.ops.aten
 

@@ -9,12 +9,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from jetbench import towers
-from jetbench.torch import series
+from jetbench.algebra import derivatives
+from jetbench.algebra.derivatives import Tower
 from jetbench.torch.jet import Jet, elementwise
 from jetbench.torch.rules.powers import even
 from jetbench.torch.rules.registry import rule
-from jetbench.towers import Tower
 
 aten = torch.ops.aten
 TANH_FLOW = (1, 0, -1)
@@ -75,7 +74,7 @@ def _radical_power(u: Tensor, order: int, length: Tensor, sign: int, degree: int
     result: Tower = [factor]
     for polynomial in _radical_polynomials(sign, degree, order):
         factor = factor * cosine
-        result.append(factor * towers.polynomial(list(polynomial), sine))
+        result.append(factor * derivatives.polynomial(list(polynomial), sine))
     return result
 
 
@@ -121,7 +120,7 @@ def _gaussian(factor: float, rate: float) -> Callable[[Tensor, int], Tower]:
 
     def tower(u: Tensor, order: int) -> Tower:
         near = u.clamp(-GAUSS_IS_ZERO, GAUSS_IS_ZERO)  # the square may overflow
-        return [factor * f for f in series.exponential(series.quadratic(near, order, 0.0, rate))]
+        return [factor * f for f in derivatives.exponential(derivatives.quadratic(near, order, 0.0, rate))]
 
     return tower
 
@@ -139,12 +138,12 @@ def _exponential(base: float, offset: float = 0.0) -> Callable[[Tensor, int], To
 
 def tanh(u: Tensor, order: int) -> Tower:
     """φ' = 1 − φ²."""
-    return towers.autonomous(torch.tanh(u), TANH_FLOW, order)
+    return derivatives.autonomous(torch.tanh(u), TANH_FLOW, order)
 
 
 def sigmoid(u: Tensor, order: int) -> Tower:
     """φ' = φ − φ²."""
-    return towers.autonomous(torch.sigmoid(u), SIGMOID_FLOW, order)
+    return derivatives.autonomous(torch.sigmoid(u), SIGMOID_FLOW, order)
 
 
 def _times_identity(u: Tensor, order: int, tower: Tower) -> Tower:
@@ -178,7 +177,7 @@ def gelu_tanh(u: Tensor, order: int) -> Tower:
         6 * rate * cubic * v,
         torch.full_like(v, 6 * rate * cubic),
     ]
-    found = series.hyperbolic_tangent((inner + [None] * order)[: order + 1])
+    found = derivatives.hyperbolic_tangent((inner + [None] * order)[: order + 1])
     half: Tower = [0.5 * (1 + found[0]), *(0.5 * f for f in found[1:])]
     return _times_identity(u, order, half)
 
@@ -192,7 +191,7 @@ def inverse_erf(u: Tensor, order: int) -> Tower:
     """φ' = √π/2 · exp(φ²)."""
     result: Tower = [torch.erfinv(u)]
     for _ in range(order):
-        slope = series.exponential(towers.times(result, result))
+        slope = derivatives.exponential(derivatives.times(result, result))
         result = [result[0], *(math.sqrt(math.pi) / 2 * s for s in slope)]
     return result
 
@@ -225,7 +224,7 @@ sine = _register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.defaul
 cosine = _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default, is_even=True)
 _register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
 _register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default, is_even=True)
-_register(lambda u, order: towers.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
+_register(lambda u, order: derivatives.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
 _register(_inverse_function(torch.atan, _one_plus_square, 1, 2), aten.atan.default)
 _register(_inverse_function(torch.asinh, _one_plus_square, 1, 1), aten.asinh.default)
 _register(

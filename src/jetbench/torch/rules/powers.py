@@ -18,10 +18,10 @@ from numbers import Number
 import torch
 from torch import Tensor
 
+from jetbench.algebra.derivatives import Tower
 from jetbench.torch.jet import Jet, Root, elementwise, jointly_linear, linear, times
 from jetbench.torch.rules.precision import accumulated
 from jetbench.torch.rules.registry import rule
-from jetbench.towers import Tower
 
 aten = torch.ops.aten
 

@@ -10,14 +10,13 @@ from numbers import Number
 import torch
 from torch import Tensor
 
-from jetbench import towers
+from jetbench.algebra import derivatives
+from jetbench.algebra.derivatives import Tower
 from jetbench.errors import MissingRule
-from jetbench.torch import series
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, times
 from jetbench.torch.rules.elementwise import sinc
 from jetbench.torch.rules.powers import even, logarithm
 from jetbench.torch.rules.registry import rule
-from jetbench.towers import Tower
 
 aten = torch.ops.aten
 
@@ -81,7 +80,7 @@ def _log_normal(u: Tensor, order: int) -> Tower:
     ratio: Tower = [math.sqrt(2 / math.pi) / torch.special.erfcx(-u * math.sqrt(0.5))]
     for m in range(1, order):
         inner = [u + ratio[0], *(r + 1 if k == 1 else r for k, r in enumerate(ratio[1:], 1))]
-        ratio.append(-towers.times(ratio, inner)[m - 1])
+        ratio.append(-derivatives.times(ratio, inner)[m - 1])
     return [*result, *ratio[:order]]
 
 
@@ -89,8 +88,8 @@ def _inverse_normal(u: Tensor, order: int) -> Tower:
     """Φ⁻¹(u), with φ' = √(2π)·exp(φ²/2)."""
     result: Tower = [torch.special.ndtri(u)]
     for _ in range(order):
-        square = [0.5 * s for s in towers.times(result, result)]
-        result = [result[0], *(math.sqrt(2 * math.pi) * s for s in series.exponential(square))]
+        square = [0.5 * s for s in derivatives.times(result, result)]
+        result = [result[0], *(math.sqrt(2 * math.pi) * s for s in derivatives.exponential(square))]
     return result
 
 
@@ -170,7 +169,7 @@ def _scaled(
         factor: Tower = [torch.exp(-u.abs())]
         for _ in range(order):
             factor.append(-u.sign() * factor[-1])
-        return towers.times(factor, regular(u, order))
+        return derivatives.times(factor, regular(u, order))
 
     def tower(u: Tensor, order: int) -> Tower:
         if regular is None:
@@ -237,7 +236,7 @@ POLYNOMIALS: dict[str, tuple[Line, Recurrence]] = {  # p_1 and the recurrence; p
 def _times_line(line: Line, u: Tensor, tower: Tower) -> Tower:
     """The tower of (a·u + b)·φ."""
     slope, constant = line
-    return towers.times([slope * u + constant, torch.full_like(u, slope), *[None] * len(tower)], tower)
+    return derivatives.times([slope * u + constant, torch.full_like(u, slope), *[None] * len(tower)], tower)
 
 
 def _polynomial(u: Tensor, order: int, degree: int, first: Line, recurrence: Recurrence) -> Tower:
@@ -295,7 +294,7 @@ def _incomplete_gamma(a: Value, x: Value, function: Callable[[Tensor, Tensor], T
         exponent[0] = (a - 1) * torch.log(u) - u - torch.lgamma(a)
         if order > 1:
             exponent[1] = exponent[1] - 1
-        return [function(a, u), *(sign * f for f in series.exponential(exponent))]
+        return [function(a, u), *(sign * f for f in derivatives.exponential(exponent))]
 
     x = x if x.shape == torch.broadcast_shapes(a.shape, x.shape) else add(x, torch.zeros_like(a))
     return elementwise(tower, x, constants=[a])

@@ -1,0 +1,135 @@
+"""What the algebras need of arrays beyond the operators and methods that numpy, torch and JAX share.
+
+The backends hand in what is theirs with `register`; no framework is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+Array = Any
+
+
+class Arrays:
+    """Operations on the arrays of numpy; a backend registers a subclass for its own.
+
+    Attributes:
+        namespace: the module whose functions `stack`, `concatenate`, `exp`, … take these arrays.
+    """
+
+    namespace: ModuleType = np
+
+    def like(self, values: np.ndarray, array: Array) -> Array:
+        """`values` as a constant of the framework, type and device of `array`."""
+        return self.namespace.asarray(values, dtype=array.dtype)
+
+    def constant(self, constant: Constant, array: Array) -> Array:
+        """A `Constant` for use with `array`."""
+        return self.like(constant.values, array) if constant.is_real else constant.values
+
+    def is_traced(self, array: Array) -> bool:
+        """Whether operations on the array are being recorded by a compiler, which will fuse them."""
+        del array
+        return False
+
+    def gather(self, array: Array, indices: Array) -> Array:
+        """The entries of the first axis at the given indices."""
+        return array[indices]
+
+    def power(self, array: Array, exponent: float) -> Array:
+        """array^exponent."""
+        return array**exponent
+
+    def summed(self, array: Array, other: Array | None) -> Array:
+        """The sum over the first axis of an array, or of the product of two."""
+        return (array if other is None else array * other).sum(0)
+
+    def scaled(self, factor: Array, block: Array) -> Array:
+        """factor · block_r for all r, (*S) and (n, *T)."""
+        return factor * block
+
+
+_KNOWN: dict[str, Arrays] = {"numpy": Arrays()}
+
+
+def register(package: str, arrays: Arrays) -> None:
+    """Let the algebras use the arrays whose types are defined in a package."""
+    _KNOWN[package] = arrays
+
+
+def of(array: Array) -> Arrays:
+    """The operations on arrays of this type.
+
+    Raises:
+        TypeError: no backend has registered it.
+    """
+    return _of_type(type(array))
+
+
+@cache
+def _of_type(kind: type) -> Arrays:
+    for base in kind.__mro__:
+        if (package := base.__module__.partition(".")[0]) in _KNOWN:
+            return _KNOWN[package]
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    raise TypeError(f"{name} is not an array of an imported backend; import jetbench.torch or jetbench.jax first.")
+
+
+def like(values: np.ndarray, array: Array) -> Array:
+    """`values` as a constant of the framework, type and device of `array`."""
+    return of(array).like(values, array)
+
+
+def summed(array: Array, other: Array | None = None) -> Array:
+    """The sum over the first axis of an array, or of the product of two."""
+    return of(array).summed(array, other)
+
+
+def scaled(factor: Array, block: Array) -> Array:
+    """factor · block_r for all r, (*S) and (n, *T)."""
+    return of(block).scaled(factor, block)
+
+
+def stack(arrays: Sequence[Array]) -> Array:
+    """The arrays along a new first axis."""
+    return of(arrays[0]).namespace.stack(arrays)
+
+
+def concatenate(arrays: Sequence[Array]) -> Array:
+    """The arrays one after the other along their first axis."""
+    return of(arrays[0]).namespace.concatenate(arrays)
+
+
+def is_traced(array: Array) -> bool:
+    """Whether operations on the array are being recorded by a compiler, which will fuse them."""
+    return of(array).is_traced(array)
+
+
+def gather(array: Array, indices: Array) -> Array:
+    """The entries of the first axis at the given indices."""
+    return of(array).gather(array, indices)
+
+
+class Constant:
+    """A numpy array for computations in any framework: real numbers take the type of the arrays they meet.
+
+    Attributes:
+        values: the array.
+        is_real: whether it holds real numbers, and not indices.
+        kept: copies that a framework keeps, so that nothing is copied to a device again in each call.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+        self.is_real = values.dtype.kind == "f"
+        self.listed = values.tolist()  # what compilers for torch can record
+        self.kept: dict[Any, Array] = {}
+
+    def on(self, array: Array) -> Array:
+        """The constant for use with `array`."""
+        return of(array).constant(self, array)

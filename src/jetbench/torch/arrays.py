@@ -1,0 +1,46 @@
+"""Tensors for the algebras: what PyTorch names differently from numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensor
+
+from jetbench.algebra.arrays import Arrays, Constant
+
+
+class TorchArrays(Arrays):
+    """Operations on tensors."""
+
+    namespace = torch
+
+    def like(self, values: np.ndarray, array: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=array.dtype, device=array.device)
+
+    def is_traced(self, array: Tensor) -> bool:
+        return torch.compiler.is_compiling() or isinstance(array, FakeTensor)
+
+    def gather(self, array: Tensor, indices: Tensor) -> Tensor:
+        return array.index_select(0, indices)  # several times as fast as general indexing, its gradient as well
+
+    def constant(self, constant: Constant, array: Tensor) -> Tensor:
+        """A copy that is kept for each device and type, so that nothing is copied to the device again in each call.
+
+        It is not kept while a compiler records, or for special kinds of tensors: theirs must not outlive the recording.
+        """
+        is_plain = type(array) in (Tensor, torch.nn.Parameter)
+        if self.is_traced(array) or not is_plain or torch.is_inference_mode_enabled():
+            return _converted(constant, array)
+        key = (array.device, array.dtype)
+        if key not in constant.kept:
+            made = _converted(constant, array)  # a special tensor where a mode or a transformation is under way
+            if type(made) is not Tensor or torch._C._functorch.is_functorch_wrapped_tensor(made):
+                return made
+            constant.kept[key] = made
+        return constant.kept[key]
+
+
+def _converted(constant: Constant, array: Tensor) -> Tensor:
+    dtype = array.dtype if constant.is_real else torch.long
+    return torch.tensor(constant.listed, dtype=dtype, device=array.device)
