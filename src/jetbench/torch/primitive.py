@@ -66,6 +66,8 @@ def _add_key(value: object, key: list, tensors: list[Tensor]) -> None:
         key += (value.shape, value.dtype, value.device)
     elif value is None or kind is float:
         key.append(kind)
+    elif kind is torch.SymFloat:
+        key.append(float)
     elif kind in (list, tuple):
         key += (kind, len(value))
         for item in value:
