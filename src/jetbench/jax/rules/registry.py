@@ -56,8 +56,11 @@ def rule_by_name(name: str, applies: Callable[[Jaxpr], bool]) -> Callable[[Calla
 
 def named_rule(closed: ClosedJaxpr) -> Callable | None:
     """The rule of the function that a call's jaxpr was made from, if it has one."""
-    function, applies = NAMED.get(name_in_jax(closed), (None, None))
-    if function is None or not applies(closed.jaxpr):
+    name = name_in_jax(closed)
+    if name is None or name not in NAMED:
+        return None
+    function, applies = NAMED[name]
+    if not applies(closed.jaxpr):
         return None
 
     def run(*values: Value) -> list[Value]:
