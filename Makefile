@@ -7,7 +7,7 @@ SHELL := bash
 # the Python of the environment; empty: the newest here for which the pinned versions have wheels
 PYTHON ?=
 VENV ?= .venv
-EXTRAS := torch,jax,bench,peers,workflow,slurm,report,test,lint
+EXTRAS := torch,jax,bench,peers,workflow,slurm,report,test,lint,docs
 CORES ?= all
 # smoke, cpu, gpu or paper; empty: gpu where there is an NVIDIA GPU, else cpu
 PRESET ?=
@@ -22,7 +22,7 @@ INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures paper report picture smoke test reliability soak coverage fuzz lint format clean help
+.PHONY: all setup figures paper report picture docs smoke test reliability soak coverage fuzz lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -33,19 +33,23 @@ figures: $(INSTALLED)  ## bring tables and figures up to date from what has been
 	$(SNAKEMAKE) --config measure=false $(SETTINGS)
 
 paper: $(INSTALLED)  ## build paper/jetbench.pdf from what has been measured, without measuring; needs latexmk
-	@command -v latexmk >/dev/null || { echo "latexmk is not installed; README.md names the packages." >&2; exit 1; }
+	@command -v latexmk >/dev/null || { echo "latexmk is not installed; docs/install.md names the packages." >&2; exit 1; }
 	$(SNAKEMAKE) paper --config measure=false $(SETTINGS)
 
 report: $(INSTALLED)  ## write report.html, one file with everything that opens without network, without measuring
 	$(SNAKEMAKE) report.html --config measure=false $(SETTINGS)
 
-picture: $(INSTALLED)  ## draw the pictures of README.md and docs, and docs/reproduction.md, from the records in results
+picture: $(INSTALLED)  ## redraw figures and tables of the machines with committed records, and those of docs
 	$(BIN)/jetbench report collect results --out results
-	$(BIN)/jetbench report figure overview --records results/records.parquet --machine epyc-2core --out docs/overview.png
-	$(BIN)/jetbench report figure overview --records results/records.parquet --machine h200 --out docs/h200.png
-	$(BIN)/jetbench report figure reproduction --records results/records.parquet --machine epyc-2core --out docs/reproduction.png
-	$(BIN)/jetbench report page --records results/records.parquet --machine epyc-2core --picture reproduction.png
-	$(BIN)/jetbench report figure hilbert --out docs/vectors.png
+	for machine in $$(git ls-files 'results/*/machine.json' | cut -d/ -f2); do \
+		$(BIN)/jetbench report draw --machine $$machine; done
+	$(BIN)/jetbench report page --machine epyc-2core --picture reproduction.png
+	cp figures/epyc-2core/overview.png figures/epyc-2core/reproduction.png docs
+	cp figures/epyc-2core/hilbert.png docs/vectors.png
+	cp figures/h200/overview.png docs/h200.png
+
+docs: $(INSTALLED)  ## build the documentation into build/docs, without network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in two minutes
 	$(SNAKEMAKE) --directory $(SMOKE) --config preset=smoke

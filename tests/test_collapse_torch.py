@@ -8,9 +8,9 @@ from fuzz.collapse.torch import compare
 from jetbench import operators
 from jetbench.cli import from_file
 from jetbench.errors import JetbenchError
+from jetbench.measure.backends.torch import counted_flops
 from jetbench.networks import NetworkSpec
 from jetbench.torch import collapse, linear_operator
-from jetbench.torch.measuring import counted_flops
 from jetbench.torch.network import build
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.rewriting import trace

@@ -18,14 +18,15 @@ from jetbench import operators
 from jetbench.jax import METHODS as JAX_METHODS
 from jetbench.jax import collapse as jax_collapse
 from jetbench.jax import linear_operator as jax_operator
-from jetbench.jax import measuring as jax_measuring
 from jetbench.jax import network as jax_network
 from jetbench.measure import config, plan, point
+from jetbench.measure.backends import jax as jax_measuring
+from jetbench.measure.backends import torch as measuring
 from jetbench.measure.case import Case, Point
 from jetbench.networks import NetworkSpec
 from jetbench.operators import estimators
 from jetbench.operators.problem import Problem
-from jetbench.torch import METHODS, collapse, linear_operator, measuring, network, reference
+from jetbench.torch import METHODS, collapse, linear_operator, network, reference
 
 # JAX has to find what PyTorch finds: a GPU is not left out in silence because JAX was installed without it.
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from jetbench.measure import changes, machine
+from jetbench.measure.backends import torch as measuring
 from jetbench.measure.changes import SETTINGS, differences, sentence, setting
-from jetbench.torch import measuring
 
 OLD = {
     "id": "a",

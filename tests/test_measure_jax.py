@@ -12,9 +12,10 @@ from jax.extend.core import Literal
 
 from jetbench import operators
 from jetbench.errors import BackendUnavailable, JetbenchError, Unsupported
-from jetbench.jax import METHODS, counting, linear_operator, measuring, network
+from jetbench.jax import METHODS, counting, linear_operator, network
 from jetbench.jax.floor import network_products, replay
 from jetbench.measure import config, floor, plan, point
+from jetbench.measure.backends import jax as measuring
 from jetbench.measure.case import Case, Point
 from jetbench.networks import NetworkSpec
 from jetbench.operators import estimators
@@ -263,7 +264,7 @@ def test_tensorfloat32_is_a_way_to_multiply_and_of_gpus_only(session):
 
 
 def test_both_backends_measure_at_the_same_points_with_the_same_weights():
-    from jetbench.torch import measuring as of_torch
+    from jetbench.measure.backends import torch as of_torch
 
     ours, theirs = measuring._inputs(3, 5, "float64"), of_torch._inputs(3, 5)
     assert np.array_equal(ours, theirs.numpy())

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from jetbench.measure import lock, machine, records
+from jetbench.measure import lock, machine, machine_file, nvidia, records
 from jetbench.measure.case import Case, Point
 
 CASE = Case(operator="laplacian", dim=3, method="collapsed", method_version=1)
@@ -82,7 +82,7 @@ def test_remaining_points():
     assert len(records.remaining(points, found, versions, "all")) == 3
     assert records.remaining(points, found, {"collapsed": 2}) == [point(b, 2) for b in (1, 2, 3)]
     assert records.remaining(points, found, {}) == points, "without a known version everything is measured"
-    with pytest.raises(ValueError, match="never, failed or all"):
+    with pytest.raises(ValueError, match="allowed: never, failed, all"):
         records.remaining(points, found, versions, "sometimes")
 
 
@@ -136,7 +136,7 @@ def test_a_machine_is_described_and_remembered(tmp_path):
     other = machine.describe("cpu", {"threads": 1})
     assert other["id"] != description["id"]
     for each in (description, other, description):
-        machine.remember(tmp_path, each)
+        machine_file.remember(tmp_path, each)
     assert [path.name for path in tmp_path.iterdir()] == ["machine.json"], "nothing else is left beside the results"
     known = json.loads((tmp_path / "machine.json").read_text())
     assert known == {description["id"]: description, other["id"]: other}
@@ -149,9 +149,9 @@ def test_the_environment_is_part_of_the_description(monkeypatch):
 
 def test_no_visible_gpu_is_no_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    machine.has_cuda.cache_clear()
-    assert not machine.has_cuda()
-    machine.has_cuda.cache_clear()
+    nvidia.has_cuda.cache_clear()
+    assert not nvidia.has_cuda()
+    nvidia.has_cuda.cache_clear()
 
 
 def test_gpus_are_found_by_the_driver_command_where_the_package_is_missing(tmp_path, monkeypatch):
@@ -160,9 +160,9 @@ def test_gpus_are_found_by_the_driver_command_where_the_package_is_missing(tmp_p
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    machine.gpus.cache_clear()
-    (found,) = machine.gpus()
-    machine.gpus.cache_clear()
+    nvidia.gpus.cache_clear()
+    (found,) = nvidia.gpus()
+    nvidia.gpus.cache_clear()
     assert found == {
         "name": "NVIDIA H200",
         "memory_bytes": 143771 * 2**20,
@@ -203,7 +203,7 @@ class Nvml(types.ModuleType):
 
 def test_throttled_rounds_are_marked(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", Nvml())
-    watch = machine.GpuWatch()
+    watch = nvidia.GpuWatch()
     for _ in range(3):
         watch.after_round()
     assert watch.throttled_rounds == [1], "rounds are counted from 0"
@@ -213,11 +213,11 @@ def test_throttled_rounds_are_marked(monkeypatch):
 @pytest.mark.parametrize(("visible", "handle"), [("", 0), ("3", 3), ("2,1", 2), ("GPU-ab12", "GPU-ab12")])
 def test_the_gpu_that_is_watched_is_the_first_visible(monkeypatch, visible, handle):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert machine._first_visible(Nvml()) == handle
+    assert nvidia._first_visible(Nvml()) == handle
 
 
 def test_without_a_driver_the_watch_is_silent(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    watch = machine.GpuWatch()
+    watch = nvidia.GpuWatch()
     watch.after_round()
     assert watch.state() is None and watch.throttled_rounds == []

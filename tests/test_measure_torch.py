@@ -14,12 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from jetbench import operators
 from jetbench.errors import JetbenchError, Unsupported
 from jetbench.measure import config, floor, memory, point
+from jetbench.measure.backends import torch as measuring
 from jetbench.measure.case import Case, Point
 from jetbench.networks import NetworkSpec
 from jetbench.operators import estimators
 from jetbench.operators.problem import Problem
 from jetbench.operators.symbol import variables
-from jetbench.torch import METHODS, linear_operator, measuring, network
+from jetbench.torch import METHODS, linear_operator, network
 
 CASE = Case(operator="laplacian", dim=4, method="collapsed", widths=(16, 8), batch=6, method_version=1)
 BUDGET = config.budget({"budget": {"point_s": 0.05, "samples_max": 8}})

@@ -7,12 +7,12 @@ import torch
 
 from jetbench import operators
 from jetbench.errors import Unsupported
+from jetbench.measure.backends.torch import counted_flops
 from jetbench.networks import NetworkSpec
 from jetbench.operators import estimators
 from jetbench.operators.problem import Problem, as_operator
 from jetbench.operators.symbol import variables
 from jetbench.torch import METHODS, linear_operator, reference
-from jetbench.torch.measuring import counted_flops
 from jetbench.torch.network import build
 
 ROWS = 3

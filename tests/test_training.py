@@ -121,3 +121,15 @@ def test_a_process_that_does_not_end_leaves_records_that_say_so(tmp_path):
     assert run.train(config, tmp_path / "m", "cpu", lambda text: None) == {"timeout": 1}
     (record,) = records.read(tmp_path / "m" / run.FILE)
     assert "0.05 s" in record["reason"]
+
+
+def test_a_process_that_dies_leaves_records_that_say_how(tmp_path, monkeypatch):
+    """Its Python ends in another way before it can train: a module that it needs is broken."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nif 'jetbench.training.worker' in sys.orig_argv:\n    import os\n    os.kill(os.getpid(), 11)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    config = {"threads": 1, "training": {"methods": ["nested"], "problems": [{"problem": "plate", "dim": 2}]}}
+    assert run.train(config, tmp_path / "m", "cpu", lambda text: None) == {"error": 1}
+    (record,) = records.read(tmp_path / "m" / run.FILE)
+    assert record["reason"] == "The measuring process was ended by SIGSEGV."

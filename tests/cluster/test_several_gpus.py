@@ -12,7 +12,7 @@ import pytest
 import stand_in_gpus as gpus
 from one_node_slurm import wait_for
 
-from jetbench.measure import case, changes, devices, lock, machine, sweep
+from jetbench.measure import case, changes, devices, lock, machine, machine_file, nvidia, sweep
 from jetbench.measure.progress import Progress
 
 TWO = [{"name": "A", "uuid": "GPU-a", "bus": "00000000:17:00.0"}, {"name": "B", "uuid": "GPU-b", "bus": "0000:65:00.0"}]
@@ -20,7 +20,7 @@ TWO = [{"name": "A", "uuid": "GPU-a", "bus": "00000000:17:00.0"}, {"name": "B", 
 
 @pytest.fixture(autouse=True)
 def two_gpus(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "gpus", lambda: TWO)
+    monkeypatch.setattr(nvidia, "gpus", lambda: TWO)
     monkeypatch.setenv("JETBENCH_LOCKS", str(tmp_path / "locks"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -38,16 +38,16 @@ def two_gpus(monkeypatch, tmp_path):
 def test_the_gpu_that_measures_is_the_first_visible(monkeypatch, visible, found, measures):
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [gpu["uuid"] for gpu in machine.visible_gpus()] == found
-    assert machine.gpu_id() == measures
+    assert [gpu["uuid"] for gpu in nvidia.visible_gpus()] == found
+    assert nvidia.gpu_id() == measures
 
 
 def _hold(any_gpu, visible, said, release):
     if visible is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible
-    machine.gpus = lambda: TWO
+    nvidia.gpus = lambda: TWO
     with devices.hold("cuda", any_gpu, said.put):
-        said.put((machine.gpu_id(), len(machine.visible_gpus()), sorted(os.sched_getaffinity(0))))
+        said.put((nvidia.gpu_id(), len(nvidia.visible_gpus()), sorted(os.sched_getaffinity(0))))
         release.wait(30)
 
 
@@ -132,11 +132,11 @@ def description(**different) -> dict:
 
 def test_equal_nodes_share_a_folder_and_others_have_one_beside_it(tmp_path):
     folder = tmp_path / "cluster"
-    assert machine.remember(folder, description()) == folder
-    assert machine.remember(folder, description(id="2", cpu={"model": "X", "cores": 4})) == folder
+    assert machine_file.remember(folder, description()) == folder
+    assert machine_file.remember(folder, description(id="2", cpu={"model": "X", "cores": 4})) == folder
     other = description(id="3", name="cuda-3", gpus=[{"name": "B"}])
-    assert machine.remember(folder, other) == tmp_path / "cluster-cuda-3"
-    assert machine.remember(folder, other) == tmp_path / "cluster-cuda-3"
+    assert machine_file.remember(folder, other) == tmp_path / "cluster-cuda-3"
+    assert machine_file.remember(folder, other) == tmp_path / "cluster-cuda-3"
     assert {path.name for path in tmp_path.iterdir()} == {"cluster", "cluster-cuda-3", "locks"} - {"locks"}
 
 
@@ -149,7 +149,7 @@ def test_a_gpus_share_of_its_host_is_no_other_setting():
 
 
 def test_the_description_is_the_same_on_each_of_two_equal_gpus(monkeypatch):
-    monkeypatch.setattr(machine, "gpus", lambda: [{**gpu, "name": "A"} for gpu in TWO])
+    monkeypatch.setattr(nvidia, "gpus", lambda: [{**gpu, "name": "A"} for gpu in TWO])
     found = []
     for visible in ("0", "1", "GPU-a"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

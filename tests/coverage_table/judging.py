@@ -13,8 +13,9 @@ import numpy as np
 from coverage_table import values
 from coverage_table.values import SYMBOLS
 from jetbench.errors import JetbenchError, unknown
-from jetbench.measure.adapter import find
-from jetbench.operators.problem import Method, Operator, Problem, as_operator
+from jetbench.measure.backends import backend_module
+from jetbench.methods import Method
+from jetbench.operators.problem import Operator, Problem, as_operator
 
 STATUSES = ("ok", "unsupported", "wrong")
 TOLERANCE = 1e-9  # of the largest value
@@ -70,7 +71,7 @@ def functions(backend: str) -> tuple[Functions, Mapping[str, Method]]:
     Raises:
         JetbenchError: there is no such backend, or its framework is not installed.
     """
-    find(backend)
+    backend_module(backend)
     of_backend: ModuleType = importlib.import_module(f"jetbench.{backend}")
     return importlib.import_module(f"coverage_table.{backend}"), of_backend.METHODS
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from jetbench.torch import measuring
-from jetbench.torch.measuring import description, methods, vectors
+from jetbench.measure.backends import torch as measuring
+from jetbench.measure.backends.torch import description, methods, vectors
 
 __all__ = ["description", "methods", "open_session", "vectors"]
 STARVED = 100_000

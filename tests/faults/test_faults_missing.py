@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from jetbench.cli.main import app
 from jetbench.errors import JetbenchError
-from jetbench.measure import adapter
+from jetbench.measure.backends import backend_module
 from test_measure_supervisor import curve, measure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,12 +62,12 @@ def test_without_torch_what_does_not_need_it_runs(observed):
 
 def test_without_jax(monkeypatch, observed):
     """`jetbench.jax` may be there or not: what it needs is missing."""
-    for name in [name for name in sys.modules if name.startswith("jetbench.jax")]:
+    for name in [name for name in sys.modules if name.startswith(("jetbench.jax", "jetbench.measure.backends.jax"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(JetbenchError, match="jax") as told:
-        adapter.find("jax")
-    assert adapter.find("torch").methods()
+        backend_module("jax")
+    assert backend_module("torch").methods()
     observed("no jax", str(told.value).partition("(")[0].strip(), "nothing; other backends are measured")
 
 

@@ -14,9 +14,9 @@ from test_bad_records import GOOD
 
 from jetbench import operators
 from jetbench.measure import case, config, plan
+from jetbench.measure.backends import torch as measuring
 from jetbench.measure.case import Case
 from jetbench.report import collect
-from jetbench.torch import measuring
 
 OPERATORS, METHODS, BATCHES = 20, ("nested", "nested_reverse", "taylor", "collapsed", "forward_laplacian"), 100
 

@@ -13,13 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from jetbench import networks, operators
+from jetbench import estimators, networks, operators
 from jetbench.errors import BackendUnavailable, JetbenchError
-from jetbench.measure import adapter
 from jetbench.measure import config as configs
-from jetbench.measure.case import BACKENDS
-from jetbench.operators import estimators
-from jetbench.operators.problem import Method, Operator, Problem
+from jetbench.measure.backends import BACKENDS, backend_module
+from jetbench.methods import Method
+from jetbench.operators.problem import Operator, Problem
 
 CONFIGS = Path("workflows/config")
 
@@ -73,7 +72,7 @@ def _methods_of(backend: str) -> Table | Text:
 def _registered(backend: str) -> dict[str, Method] | Text:
     """The methods of a backend, or a line that says what to install where its framework is missing."""
     try:
-        adapter.find(backend)
+        backend_module(backend)
     except BackendUnavailable as error:
         return Text(str(error), no_wrap=True, overflow="ignore")
     return importlib.import_module(f"jetbench.{backend}").METHODS

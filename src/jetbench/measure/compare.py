@@ -11,8 +11,9 @@ from rich.table import Table
 
 from jetbench import networks
 from jetbench.errors import ConfigError, unknown
-from jetbench.measure import adapter, lock
-from jetbench.measure.case import BACKENDS, DTYPES, MODES, Case, Point, facts
+from jetbench.measure import lock
+from jetbench.measure.backends import BACKENDS, backend_module, method_names
+from jetbench.measure.case import DTYPES, MODES, Case, Point, facts
 from jetbench.measure.case import modes as modes_of
 from jetbench.measure.progress import Progress, duration, interval, size
 from jetbench.measure.supervisor import Setup, Supervisor
@@ -79,7 +80,7 @@ def _methods(backend: str, wanted: Sequence[str] | None, backends: Sequence[str]
     Raises:
         ConfigError: a wanted method is in none of the backends.
     """
-    known = {each: adapter.method_names(each) or tuple(adapter.find(each).methods()) for each in backends}
+    known = {each: method_names(each) or tuple(backend_module(each).methods()) for each in backends}
     for method in wanted or ():
         if not any(method in found for found in known.values()):
             raise ConfigError(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jetbench.measure import lock, machine
+from jetbench.measure import lock, nvidia
 
 SYSTEM = Path("/sys")
 
@@ -25,7 +25,7 @@ def hold(device: str, any_gpu: bool = False, waiting: Callable[[str], None] | No
             it starts see that GPU alone, and run on cores near it that no other GPU's share.
         waiting: called once, with a sentence, if it has to wait.
     """
-    gpus = machine.visible_gpus() if any_gpu and device == "cuda" else []
+    gpus = nvidia.visible_gpus() if any_gpu and device == "cuda" else []
     if not gpus:
         with lock.device(device, waiting):
             yield
@@ -60,7 +60,7 @@ def _pinned(gpu: Mapping[str, Any]) -> Iterator[None]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     allowed = os.sched_getaffinity(0)
     os.environ["CUDA_VISIBLE_DEVICES"] = gpu["uuid"]
-    os.sched_setaffinity(0, near(gpu, machine.gpus(), allowed))
+    os.sched_setaffinity(0, near(gpu, nvidia.gpus(), allowed))
     try:
         yield
     finally:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from jetbench.measure import nvidia
+
 # What file systems answer that have no locks, as some of clusters do.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 
@@ -58,9 +60,7 @@ def exclusive(path: str | Path, waiting: Callable[[str], None] | None = None, po
 
 def device(name: str, waiting: Callable[[str], None] | None = None):
     """The lock of a device of this machine, "cpu" or "cuda" (the GPU that measures); a context manager."""
-    from jetbench.measure import machine
-
-    return exclusive(place(f"{name}-{machine.gpu_id()}" if name == "cuda" else name), waiting)
+    return exclusive(place(f"{name}-{nvidia.gpu_id()}" if name == "cuda" else name), waiting)
 
 
 def place(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Peak memory of a call, from the events of an allocator. How a backend gets the events is its adapter's concern."""
+"""Peak memory of a call, from the events of an allocator. How a backend gets the events is its own concern."""
 
 from __future__ import annotations
 

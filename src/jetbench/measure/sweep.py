@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jetbench.errors import BackendUnavailable, ConfigError, JetbenchError, unknown
-from jetbench.measure import case, changes, devices, lock, machine, records
+from jetbench.measure import case, changes, devices, lock, machine, machine_file, records
 from jetbench.measure.case import Curve, Point
 from jetbench.measure.point import blank
 from jetbench.measure.progress import Progress
@@ -93,6 +93,7 @@ def setups(config: Mapping[str, Any], curves: Iterable[Curve], device: str | Non
             config.get("threads"),
             config.get("budget") or {},
             config.get("operators_file"),
+            config.get("methods_file"),
             every_core=config.get("threads") is None,
         )
         for backend in sorted(backends)
@@ -236,10 +237,10 @@ def _measure_curve(
 
 def _place(folder: Path, description: Mapping[str, Any], progress: Progress) -> Path:
     """The folder for records of a machine, which is described there from now on; says what is different from before."""
-    found = machine.remember(folder, description)
+    found = machine_file.remember(folder, description)
     if found != folder:
         progress.say(f"{folder} holds records of another kind of machine; this one's go to {found}.")
-    if (sentence := changes.sentence(machine.descriptions(found), description)) is not None:
+    if (sentence := changes.sentence(machine_file.descriptions(found), description)) is not None:
         progress.say_once(f"{found}: {sentence}")
     return found
 

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from jetbench.errors import BackendUnavailable, JetbenchError
-from jetbench.measure import adapter, machine, point, records
-from jetbench.measure.case import Case, Point, load_operators
+from jetbench.measure import machine, own_files, point, records
+from jetbench.measure.backends import backend_module
+from jetbench.measure.case import Case, Point
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
@@ -26,7 +27,8 @@ PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 def serve(lines: Iterable[str], write: TextIO) -> None:
     """Answer a setup line with hello and each point with a record, in order.
 
-    A setup has the keys backend, device, threads, budget and operators_file; a point those of a case and of its place.
+    A setup has the keys backend, device, threads, budget, operators_file and methods_file; a point has those of a case
+    and of its place.
     """
     lines = iter(lines)
 
@@ -36,8 +38,8 @@ def serve(lines: Iterable[str], write: TextIO) -> None:
 
     try:
         setup = json.loads(next(lines))
-        load_operators(setup.get("operators_file"))
-        backend = adapter.find(setup["backend"])
+        own_files.load(setup.get("operators_file"), setup.get("methods_file"))
+        backend = backend_module(setup["backend"])
         session = backend.open_session(setup["device"], setup.get("threads"))
         description = machine.describe(setup["device"], backend.description(setup["device"]))
         versions = backend.methods()
@@ -78,7 +80,7 @@ def _lines_until_abandoned() -> Iterator[str]:
         yield arrived.get()
 
 
-def _end_with_supervisor() -> None:
+def end_with_supervisor() -> None:
     """Have the kernel end this process when its supervisor dies: native code that hangs lets no thread here notice.
 
     The kernel looks at the thread that started this process, which therefore has to live as long as the supervisor.
@@ -87,15 +89,21 @@ def _end_with_supervisor() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def main() -> None:
-    """Entry point. What libraries print goes to the standard error, so that it cannot mix with events."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+def events() -> TextIO:
+    """The stream for events. What libraries print goes to the standard error, so that it cannot mix with them."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    return stream
+
+
+def main() -> None:
+    """Entry point."""
+    out = events()
     if len(sys.argv) > 1:
         with open(sys.argv[1], encoding="utf-8") as stream:
             serve(stream, out)
     else:
-        _end_with_supervisor()
+        end_with_supervisor()
         serve(_lines_until_abandoned(), out)
         os._exit(0)  # all is said and flushed; taking a framework down in order costs seconds
 

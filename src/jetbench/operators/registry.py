@@ -5,9 +5,7 @@ The operators themselves lie in `jetbench.operators` and in users' own files.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -20,6 +18,7 @@ import numpy as np
 
 from jetbench.errors import unknown
 from jetbench.operators.problem import Operator, as_operator
+from jetbench.python_files import run
 
 #: Symbols keep D exponents for each of at least D terms.
 LARGEST_DIM = 4000
@@ -54,12 +53,16 @@ def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int
         TypeError: the arguments of the function are not of this kind.
         ValueError: another file has registered an operator of this name.
 
-    Example:
-        @operator
-        def screened_poisson(dim, kappa=1.0):
-            '''Δu − κ²u.'''
-            xi = variables(dim)
-            return xi @ xi - kappa**2
+    Examples:
+        >>> from jetbench.operators import operator
+        >>> from jetbench import variables
+        >>> @operator
+        ... def screened_poisson(dim, kappa=1.0):
+        ...     '''Δu − κ²u.'''
+        ...     xi = variables(dim)
+        ...     return xi @ xi - kappa**2
+        >>> screened_poisson(dim=3, kappa=2.0).symbols[""]
+        Symbol(dim=3: ξ0^2 + ξ1^2 + ξ2^2 + -4.0·1)
     """
     if function is None:
         return partial(_registered, min_dim, max_dim)
@@ -118,10 +121,15 @@ def _registered(min_dim: int, max_dim: int, function: Callable) -> Callable[...,
 
 
 def make(name: str, **options: Any) -> Operator:
-    """The operator of this name; `dim` is among the options.
+    """Return the operator of this name; `dim` is one of the options.
 
     Raises:
         ValueError: there is no such operator, it has no such option, or a value is not allowed.
+
+    Examples:
+        >>> from jetbench import operators
+        >>> operators.make("biharmonic", dim=5).order
+        4
     """
     if name not in REGISTRY:
         raise ValueError(unknown("operator", name, sorted(REGISTRY)))
@@ -129,24 +137,31 @@ def make(name: str, **options: Any) -> Operator:
 
 
 def load(path: str | Path) -> tuple[str, ...]:
-    """Run a Python file that registers operators with `@operator`; returns their names.
+    """Run a Python file that registers operators with `@operator`, and return their names.
 
     Loading the same file again replaces its operators.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it registers no operator, or one whose name is taken.
+
+    Examples:
+        >>> import pathlib, tempfile
+        >>> from jetbench import operators
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "own_operators.py"
+        >>> _ = path.write_text('''
+        ... from jetbench.operators import operator
+        ... from jetbench import variables
+        ...
+        ... @operator
+        ... def own_laplacian(dim):
+        ...     return variables(dim) @ variables(dim)
+        ... ''')
+        >>> operators.load(path)
+        ('own_laplacian',)
     """
     path = Path(path).resolve()
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no operators file {path}.")
-    name = f"jetbench_operators_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"An operators file is a Python file, ending in .py; got {path}.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    run(path, "operators")
     names = tuple(key for key, function in REGISTRY.items() if function.source == str(path))
     if not names:
         raise ValueError(f"{path} registers no operator; decorate a function of dim with jetbench.operators.operator.")

@@ -176,7 +176,7 @@ def counting(operator: str, options: Mapping[str, object]) -> tuple[int, int, Ca
         JetbenchError: there is no such operator, or a backend is not installed.
     """
     from jetbench import operators
-    from jetbench.measure import adapter
+    from jetbench.measure.backends import backend_module
     from jetbench.operators.problem import Problem
 
     try:
@@ -187,6 +187,6 @@ def counting(operator: str, options: Mapping[str, object]) -> tuple[int, int, Ca
     def vectors(backend: str, series: str) -> int | None:
         method = series.removesuffix("_griewank")
         problem = Problem(made, scheme="griewank" if series.endswith("_griewank") else "polarization")
-        return adapter.find(backend).vectors(method, problem)[0]
+        return backend_module(backend).vectors(method, problem)[0]
 
     return made.order, made.components or 1, vectors

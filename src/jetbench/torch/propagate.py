@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from jetbench.torch.capture import casts
 from jetbench.torch.jet import Jet
 from jetbench.torch.rules import RULES
-from jetbench.torch.steps import Captured, Slot, Step
+from jetbench.torch.steps import Captured, Slot, Step, placed, slots
 
 Call = tuple[Captured, tuple[int, ...], int]
 
@@ -48,19 +49,31 @@ class Graph:
         Casts of a mode that was active while the network ran are among the steps. Values are dropped after their last
         use, so that a layer's jet is freed when the next one has been computed.
         """
-        values: list[object] = [x, *constants, *self.own, *[None] * self.places]
+        literals, applications = self._applications
+        values: list[object] = [x, *constants, *self.own, *[None] * self.places, *literals]
         with uncast(x.primal if isinstance(x, Jet) else x):
-            for step, frees in zip(self.steps, self.frees, strict=True):
-                result = _apply(step, values)
-                if step.several:
-                    for place, part in zip(step.results, result, strict=True):
+            for apply, results, several, frees in applications:
+                result = apply(values)
+                if several:
+                    for place, part in zip(results, result, strict=True):
                         if place is not None:
                             values[place] = part
                 else:
-                    values[step.results[0]] = result
+                    values[results[0]] = result
                 for place in frees:
                     values[place] = None
         return values[self.output]
+
+    @functools.cached_property
+    def _applications(self) -> tuple[list[object], list[tuple]]:
+        """Plain values that steps take, which follow after the places of tensors, and the steps ready to be run."""
+        literals: list[object] = []
+        first = 1 + self.constants + len(self.own) + self.places
+        applications = [
+            (_application(step, literals, first), step.results, step.several, frees)
+            for step, frees in zip(self.steps, self.frees, strict=True)
+        ]
+        return literals, applications
 
 
 def uncast(x: Tensor) -> contextlib.AbstractContextManager:
@@ -69,27 +82,38 @@ def uncast(x: Tensor) -> contextlib.AbstractContextManager:
     return torch.autocast(kind, enabled=False) if casts(kind) else contextlib.nullcontext()
 
 
-def _apply(step: Step, values: list) -> object:
-    args = [_filled(value, values) for value in step.args]
-    kwargs = {name: _filled(value, values) for name, value in step.kwargs.items()} if step.kwargs else {}
-    if step.depends and any(_has_jet(value) for value in (*args, *kwargs.values())):
-        rule = RULES.get(step.target) or step.target.jet
-        return rule(*args, **kwargs)
-    return step.target(*args, **kwargs)
+def _application(step: Step, literals: list[object], first: int) -> Callable[[list], object]:
+    """The step as a function of all values, `literals` among them from place `first` on."""
+    places = [*slots(step.args), *slots(step.kwargs)]
+    return functools.partial(_apply, step, _arguments(step.args, literals, first), places)
 
 
-def _filled(value: object, values: list) -> object:
-    if type(value) is Slot:
-        return values[value.index]
-    if type(value) in (list, tuple):
-        return type(value)(_filled(item, values) for item in value)
-    return value
+def _arguments(args: tuple, literals: list[object], first: int) -> Callable[[list], Sequence]:
+    """How to take positional arguments from all values."""
+    places: list[int] = []
+    for value in args:
+        if type(value) is Slot:
+            places.append(value.index)
+        elif any(True for _ in slots(value)):
+            return lambda values: placed(args, values.__getitem__)
+        else:
+            places.append(first + len(literals))
+            literals.append(value)
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[place] for place in places]
 
 
-def _has_jet(value: object) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(isinstance(item, Jet) for item in value)
-    return isinstance(value, Jet)
+def _apply(step: Step, arguments: Callable[[list], Sequence], places: Sequence[int], values: list) -> object:
+    function = step.target
+    if step.depends:
+        for place in places:
+            if type(values[place]) is Jet:
+                function = RULES.get(function) or function.jet
+                break
+    if step.kwargs:
+        return function(*arguments(values), **placed(step.kwargs, values.__getitem__))
+    return function(*arguments(values))
 
 
 def assemble(calls: Sequence[Call], output: int, constants: int, inputs: Sequence[int] = (0,)) -> Graph | None:
@@ -123,11 +147,11 @@ def assemble(calls: Sequence[Call], output: int, constants: int, inputs: Sequenc
                 return final(sources[place])
             return inside[place] if place in inside else final(offset + place)
 
-        def slot(leaf: object, local=local) -> object:
-            return Slot(local(leaf.index)) if isinstance(leaf, Slot) else leaf
+        def slot(place: int, local=local) -> Slot:
+            return Slot(local(place))
 
         for step in captured.steps:
-            args, kwargs = pytree.tree_map(slot, (step.args, step.kwargs), is_leaf=lambda leaf: isinstance(leaf, Slot))
+            args, kwargs = placed((step.args, step.kwargs), slot)
             results = tuple(None if place is None else local(place) for place in step.results)
             if step.target is torch.ops.aten.alias.default:
                 renamed[results[0]] = args[0].index
@@ -148,7 +172,7 @@ def _graph(
     for step in reversed(steps):
         if not any(place in needed and place not in given for place in step.results):
             continue
-        used = {leaf.index for leaf in pytree.tree_leaves((step.args, step.kwargs)) if isinstance(leaf, Slot)}
+        used = {*slots(step.args), *slots(step.kwargs)}
         kept.append(step)
         unread = {place for place in step.results if place is not None and place not in needed}
         frees.append((used - needed) | unread)
@@ -159,12 +183,12 @@ def _graph(
     more = len(inputs) - 1
     moved = {place: index for index, place in enumerate(inputs)}
 
-    def move(leaf: object) -> object:
-        return Slot(moved.get(leaf.index, leaf.index + more)) if isinstance(leaf, Slot) else leaf
+    def move(place: int) -> Slot:
+        return Slot(moved.get(place, place + more))
 
     if more or inputs[0]:
         for index, step in enumerate(kept):
-            args, kwargs = pytree.tree_map(move, (step.args, step.kwargs), is_leaf=lambda leaf: isinstance(leaf, Slot))
+            args, kwargs = placed((step.args, step.kwargs), move)
             results = tuple(place if place is None else moved.get(place, place + more) for place in step.results)
             kept[index] = replace(step, args=args, kwargs=kwargs, results=results)
     final_frees = tuple(tuple(moved.get(place, place + more) for place in found) for found in reversed(frees))

@@ -14,9 +14,9 @@ from torch import Tensor
 from jetbench import operators
 from jetbench.errors import Unsupported
 from jetbench.measure import clock, machine
+from jetbench.measure.backends.torch import cpu_peak
 from jetbench.networks import NetworkSpec
 from jetbench.torch import METHODS, linear_operator, network
-from jetbench.torch.measuring import cpu_peak
 from jetbench.training.problem import EQUATIONS, Training, points
 
 ERRORS_EVERY = 10

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from jetbench.errors import JetbenchError, unknown
-from jetbench.measure import adapter, lock, machine, records
-from jetbench.measure.supervisor import KEEP_MEMORY
+from jetbench.measure import lock, machine, machine_file, records
+from jetbench.measure.backends import backend_module
+from jetbench.measure.process import WorkerProcess
 from jetbench.training.problem import Training, runs
 
 #: Beside the studies' folders, in a machine's folder of results.
@@ -34,7 +32,7 @@ def train(
     planned = runs(config, device)
     if not planned:
         return {}
-    versions = adapter.find("torch").methods()
+    versions = backend_module("torch").methods()
     counts: dict[str, int] = {}
     path = folder / FILE
     for group in planned:
@@ -57,23 +55,31 @@ def train(
     return counts
 
 
-def _process(group: Sequence[Training], config: Mapping[str, Any], folder: Path) -> Iterable[dict[str, Any]]:
+def _process(group: Sequence[Training], config: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
     """The records of one problem; of a process that died or did not end, those that say so."""
     limit = float((config.get("training") or {}).get("limit_s", LIMIT_S))
-    given = json.dumps({"runs": [run.identity for run in group], "threads": config.get("threads")}) + "\n"
-    environment = {**os.environ, **KEEP_MEMORY}
-    if config.get("threads") is None:
-        environment = {k: v for k, v in environment.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    command = [sys.executable, "-m", "jetbench.training.worker"]
+    until = time.monotonic() + limit
+    threads = config.get("threads")
+    found: dict[str, dict[str, Any]] = {}
+    status, reason = "error", "No record was made."
+    process = WorkerProcess("jetbench.training.worker", threads, every_core=True)
     try:
-        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=limit, env=environment)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
-        status, reason = "error", f"The process ended with {done.returncode}: {done.stderr.strip()[-300:]}"
-    except subprocess.TimeoutExpired:
-        lines, status, reason = [], "timeout", f"Stopped after {limit:g} s (training.limit_s)."
-    for line in lines[:1]:
-        machine.remember(folder, line["machine"])
-    found = {record["key"]: record for record in lines[1:]}
+        process.send({"runs": [run.identity for run in group], "threads": threads})
+        while len(found) < len(group):
+            event = process.event(max(0.0, until - time.monotonic()))
+            if event is None:
+                raise BrokenPipeError
+            if event["event"] == "hello":
+                machine_file.remember(folder, event["machine"])
+            else:
+                found[event["record"]["key"]] = event["record"]
+    except BrokenPipeError:
+        death = process.death()
+        status, reason = "oom" if death.starved else "error", death.reason()
+    except TimeoutError:
+        status, reason = "timeout", f"Stopped after {limit:g} s (training.limit_s)."
+    finally:
+        process.kill()
     for run in group:
         unmeasured = {"key": run.key, "kind": "training", **run.identity, "status": status, "reason": reason}
         yield found.get(run.key, {**unmeasured, "losses": [], "seconds": [], "started_at": machine.now()})

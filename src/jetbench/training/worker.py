@@ -1,32 +1,37 @@
-"""The process that trains: reads runs as one JSON line, writes the machine's description and then records as lines."""
+"""The process that trains: reads runs as one JSON line, and writes hello and then a record each as events."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
+from typing import Any
 
-from jetbench.measure import adapter, machine, records
+from jetbench.measure import machine, records
+from jetbench.measure.backends import backend_module
+from jetbench.measure.worker import end_with_supervisor, events
 from jetbench.training.problem import Training
 
 
 def main() -> None:
-    """Entry point. What libraries print goes to the standard error."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    """Entry point."""
+    out = events()
+    end_with_supervisor()
+
+    def send(event: str, **content: Any) -> None:
+        out.write(records.encode({"event": event, **content}) + "\n")
+        out.flush()
+
     given = json.loads(sys.stdin.readline())
-    backend = adapter.find("torch")
+    backend = backend_module("torch")
     runs = [Training.from_mapping(run) for run in given["runs"]]
     backend.open_session(runs[0].device, given["threads"])
     description = machine.describe(runs[0].device, backend.description(runs[0].device))
-    out.write(records.encode({"machine": description}) + "\n")
-    out.flush()
+    send("hello", machine=description)
     from jetbench.training import loop
 
     for record in loop.train(runs):
-        record["machine"], record["threads"] = description["id"], description["backend"].get("threads")
-        out.write(records.encode(record) + "\n")
-    out.flush()
+        record.update(machine=description["id"], threads=description["backend"].get("threads"))
+        send("record", record=record)
 
 
 if __name__ == "__main__":

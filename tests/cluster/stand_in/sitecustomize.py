@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import replace
 
-ADAPTER = "jetbench.torch.measuring"
+ADAPTER = "jetbench.measure.backends.torch"
 CALL_S = 0.02
 
 
