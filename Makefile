@@ -38,13 +38,14 @@ paper: $(INSTALLED)  ## build paper/jetbench.pdf from what has been measured, wi
 report: $(INSTALLED)  ## write report.html, one file with everything that opens without network, without measuring
 	$(SNAKEMAKE) report.html --config measure=false $(SETTINGS)
 
-picture: $(INSTALLED)  ## draw the pictures of README.md and docs, and docs/reproduction.md, from the records in results
+picture: $(INSTALLED)  ## redraw figures and tables of the machines with committed records, and those of docs
 	$(BIN)/jetbench report collect results --out results
-	$(BIN)/jetbench report figure overview --records results/records.parquet --machine epyc-2core --out docs/overview.png
-	$(BIN)/jetbench report figure overview --records results/records.parquet --machine h200 --out docs/h200.png
-	$(BIN)/jetbench report figure reproduction --records results/records.parquet --machine epyc-2core --out docs/reproduction.png
-	$(BIN)/jetbench report page --records results/records.parquet --machine epyc-2core --picture reproduction.png
-	$(BIN)/jetbench report figure hilbert --out docs/vectors.png
+	for machine in $$(git ls-files 'results/*/machine.json' | cut -d/ -f2); do \
+		$(BIN)/jetbench report draw --machine $$machine; done
+	$(BIN)/jetbench report page --machine epyc-2core --picture reproduction.png
+	cp figures/epyc-2core/overview.png figures/epyc-2core/reproduction.png docs
+	cp figures/epyc-2core/hilbert.png docs/vectors.png
+	cp figures/h200/overview.png docs/h200.png
 
 docs: $(INSTALLED)  ## build the documentation into build/docs, without network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

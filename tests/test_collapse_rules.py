@@ -61,6 +61,8 @@ def evaluated(node, inputs):
                 values[n] = np.tensordot(np.array(a[1]), x[0], (0, a[0]))
             case "map":
                 values[n] = {"sin": np.sin, "where": lambda m, u, v: np.where(m > 0, u, v)}[a[0]](*x)
+            case "solve":
+                values[n] = np.linalg.solve(x[0], x[1].reshape(*x[1].shape[: a[1] + 1], -1)).reshape(n.shape)
             case "split" | "merge" | "reshape":
                 values[n] = x[0].reshape(n.shape)
             case "along":
@@ -93,6 +95,7 @@ SHAPES = [
     (4, 3, 3, 4),
     (6, 4, 4),
     (4, 5),
+    (4, 4),
 ]
 
 
@@ -133,6 +136,12 @@ NODES = {
     "pad": lambda b, x: b.along("pad", (x[0],), 0, 7, (1, 2)),
     "gather": lambda b, x: b.along("gather", (x[0], x[5]), 1, 2, linear=(0,)),
     "diagonal": lambda b, x: b.diagonal(x[7], (0, 1, 0, 2)),
+    "partly_diagonal": lambda b, x: b.diagonal(x[7], (0, 1, 0, 1)),
+    "solve": lambda b, x: b.solve((x[15],), x[0], "linear", 0, ()),
+    "solve_slice": lambda b, x: b.slice(b.solve((x[15],), x[0], "linear", 0, ()), 1, 0, 2),
+    "solve_each": lambda b, x: b.solve((x[13],), b.permute(x[13], (0, 2, 1)), "linear", 1, ()),
+    "solve_repeated": lambda b, x: b.solve((x[15],), b.view(x[10], (0, None, 2, 1), (4, 2, 4, 3)), "linear", 0, ()),
+    "solve_merged": lambda b, x: b.solve((x[15],), b.reshape(x[0], (4, 15)), "linear", 0, ()),
 }
 
 
@@ -258,10 +267,13 @@ DIAGONALS = {
     "concatenate": (lambda b, x: b.concatenate([x[7], x[7]], 1), (0, 1, 0, 2)),
     "pad": (lambda b, x: b.along("pad", (x[7],), 3, 6, (1, 2)), (0, 1, 0, 2)),
     "gather": (lambda b, x: b.along("gather", (x[7], x[5]), 1, 2, linear=(0,)), (0, 1, 0, 2)),
+    "solve": (lambda b, x: b.solve((x[15],), b.map("sin", [x[12]], "float64"), "linear", 0, ()), (0, 1, 1, 2)),
+    "solve_trace": (lambda b, x: b.solve((x[15],), b.map("sin", [x[12]], "float64"), "linear", 0, ()), (0, 1, 1, 0)),
+    "solve_whole_trace": (lambda b, x: b.solve((x[15],), x[7], "linear", 0, ()), (0, 1, 0, 2)),
 }
 
 
-STOPS = ("split_in_part", "split_across", "merge_differently", "slice_of_joined")
+STOPS = ("split_in_part", "split_across", "merge_differently", "slice_of_joined", "solve_whole_trace")
 """Their axes are no axes of the operand."""
 
 

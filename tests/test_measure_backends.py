@@ -88,8 +88,8 @@ def test_backends_are_compared_side_by_side():
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ("--backend tensorflow", ["--backend", "torch or jax"]),
-        ("--backend torch jax --methods quick", ["'quick'", "torch has", "jax has"]),
+        ("--backend tensorflow", ["--backend", "torch, jax"]),
+        ("--backend torch jax --methods quick", ["'quick'", "allowed: apolar", "folx"]),
     ],
 )
 def test_a_wrong_backend_or_method_is_told_in_one_line(flags, words):

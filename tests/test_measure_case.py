@@ -193,7 +193,7 @@ def test_the_projects_configs_expand(path):
         ({"budgets": {}}, ["unknown key 'budgets'", "budget", "studies"]),
         ({"budget": {"point_s": 1, "point": 2}}, ["budget: unknown key 'point'", "point_s", "first_call_s"]),
         ({"budget": {"point_s": "long"}}, ["budget.point_s: 'long'", "number"]),
-        ({"device": "tpu"}, ["device: 'tpu'", "auto, cpu, cuda"]),
+        ({"device": "tpu"}, ["device: unknown value 'tpu'", "auto, cpu, cuda"]),
         ({"studies": {"batch": {"axis": "batch"}}}, ["studies.batch", "'values' is missing"]),
         ({"studies": []}, ["studies"]),
     ],
@@ -207,15 +207,21 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(change, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"axis": "colour"}, ["studies.batch.axis: 'colour'", "batch, samples, rank, width, depth, dimension"]),
-        ({"modes": ["eager", "fast"]}, ["studies.batch.modes[1]: 'fast'", "eager, compiled"]),
-        ({"estimator": {"kind": "gauss"}}, ["studies.batch.estimator.kind: 'gauss'", "exact, normal, rademacher"]),
-        ({"network": {"kind": "cnn"}}, ["studies.batch.network.kind: 'cnn'", "mlp, residual_mlp"]),
+        (
+            {"axis": "colour"},
+            ["studies.batch.axis: unknown value 'colour'", "batch, samples, rank, width, depth, dimension"],
+        ),
+        ({"modes": ["eager", "fast"]}, ["studies.batch.modes[1]: unknown value 'fast'", "eager, compiled"]),
+        (
+            {"estimator": {"kind": "gauss"}},
+            ["estimator.kind: unknown value 'gauss'", "exact, normal, rademacher"],
+        ),
+        ({"network": {"kind": "cnn"}}, ["studies.batch.network.kind: unknown value 'cnn'", "mlp, residual_mlp"]),
         ({"network": {"width": [3]}}, ["studies.batch.network: unknown key 'width'", "widths"]),
         ({"methods": [{"method": "taylor", "scheme": "griewank"}]}, ["methods[0]: unknown key 'scheme'", "directions"]),
         ({"methods": [3]}, ["methods[0]: 3", "string"]),
         ({"cases": [{"operator": "laplacian", "dim": 0}]}, ["cases[0].dim", "0", "at least 1"]),
-        ({"dtype": "float8"}, ["dtype: 'float8'", "float64, float32"]),
+        ({"dtype": "float8"}, ["dtype: unknown value 'float8'", "float64, float32"]),
     ],
 )
 def test_a_wrong_study_is_explained(change, words):
@@ -228,7 +234,7 @@ def test_a_wrong_study_is_explained(change, words):
     ("wrong", "words"),
     [
         ({"operator": "laplace", "dim": 3}, ["cases[0]", "'laplace'", "laplacian"]),
-        ({"operator": "laplacian", "dim": 3, "options": {"rank": 2}}, ["cases[0]", "no option rank", "dim"]),
+        ({"operator": "laplacian", "dim": 3, "options": {"rank": 2}}, ["cases[0]", "unknown option 'rank'", "dim"]),
         ({"operator": "heat", "dim": 1}, ["cases[0]", "at least 2", "1"]),
     ],
 )

@@ -201,7 +201,7 @@ def test_an_operator_of_ones_own_with_an_option():
         ("measure --config config.yaml --study speed --curve c --out o", ["study 'speed'", "batch, width"]),
         ("measure --config config.yaml --study batch --curve c --out o", ["no curve 'c'", "torch-laplacian"]),
         ("sweep --config config.yaml --minutes 0", ["--minutes", "above 0"]),
-        ("sweep --config config.yaml --again often", ["--again", "never, failed or all"]),
+        ("sweep --config config.yaml --again often", ["--again", "never, failed, all"]),
         ("list animals", ["'animals'", "operators, methods"]),
         ("plan --config config.yaml --device tpu", ["'tpu'"]),
     ],

@@ -82,7 +82,7 @@ def test_remaining_points():
     assert len(records.remaining(points, found, versions, "all")) == 3
     assert records.remaining(points, found, {"collapsed": 2}) == [point(b, 2) for b in (1, 2, 3)]
     assert records.remaining(points, found, {}) == points, "without a known version everything is measured"
-    with pytest.raises(ValueError, match="never, failed or all"):
+    with pytest.raises(ValueError, match="allowed: never, failed, all"):
         records.remaining(points, found, versions, "sometimes")
 
 

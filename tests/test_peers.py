@@ -95,7 +95,7 @@ def test_points_with_any_leading_axes(method, leading):
     ("operator", "estimator", "words"),
     [
         (operators.kdv(dim=2), None, "outputs"),
-        (operators.mixed_partial(dim=2, exponents=(2, 1)), None, "no product of operators of order 2"),
+        (operators.mixed_partial(dim=2, exponents=(2, 1)), None, "not a product of operators of order 2"),
         (operators.biharmonic(dim=2), estimators.normal(2), "random directions of order 4"),
         (operators.laplacian(dim=2), estimators.coordinate(3), "too many"),
     ],

@@ -23,10 +23,10 @@ from jetbench import networks
 from jetbench.errors import ConfigError
 from jetbench.measure import case
 from jetbench.measure import config as studies
+from jetbench.measure.backends import BACKENDS
 from jetbench.operators import estimators
-from jetbench.report.gallery import FIGURES
-from jetbench.report.published import JAX
-from jetbench.report.tables import TABLES
+from jetbench.report.registry import FIGURES, TABLES
+from jetbench.report.reproduction.published import JAX
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("smoke", "cpu", "gpu", "paper")
@@ -125,7 +125,7 @@ def test_schema_allows_what_the_code_has():
     assert tuple(network["activation"]["enum"]) == networks.ACTIVATIONS
     assert tuple(network["kind"]["enum"]) == networks.KINDS
     assert tuple(SCHEMA["$defs"]["axis"]["enum"]) == case.AXES
-    assert tuple(SCHEMA["$defs"]["backend"]["enum"]) == case.BACKENDS
+    assert tuple(SCHEMA["$defs"]["backend"]["enum"]) == BACKENDS
     assert set(SCHEMA["$defs"]["budget"]["properties"]) == set(studies.BUDGET)
     kinds = SCHEMA["$defs"]["estimator"]["oneOf"][1]["properties"]["kind"]["enum"]
     assert tuple(kinds) == estimators.KINDS
@@ -298,7 +298,7 @@ def test_workflow_plans_every_curve_table_and_figure(tmp_path):
 
 
 def test_a_figure_alone_measures_only_its_axis(tmp_path):
-    jobs = planned_jobs(dry_run(tmp_path, "figures/width.pdf", "--config", "preset=smoke"))
+    jobs = planned_jobs(dry_run(tmp_path, "figure_width", "--config", "preset=smoke"))
     config = studies.load(ROOT / "workflows" / "config" / "smoke.yaml")
     assert jobs["measure"] == len(case.curves(config, study="width"))
     assert jobs["figure"] == 1
@@ -345,7 +345,11 @@ def test_make_help_lists_every_target():
         "networks",
         "measure.case",
         "measure.config",
-        "report.gallery",
+        "report",
+        "report.figures",
+        "report.findings",
+        "report.reproduction",
+        "report.tables",
         "cli.report",
         "cli.main",
     ],

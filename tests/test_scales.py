@@ -16,13 +16,12 @@ import pytest
 import torch
 
 import jax_settings  # noqa: F401  64 bits
-from jetbench import operators
+from jetbench import estimators, operators
 from jetbench.algebra.apolar.elimination import by_elimination
 from jetbench.algebra.apolar.inverse_system import inverse_system
-from jetbench.algebra.directional import plan
+from jetbench.algebra.directional import directional_plan
 from jetbench.errors import Unsupported
 from jetbench.jax import linear_operator as jax_operator
-from jetbench.operators import estimators
 from jetbench.operators.directions import decompose, randomize
 from jetbench.operators.problem import Operator, Problem, as_operator
 from jetbench.operators.symbol import Symbol, variables
@@ -189,7 +188,7 @@ def test_directions_that_cancel_do_so_in_any_units(dim: int, power: int, scheme:
 def test_other_outputs_say_little_on_units() -> None:
     """∂₀∂₁ beside 10⁻⁵Δ is taken along the diagonals, as alone: outputs may be small without any unit being so."""
     system = {"mixed": XI[0] * XI[1], "viscous": 1e-5 * (XI[1] ** 2 + XI[2] ** 2)}
-    rows = plan(Problem(as_operator(system))).rows
+    rows = directional_plan(Problem(as_operator(system))).rows
     assert {tuple(np.abs(row.direction / row.direction[0])) for row in rows if "mixed" in row.reads} == {(1, 1, 0)}
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from jetbench import operators
 from jetbench.errors import MixedRows, Unsupported
 from jetbench.operators import estimators
+from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator, reference
 from torch_cases import (
     BIHARMONIC,
@@ -20,6 +21,8 @@ from torch_cases import (
     expected,
     network,
 )
+
+XI = variables(2)
 
 
 def losses(evaluate, net, x):
@@ -72,6 +75,32 @@ def test_autocast(method):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = op(X.float())
     assert ((found.float() - exact).abs() <= 0.2 * exact.abs().max()).all()
+
+
+LAST_LAYERS = {
+    "batch norm": lambda: nn.BatchNorm1d(2).eval(),
+    "layer norm": lambda: nn.LayerNorm(2),
+    "group norm": lambda: nn.GroupNorm(1, 2),
+    "rms norm": lambda: nn.RMSNorm(2),
+    "softmax": lambda: nn.Softmax(-1),
+    "silu": lambda: nn.SiLU(),
+}
+
+
+@pytest.mark.parametrize("layer", LAST_LAYERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_results_under_autocast_are_of_the_type_of_the_network(method, layer):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2), LAST_LAYERS[layer]())
+    x = X.float()
+    for operator in (XI[0], XI[0] ** 2 + XI[1] ** 2, XI[0] ** 2 + 0.7 * XI[1] + 2):
+        op = linear_operator(net, operator, method)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found, wanted = op(x), net(x)
+        assert found.dtype == wanted.dtype
+        exact = op(x)
+        assert exact.dtype == torch.float32
+        assert ((found.float() - exact).abs() <= 0.2 * exact.abs().max() + 0.05).all()
 
 
 @pytest.mark.parametrize("method", METHODS)

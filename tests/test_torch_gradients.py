@@ -7,6 +7,7 @@ from torch.func import functional_call, grad, jacrev
 from torch.nn import functional as F
 
 from jetbench import operators
+from jetbench.errors import Unsupported
 from jetbench.torch import linear_operator
 from torch_cases import BIHARMONIC, JETS, LAPLACIAN, METHODS, X, assert_gradients_agree, close, expected, network
 
@@ -179,3 +180,37 @@ def test_singular_points_give_no_finite_number(method):
     x = torch.zeros(1, 2, dtype=torch.float64)
     for net in (torch.sqrt, torch.log, torch.reciprocal, lambda x: x**1.5, lambda x: x.abs() ** 0.5):
         assert not linear_operator(net, LAPLACIAN, method)(x).isfinite().any()
+
+
+def checkpointed(function, y):
+    return torch.utils.checkpoint.checkpoint(function, y, use_reentrant=False)
+
+
+def offloaded(function, y):
+    with torch.autograd.graph.save_on_cpu():
+        return function(y)
+
+
+@pytest.mark.parametrize("around", ["nothing", "a checkpoint"])
+@pytest.mark.parametrize("saving", [checkpointed, offloaded])
+@pytest.mark.parametrize("method", METHODS)
+def test_gradients_of_networks_that_decide_what_is_saved(method, saving, around):
+    net = network(widths=(4, 3))
+    first, second, last = net.layers
+
+    def saved(y):
+        return last(torch.tanh(second(saving(lambda h: torch.tanh(first(h)), y))))
+
+    operator = linear_operator(saved, LAPLACIAN, method)
+    if around == "a checkpoint" and method.startswith("nested"):
+        with pytest.raises(Unsupported, match="saved tensor hooks"):
+            checkpointed(operator, X)
+        return
+    for _ in range(2):
+        value = checkpointed(operator, X) if around == "a checkpoint" else operator(X)
+        wanted = expected(net, LAPLACIAN, X)
+        close(value.detach(), wanted.detach())
+        gradients = [
+            torch.autograd.grad(v.square().sum(), [*net.parameters()], allow_unused=True) for v in (value, wanted)
+        ]
+        assert_gradients_agree(*gradients)

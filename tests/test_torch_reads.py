@@ -301,3 +301,17 @@ def test_gradients_that_are_switched_off_inside_a_network_are_constants(method: 
     with context():
         found = linear_operator(net, LAPLACIAN, method)(X)
     close(found, laplacian_by_autograd(meant, X))
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, contextlib.nullcontext])
+@pytest.mark.parametrize("method", METHODS)
+def test_networks_with_gradients_inside_are_run_where_gradients_are_off(method: str, context: Callable) -> None:
+    def net(y: Tensor) -> Tensor:
+        z = y * 1
+        energy = (z**3).sum() + y.sin().prod(-1).sum()
+        return torch.autograd.grad(energy, z, create_graph=True)[0]
+
+    op = linear_operator(net, LAPLACIAN, method)
+    with context():
+        found = op(X)
+    close(found, torch.full_like(X, 6))

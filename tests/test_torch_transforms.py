@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
 
 from jetbench.errors import Unsupported
+from jetbench.operators.symbol import variables
 from jetbench.torch import collapse, linear_operator
 from torch_cases import LAPLACIAN, METHODS, X, close, network
 
@@ -144,3 +145,47 @@ def test_an_operator_of_an_operator(method: str) -> None:
     ones = torch.ones_like(X)
     along = collapse(lambda y: jvp(inner, (y,), (ones,))[1])
     close(along(X), jvp(linear_operator(net, LAPLACIAN, "nested_reverse"), (X,), (ones,))[1], 1e-9)
+
+
+def with_constant_part(y: Tensor) -> Tensor:
+    """A sum of a row, as jets map it over directions."""
+    h = torch.cos(y @ MIX)
+    return (h.sin() * h.detach()).sum(-1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_operator_of_an_operator_of_a_network_with_a_constant_part(method: str) -> None:
+    inner = linear_operator(with_constant_part, LAPLACIAN, method)
+    x = X.clone().requires_grad_()
+    first = torch.autograd.grad(with_constant_part(x).sum(), x, create_graph=True)[0]
+    second = sum(torch.autograd.grad(first[:, i].sum(), x, create_graph=True)[0][:, i] for i in range(2))
+    close(inner(X), second.detach(), 1e-9)
+    slope = torch.autograd.grad(second.sum(), x)[0].sum(-1)
+    outer = linear_operator(lambda y: inner(y), variables(2)[0] + variables(2)[1], method)
+    close(outer(X), slope, 1e-9)
+    close(jvp(inner, (X,), (torch.ones_like(X),))[1], slope, 1e-9)
+
+
+OFFSET = torch.tensor([0.4, -0.9], dtype=torch.float64)
+DERIVATIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # of sin(y)·offset by y, the diagonal, (N, 2)
+    "jvp": lambda y, w: jvp(lambda h: h.sin() * w, (y,), (torch.ones_like(y),))[1],
+    "jvp of a sum": lambda y, w: jvp(lambda h: h.sin() * w + w, (y,), (torch.ones_like(y),))[1],
+    "jacfwd": lambda y, w: vmap(jacfwd(lambda row: row.sin() * w))(y).sum(-1),
+    "jacrev": lambda y, w: vmap(jacrev(lambda row: row.sin() * w))(y).sum(-1),
+    "grad": lambda y, w: grad(lambda h: (h.sin() * w).sum())(y),
+    "hessian": lambda y, w: vmap(hessian(lambda row: -(row.cos() * w).sum()))(y).sum(-1),
+    "diagonal": lambda y, w: vmap(jacrev(lambda row: torch.diag(row.sin() * w).diagonal()))(y).sum(-1),
+}
+
+
+@pytest.mark.parametrize("is_cast", [False, True])
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize("method", METHODS)
+def test_networks_that_differentiate_with_tensors_closed_over(method: str, derivative: str, is_cast: bool) -> None:
+    x, w = X.clone(), OFFSET.clone().requires_grad_()
+    op = linear_operator(lambda y: DERIVATIVES[derivative](y, w) ** 2, LAPLACIAN, method)
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_cast):
+        found = op(x)
+    wanted = linear_operator(lambda y: (y.cos() * w) ** 2, LAPLACIAN, method)(x)
+    close(found, wanted, 1e-9)
+    close(*(torch.autograd.grad(value.sum(), w)[0] for value in (found, wanted)), 1e-9)

@@ -20,7 +20,7 @@ TWO = [{"name": "A", "uuid": "GPU-a", "bus": "00000000:17:00.0"}, {"name": "B", 
 
 @pytest.fixture(autouse=True)
 def two_gpus(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "gpus", lambda: TWO)
+    monkeypatch.setattr(nvidia, "gpus", lambda: TWO)
     monkeypatch.setenv("JETBENCH_LOCKS", str(tmp_path / "locks"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -149,7 +149,7 @@ def test_a_gpus_share_of_its_host_is_no_other_setting():
 
 
 def test_the_description_is_the_same_on_each_of_two_equal_gpus(monkeypatch):
-    monkeypatch.setattr(machine, "gpus", lambda: [{**gpu, "name": "A"} for gpu in TWO])
+    monkeypatch.setattr(nvidia, "gpus", lambda: [{**gpu, "name": "A"} for gpu in TWO])
     found = []
     for visible in ("0", "1", "GPU-a"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

@@ -11,7 +11,7 @@ from pathlib import Path
 from coverage_table import table
 from coverage_table.judging import Functions, Outcome, chosen, functions, judged, known_names, refusal
 from jetbench.errors import BackendUnavailable, JetbenchError
-from jetbench.measure.case import BACKENDS
+from jetbench.measure.backends import BACKENDS
 from jetbench.operators.problem import Method
 
 REASONS_SHOWN = 12

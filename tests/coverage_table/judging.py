@@ -14,7 +14,8 @@ from coverage_table import values
 from coverage_table.values import SYMBOLS
 from jetbench.errors import JetbenchError, unknown
 from jetbench.measure.backends import backend_module
-from jetbench.operators.problem import Method, Operator, Problem, as_operator
+from jetbench.methods import Method
+from jetbench.operators.problem import Operator, Problem, as_operator
 
 STATUSES = ("ok", "unsupported", "wrong")
 TOLERANCE = 1e-9  # of the largest value

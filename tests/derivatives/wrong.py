@@ -19,11 +19,14 @@ SETUP = """\
 import torch
 from torch.func import grad, jvp
 
+
 def column(t):  # (3,)
     return torch.stack([t, t**2 + 0.3, torch.sin(2 * t)])
 
+
 def square(t):  # (3, 3), not symmetric
     return torch.outer(column(t), torch.cos(column(t))) + 3 * torch.eye(3)
+
 
 def forward(f):
     return lambda t: jvp(f, (t,), (torch.ones_like(t),))[1]"""
@@ -34,6 +37,7 @@ CASES = (
     ("F.layer_norm(column(t), (3,), eps=0.25)[0]", 0.5, "FF"),
     ("F.layer_norm(column(t), (3,), eps=0.25)[0]", 0.5, "RRR"),
     ("F.instance_norm(column(t)[None, None], eps=0.25)[0, 0, 0]", 0.5, "FF"),
+    ("torch._weight_norm(square(t), column(t)[:, None], 0)[0, 0]", 0.5, "RR"),
     ("torch.linalg.det(square(t))", 0.5, "FF"),
     ("torch.linalg.det(square(t))", 0.5, "FFR"),
     ("torch.linalg.slogdet(square(t))[1]", 0.5, "FF"),
@@ -48,6 +52,7 @@ CASES = (
     ("torch.stack([t - 0.5, t**2 - 0.25, t]).prod()", 0.5, "FFF"),
     ("torch.ones(2).scatter_reduce(0, torch.tensor([0]), column(t)[:1] ** 2, 'prod')[0]", 0.5, "F"),
     ("torch.logcumsumexp(torch.stack([900 * t, -900 * t]), 0)[1]", 0.5, "RRR"),
+    ("torch.vmap(lambda x: torch.select_scatter(x, t, 0, 1))(torch.ones(3, 2)).sum()", 0.5, "R"),
     ("torch.sinc(t)", 0.0, "FF"),
     ("torch.special.i1(t)", 0.0, "FFF"),
     ("torch.i0(t)", 0.0, "RRRR"),
@@ -59,6 +64,8 @@ CASES = (
     ("torch.special.modified_bessel_k0(t)", 0.3, "R"),
     ("torch.special.airy_ai(t)", 0.3, "R"),
 )
+#: functions whose values torch.vmap gets wrong, and with them all that is differentiated under it
+MAPPED = ("lambda s: torch.zeros(2).index_fill(0, torch.tensor([0]), s)[0]",)
 
 
 def differentiated(f: Callable[[Tensor], Tensor], modes: str) -> Callable[[Tensor], Tensor]:
@@ -84,9 +91,19 @@ def line(code: str, point: float, modes: str) -> str | None:
     return f"| `{code}` | {point} | {modes} | {found:.6g} | {true:.6g} |"
 
 
+def mapped_line(code: str) -> str | None:
+    """A row of the second table; None where PyTorch is right."""
+    f, inputs = eval(code, SPACE), SPACE["column"](torch.tensor(0.5))
+    found, true = torch.vmap(f)(inputs).tolist(), [f(one).item() for one in inputs]
+    if found == true:
+        return print(f"{code}: right")
+    return f"| `{code}` | {', '.join(f'{v:.4g}' for v in found)} | {', '.join(f'{v:.4g}' for v in true)} |"
+
+
 def main() -> None:
     torch.set_default_dtype(torch.float64)
     rows = "\n".join(row for case in CASES if (row := line(*case)))
+    mapped = "\n".join(row for code in MAPPED if (row := mapped_line(code)))
     PAGE.write_text(
         f"""# Derivatives that PyTorch {torch.__version__.partition("+")[0]} computes wrongly
 
@@ -102,6 +119,13 @@ formulas in place of these operations (`jetbench.torch.corrected`), or refuse th
 | function of t | t | mode | PyTorch | true |
 | --- | ---: | --- | ---: | ---: |
 {rows}
+
+Under `torch.vmap` values are wrong as well, and so is every derivative taken for several directions or points
+at once. The functions below are mapped over `column(torch.tensor(0.5))`; the last column has their values one by one.
+
+| function | PyTorch, mapped | one by one |
+| --- | --- | --- |
+{mapped}
 
 Written by `python tests/derivatives/wrong.py`. The list of operations that were found right is
 `src/jetbench/torch/trusted.txt`; `tests/derivatives/evidence.py` is the search.

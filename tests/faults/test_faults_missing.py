@@ -62,7 +62,7 @@ def test_without_torch_what_does_not_need_it_runs(observed):
 
 def test_without_jax(monkeypatch, observed):
     """`jetbench.jax` may be there or not: what it needs is missing."""
-    for name in [name for name in sys.modules if name.startswith("jetbench.jax")]:
+    for name in [name for name in sys.modules if name.startswith(("jetbench.jax", "jetbench.measure.backends.jax"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(JetbenchError, match="jax") as told:

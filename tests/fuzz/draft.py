@@ -70,8 +70,9 @@ class Draft:
         parameters: what gradients are taken of.
         changes: statements, each of which alters what the network computes.
         traits: what the judge must know: "author" (a derivative that is not that of the values), "cut" (a part that
-            counts as a constant), "kinks", "doubtful" (PyTorch differentiates it wrongly to some order), "mixed" (to be
-            refused), "decides" (only one row may be given), "coarse" (parts of it in bfloat16, where x is float32).
+            counts as a constant), "kinks", "doubtful" (PyTorch differentiates it wrongly to some order), "doubtful
+            weights" (likewise by its parameters, to the second order), "mixed" (to be refused), "decides" (only one row
+            may be given), "coarse" (parts of it in bfloat16, where x is float32).
     """
 
     form: str

@@ -67,11 +67,13 @@ class Use:
         expect: the right value of `result`, from the namespace after setup where operator is the reference; None where
             the action then gives it.
         weight: how often it is drawn.
+        is_twice: whether it takes second derivatives by the network's parameters.
     """
 
     text: Callable[..., tuple[str, str] | None]
     expect: Callable[[dict], object] | None = None
     weight: float = 1.0
+    is_twice: bool = False
 
 
 def symbol(terms: Terms) -> str:

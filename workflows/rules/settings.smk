@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from jetbench.errors import ConfigError
-from jetbench.measure import case, machine, sweep
+from jetbench.measure import case, machine, nvidia, sweep
 from jetbench.measure import config as studies
 
 PRESETS = ("smoke", "cpu", "gpu", "paper")
@@ -19,7 +19,7 @@ if unknown:
 ASKED = workflow.resource_settings.default_resources or {}
 JOB_MINUTES = getattr(ASKED["runtime"], "value", ASKED["runtime"]) if "runtime" in ASKED else None
 
-PRESET = str(config.get("preset", "gpu" if JOB_MINUTES or machine.has_cuda() else "cpu"))
+PRESET = str(config.get("preset", "gpu" if JOB_MINUTES or nvidia.has_cuda() else "cpu"))
 OWN = PRESET.endswith((".yaml", ".json"))
 if PRESET not in PRESETS and not OWN:
     raise WorkflowError(
@@ -46,6 +46,6 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from error
 # One measurement at a time, as any two would disturb each other; where GPUs are given (profiles/multi-gpu), one on each.
 ANY_GPU = DEVICE == "cuda" and "gpu" in workflow.global_resources
-GPUS = min(workflow.global_resources["gpu"].value, len(machine.visible_gpus())) if ANY_GPU else 1
+GPUS = min(workflow.global_resources["gpu"].value, len(nvidia.visible_gpus())) if ANY_GPU else 1
 workflow.global_resources["measurement"] = max(1, GPUS)
 MEASURE = str(config.get("measure", True)).lower() not in ("false", "no", "0")

@@ -6,6 +6,7 @@ The backends hand in what is theirs with `register`; no framework is imported he
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -67,14 +68,16 @@ def of(array: Array) -> Arrays:
     Raises:
         TypeError: no backend has registered it.
     """
-    known = _KNOWN.get(type(array).__module__.partition(".")[0])
-    if known is not None:
-        return known
-    for base in type(array).__mro__:
+    return _of_type(type(array))
+
+
+@cache
+def _of_type(kind: type) -> Arrays:
+    for base in kind.__mro__:
         if (package := base.__module__.partition(".")[0]) in _KNOWN:
             return _KNOWN[package]
-    kind = f"{type(array).__module__}.{type(array).__qualname__}"
-    raise TypeError(f"{kind} is not an array of an imported backend; import jetbench.torch or jetbench.jax first.")
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    raise TypeError(f"{name} is not an array of an imported backend; import jetbench.torch or jetbench.jax first.")
 
 
 def like(values: np.ndarray, array: Array) -> Array:

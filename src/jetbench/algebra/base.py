@@ -8,6 +8,7 @@ from functools import cached_property
 
 from jetbench.algebra.arrays import Array, concatenate
 from jetbench.algebra.recorded import StraightLine
+from jetbench.operators.directions import RandomGroup
 
 Blocks = list[Array | None]
 
@@ -25,12 +26,14 @@ class Algebra(ABC):
         outputs: names of what `read` returns.
         composes_whole: whether `compose_whole` is more than `compose` and a concatenation.
         has_programs: whether `straight_line` has any.
+        groups: of random directions, in the order of the draws.
     """
 
     sizes: tuple[int, ...]
     outputs: tuple[str, ...]
     composes_whole: bool = False
     has_programs: bool = False
+    groups: Sequence[RandomGroup] = ()
 
     @cached_property
     def order(self) -> int:
@@ -106,7 +109,7 @@ def add(left: Array | None, right: Array | None) -> Array | None:
 
 def take(array: Array, start: int, stop: int) -> Array:
     """array[start:stop], or the array itself where that is all of it: a slice would cost in the backward pass."""
-    return array if start == 0 and stop >= len(array) else array[start:stop]
+    return array if start == 0 and stop >= array.shape[0] else array[start:stop]
 
 
 def scale(factor: float, array: Array) -> Array:

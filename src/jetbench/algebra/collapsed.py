@@ -7,7 +7,7 @@ from math import comb
 
 from jetbench.algebra.arrays import scaled, stack
 from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, take
-from jetbench.algebra.directional import Monomials, contract, plan, warn_of_many
+from jetbench.algebra.directional import Monomials, contract, directional_plan, warn_of_many
 from jetbench.operators.problem import Problem
 
 
@@ -22,31 +22,38 @@ class Collapsed(Algebra):
 
     def __init__(self, problem: Problem) -> None:
         self.outputs = tuple(problem.operator.symbols)
-        self._plan = plan(problem)
-        rows = self._plan.rows
+        self.directions = directional_plan(problem)
+        self.groups = self.directions.groups
+        rows = self.directions.rows
         self._summed = tuple(name for name in self.outputs if any(row.order in row.reads.get(name, {}) for row in rows))
-        lower = tuple(self._plan.count(k + 1) for k in range(1, self._plan.order))
+        lower = tuple(self.directions.count(k + 1) for k in range(1, self.directions.order))
         self.sizes = (*lower, len(self._summed)) if rows else ()
         warn_of_many(self.vectors, problem.operator)
+        self._known_weights: dict[tuple[str, int, int], tuple[float, ...]] = {}
         self._groups: list[tuple[int, int, int]] = []
         for order in sorted({row.order for row in rows}, reverse=True):
-            self._groups.append((order, self._plan.count(order + 1), self._plan.count(order)))
+            self._groups.append((order, self.directions.count(order + 1), self.directions.count(order)))
 
-    def _weights(self, name: str, start: int, stop: int) -> list[float]:
-        return [row.reads.get(name, {}).get(row.order, 0.0) for row in self._plan.rows[start:stop]]
+    def _weights(self, name: str, start: int, stop: int) -> tuple[float, ...]:
+        found = self._known_weights.get((name, start, stop))
+        if found is None:
+            found = tuple(row.reads.get(name, {}).get(row.order, 0.0) for row in self.directions.rows[start:stop])
+            self._known_weights[name, start, stop] = found
+        return found
 
     def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
         if not self.sizes:
             return []
         result: list[Array | None] = [None] * self.order
-        propagated = self._plan.count(2)
+        propagated = self.directions.count(2)
         if propagated:
-            result[0] = self._plan.seeds(draws)[:propagated]
-        first_order = self._plan.rows[propagated:]
+            result[0] = self.directions.seeds(draws)[:propagated]
+        first_order = self.directions.rows[propagated:]
         if first_order:
-            directions = self._plan.seeds(draws)[propagated:]
+            directions = self.directions.seeds(draws)[propagated:]
             tops = [
-                contract(self._weights(name, propagated, len(self._plan.rows)), directions) for name in self._summed
+                contract(self._weights(name, propagated, len(self.directions.rows)), directions)
+                for name in self._summed
             ]
             known = next(top for top in tops if top is not None)
             result[-1] = stack([0 * known if top is None else top for top in tops])
@@ -79,7 +86,7 @@ class Collapsed(Algebra):
             result.append(total)
         of_group = {start: found for start, _, found in monomials}
         tops: list[Array | None] = [None] * len(self._summed)
-        for m in range(2, self._plan.order + 1):
+        for m in range(2, self.directions.order + 1):
             if derivatives[m - 1] is None:
                 continue
 
@@ -146,10 +153,10 @@ class Collapsed(Algebra):
     def read(self, primal: Array, blocks: Blocks) -> dict[str, Array | None]:
         result: dict[str, Array | None] = {}
         for name in self.outputs:
-            weight = self._plan.primal[name]
+            weight = self.directions.primal[name]
             total = scale(weight, primal) if weight else None
-            for k, block in enumerate(blocks[: self._plan.order - 1], 1):
-                rows = self._plan.rows[: self.sizes[k - 1]]
+            for k, block in enumerate(blocks[: self.directions.order - 1], 1):
+                rows = self.directions.rows[: self.sizes[k - 1]]
                 weights = [row.reads.get(name, {}).get(k, 0.0) for row in rows]
                 if block is not None and any(weights):
                     total = add(total, contract(weights, block))

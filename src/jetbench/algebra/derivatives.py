@@ -35,6 +35,9 @@ def polynomial(coefficients: list[int], variable: Array) -> Array | int:
         return variable * polynomial(coefficients[1::2], variable * variable)
     total: Array | int = coefficients[-1]
     for coefficient in reversed(coefficients[:-1]):
+        if isinstance(total, int) and total == -1 and coefficient:
+            total = coefficient - variable
+            continue
         total = variable if isinstance(total, int) and total == 1 else total * variable
         total = total + coefficient if coefficient else total
     return total

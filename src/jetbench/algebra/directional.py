@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from math import factorial, prod
 from operator import mul
 from typing import Any
@@ -45,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DirectionalPlan:
     """Directions sorted by falling order, random ones first among equals; weights of the primal per output.
 
     Attributes:
@@ -87,7 +87,7 @@ class Plan:
         return concatenate(arrays)
 
 
-def plan(problem: Problem) -> Plan:
+def directional_plan(problem: Problem) -> DirectionalPlan:
     """The directions for every output of the problem's operator, shared wherever they are parallel.
 
     A direction that one part of a symbol needs to order K also gives its lower derivatives, so lower-order parts cost
@@ -125,7 +125,7 @@ def plan(problem: Problem) -> Plan:
     if len(problem.operator.symbols) == 1:
         for row in rows:
             _absorb_weight(row)
-    return Plan(tuple(rows), primal, groups)
+    return DirectionalPlan(tuple(rows), primal, groups)
 
 
 def _leading_weight(row: Row) -> float:
@@ -173,12 +173,7 @@ def contract(weights: Sequence[float], array: Array, *others: Array) -> Array:
 
     With another array, the sum of the products with its entries.
     """
-    runs: list[tuple[float, int, int]] = []
-    for index, weight in enumerate(weights):
-        if runs and runs[-1][0] == weight:
-            runs[-1] = (weight, runs[-1][1], index + 1)
-        else:
-            runs.append((weight, index, index + 1))
+    runs = _runs(tuple(weights))
     if len(runs) > 3:
         column = like(np.asarray(weights), array).reshape((-1, *(1,) * (array.ndim - 1)))
         return summed(column * array, *others)
@@ -195,6 +190,18 @@ def contract(weights: Sequence[float], array: Array, *others: Array) -> Array:
         else:
             total = total - scale(-weight, term) if weight < 0 else total + scale(weight, term)
     return total
+
+
+@lru_cache(maxsize=1024)
+def _runs(weights: tuple[float, ...]) -> list[tuple[float, int, int]]:
+    """Weight, first and last + 1 of each run of equal weights."""
+    runs: list[tuple[float, int, int]] = []
+    for index, weight in enumerate(weights):
+        if runs and runs[-1][0] == weight:
+            runs[-1] = (weight, runs[-1][1], index + 1)
+        else:
+            runs.append((weight, index, index + 1))
+    return runs
 
 
 @cache
@@ -241,7 +248,7 @@ class Monomials:
                 value = None if root is None else root * root
             else:
                 left, right = self(parts[:-1]), self(parts[-1:])
-                value = None if left is None or right is None else take(left, 0, len(right)) * take(right, 0, len(left))
+                value = None if left is None or right is None else _product(left, right)
             self._known[parts] = value
         return self._known[parts]
 
@@ -255,3 +262,9 @@ class Monomials:
                 value = scale(multiplicity, value)
                 total = value if total is None else total + value
         return total
+
+
+def _product(left: Array, right: Array) -> Array:
+    """The entrywise product of as many rows as both have."""
+    count = min(left.shape[0], right.shape[0])
+    return take(left, 0, count) * take(right, 0, count)

@@ -7,7 +7,7 @@ from math import comb
 
 from jetbench.algebra.arrays import scaled
 from jetbench.algebra.base import Algebra, Array, Blocks, add, scale, take
-from jetbench.algebra.directional import Monomials, contract, plan, warn_of_many
+from jetbench.algebra.directional import Monomials, contract, directional_plan, warn_of_many
 from jetbench.operators.problem import Problem
 
 
@@ -20,14 +20,15 @@ class Taylor(Algebra):
 
     def __init__(self, problem: Problem) -> None:
         self.outputs = tuple(problem.operator.symbols)
-        self._plan = plan(problem)
-        self.sizes = tuple(self._plan.count(k) for k in range(1, self._plan.order + 1))
+        self.directions = directional_plan(problem)
+        self.groups = self.directions.groups
+        self.sizes = tuple(self.directions.count(k) for k in range(1, self.directions.order + 1))
         warn_of_many(self.vectors, problem.operator)
 
     def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
         if not self.sizes:
             return []
-        return [self._plan.seeds(draws), *[None] * (self.order - 1)]
+        return [self.directions.seeds(draws), *[None] * (self.order - 1)]
 
     def compose(self, derivatives: Sequence[Array | None], blocks: Blocks) -> Blocks:
         result: Blocks = []
@@ -59,10 +60,10 @@ class Taylor(Algebra):
     def read(self, primal: Array, blocks: Blocks) -> dict[str, Array | None]:
         result: dict[str, Array | None] = {}
         for name in self.outputs:
-            weight = self._plan.primal[name]
+            weight = self.directions.primal[name]
             total = scale(weight, primal) if weight else None
             for k, block in enumerate(blocks, 1):
-                weights = [row.reads.get(name, {}).get(k, 0.0) for row in self._plan.rows[: self.sizes[k - 1]]]
+                weights = [row.reads.get(name, {}).get(k, 0.0) for row in self.directions.rows[: self.sizes[k - 1]]]
                 if block is not None and any(weights):
                     total = add(total, contract(weights, block))
             result[name] = total

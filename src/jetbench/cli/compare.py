@@ -12,6 +12,7 @@ from jetbench.atomic_files import check_writable, replacing
 from jetbench.cli.options import (
     Batch,
     Dim,
+    MethodsFile,
     Operator,
     OperatorOptions,
     OperatorsFile,
@@ -68,6 +69,7 @@ def compare_command(
     ] = ["polarization"],  # noqa: B006
     option: OperatorOptions = None,
     operators_file: OperatorsFile = None,
+    methods_file: MethodsFile = None,
     budget: Annotated[float, typer.Option("--budget", help="Seconds of sampling for each measurement.")] = 8.0,
     first_call: Annotated[
         float, typer.Option("--first-call", help="Seconds for the rest of a measurement, including compilation.")
@@ -88,15 +90,15 @@ def compare_command(
     --mode eager compiled --json out.json
     """
     from jetbench.cli.console import stdout_console
-    from jetbench.measure import compare
-    from jetbench.measure.case import check_threads, load_operators, resolve_device
+    from jetbench.measure import compare, own_files
+    from jetbench.measure.case import check_threads, resolve_device
     from jetbench.measure.progress import Progress
     from jetbench.measure.supervisor import Setup
 
     check_positive("--budget", budget)
     check_positive("--first-call", first_call)
     check_threads(threads, "--threads")
-    load_operators(str(operators_file) if operators_file else None)
+    own_files.load(operators_file, methods_file)
     common = {
         "operator": operator,
         "dim": dim,
@@ -117,7 +119,8 @@ def compare_command(
         device=common["device"],
         threads=threads,
         budget={"point_s": budget, "first_call_s": first_call, "gradient": gradient, "memory": memory},
-        operators_file=str(operators_file) if operators_file else None,
+        operators_file=operators_file and str(operators_file),
+        methods_file=methods_file and str(methods_file),
     )
     if json_out is not None:
         check_writable(json_out)
@@ -128,6 +131,37 @@ def compare_command(
     for line in compare.notes(found):
         console.print(line, markup=False, highlight=False)
     if all(record["status"] != "ok" for record in found):
+        raise typer.Exit(1)
+
+
+def check_method_command(
+    file: Annotated[Path, typer.Argument(help="Python file that defines methods; it is run.")],
+    operators_file: OperatorsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Check your own methods on every operator: right values and gradients, or a sentence that says why not.
+
+    Values are compared with nested derivatives in float64 on a small network. The exit status is 1 if one is wrong.
+    Example: jetbench check-method own_methods.py
+    """
+    from jetbench import methods
+    from jetbench.cli.console import stdout_console
+    from jetbench.measure import contract, own_files
+    from jetbench.measure.progress import Progress
+
+    own_files.load(operators_file, file)
+    own = [(name, backend) for backend, of in methods.REGISTRY.items() for name in of if name not in methods.METHODS]
+    console, is_wrong = stdout_console(), False
+    for name, backend in own:
+        with Progress(quiet) as progress:
+            found = []
+            for outcome in contract.check(name, backend):
+                progress.say(f"{outcome.case.label}: {outcome.status}")
+                found.append(outcome)
+        for line in contract.summary(name, backend, found):
+            console.print(line, markup=False, highlight=False)
+        is_wrong |= any(outcome.status == contract.WRONG for outcome in found)
+    if is_wrong:
         raise typer.Exit(1)
 
 
@@ -150,7 +184,7 @@ def recommend_command(
     from jetbench.cli.console import stdout_console
     from jetbench.measure.case import DTYPES
     from jetbench.report import collect, recommend
-    from jetbench.report.paper.values import best_machine
+    from jetbench.report.data import best_machine
 
     if dtype not in DTYPES:
         raise ConfigError(unknown("value", dtype, DTYPES, "--dtype"))

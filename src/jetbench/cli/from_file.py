@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from jetbench.collapse.explain import Explanation
-from jetbench.errors import ConfigError, JetbenchError
+from jetbench.errors import ConfigError, JetbenchError, unknown
+from jetbench.measure.backends import BACKENDS
 
-BACKENDS = ("torch", "jax")
+DTYPES = ("float64", "float32", "bfloat16", "float16")
 LARGEST = 2**28  # entries of an argument: one of more is a slip of the pen, and may not fit into the memory
 
 
@@ -33,8 +34,8 @@ def explain(function: str, shapes: Sequence[str], backend: str, dtype: str | Non
     path, separator, name = function.rpartition(":")
     if not separator or not Path(path).is_file():
         raise ConfigError(f"Name a function as FILE.py:NAME, with a file that exists; got {function!r}.")
-    if dtype not in (None, "float64", "float32", "bfloat16", "float16"):
-        raise ConfigError(f"--dtype must be float64, float32, bfloat16 or float16; got {dtype!r}.")
+    if dtype not in (None, *DTYPES):
+        raise ConfigError(unknown("value", dtype, DTYPES, "--dtype"))
     sizes = [_shape(text) for text in shapes]
     framework = _backend(backend)
     if backend == "jax" and dtype in (None, "float64"):
@@ -63,7 +64,7 @@ def _told(what: str) -> Iterator[None]:
 
 def _backend(name: str) -> Any:
     if name not in BACKENDS:
-        raise ConfigError(f"--backend must be torch or jax; got {name!r}.")
+        raise ConfigError(unknown("value", name, BACKENDS, "--backend"))
     try:
         return importlib.import_module(f"jetbench.{name}.rewriting.function")
     except ModuleNotFoundError as error:

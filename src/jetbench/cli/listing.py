@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from jetbench import networks, operators
+from jetbench import estimators, networks, operators
 from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure import config as configs
 from jetbench.measure.backends import BACKENDS, backend_module
-from jetbench.operators import estimators
-from jetbench.operators.problem import Method, Operator, Problem
+from jetbench.methods import Method
+from jetbench.operators.problem import Operator, Problem
 
 CONFIGS = Path("workflows/config")
 

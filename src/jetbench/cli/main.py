@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from jetbench.cli import collapse, compare, measure
-from jetbench.cli.documents import app as report_app
 from jetbench.cli.errors import OneLineErrors
-from jetbench.cli.options import OperatorsFile, SeveralValues
+from jetbench.cli.options import MethodsFile, OperatorsFile, SeveralValues
+from jetbench.cli.report import app as report_app
 from jetbench.errors import ConfigError, JetbenchError, unknown
 
 app = typer.Typer(
@@ -33,13 +33,14 @@ def list_command(
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Show the studies of this config only.")] = None,
     operators_file: OperatorsFile = None,
+    methods_file: MethodsFile = None,
 ) -> None:
     """List operators, methods, estimators, networks and studies, and which method supports what."""
     from jetbench.cli import listing
     from jetbench.cli.console import stdout_console
-    from jetbench.measure.case import load_operators
+    from jetbench.measure import own_files
 
-    load_operators(str(operators_file) if operators_file else None)
+    own_files.load(operators_file, methods_file)
     tables = listing.tables(config)
     wrong = [topic for topic in topics or () if topic not in tables]
     if wrong:
@@ -74,6 +75,7 @@ def machine_command(
 COMMANDS = {
     "list": list_command,
     "compare": compare.compare_command,
+    "check-method": compare.check_method_command,
     "recommend": compare.recommend_command,
     "compare-runs": compare.compare_runs_command,
     "measure": measure.measure_command,

@@ -32,6 +32,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Do not show progress.")]
 OperatorsFile = Annotated[
     Path | None, typer.Option("--operators-file", help="Python file that registers your own operators; it is run.")
 ]
+MethodsFile = Annotated[
+    Path | None, typer.Option("--methods-file", help="Python file that defines your own methods; it is run.")
+]
 Operator = Annotated[str, typer.Option("--operator", help="Name of an operator; see `jetbench list operators`.")]
 Dim = Annotated[int, typer.Option("--dim", min=1, max=4000, help="Number of coordinates of x.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, max=2**31 - 1, help="Number of points x evaluated together.")]

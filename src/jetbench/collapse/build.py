@@ -298,6 +298,29 @@ class Builder(Layout):
             return operands[0]
         return self.along("concatenate", operands, axis, sum(x.shape[axis] for x in operands))
 
+    def solve(
+        self, matrices: Sequence[Node], right: Node, kind: str, batch: int, static: tuple, payload: object = None
+    ) -> Node:
+        """Solutions of linear systems, for each index of the first `batch` axes; the next one is that of the unknowns,
+        and further ones are those of right-hand sides of the same matrix."""
+
+        def of(x: Node) -> Node:
+            return self.solve(matrices, x, kind, batch, static, payload)
+
+        if right.is_zero:
+            return self.full(0.0, right.shape, right.dtype)
+        if right.op == "scale":
+            return self.scale(of(right.operands[0]), right.attributes[0])
+        if right.op == "merge" and set(right.attributes[0][: batch + 1]) == {1}:
+            return self.merge(of(right.operands[0]), right.attributes[0])
+        if right.op == "view":
+            (core,), (axes,) = right.operands, right.attributes
+            kept = [a for a in axes if a is not None]
+            if len(kept) == core.ndim < right.ndim and None not in axes[: batch + 1]:
+                places = [None if a is None else kept.index(a) for a in axes]
+                return self.view(of(self.permute(core, kept)), places, right.shape)
+        return self.graph.make("solve", (*matrices, right), (kind, batch, static), right.shape, right.dtype, payload)
+
     def slice(self, x: Node, axis: int, start: int, stop: int, step: int = 1) -> Node:
         """Every step-th entry of an axis, from start up to stop."""
         length = len(range(start, stop, step))
@@ -343,6 +366,8 @@ class Builder(Layout):
                 offset += n
             return self.concatenate(pieces, axis)
         cut = [self.slice(operand, a, start, stop) for operand, a in _carriers(x, axis)]
+        if x.op == "solve":
+            return self.solve(x.operands[:-1], *cut, *x.attributes, x.payload)
         if x.op == "along":
             return self.concatenate(cut, x.attributes[1])
         if x.op == "combine":
@@ -376,6 +401,8 @@ def _carriers(x: Node, axis: int) -> list[tuple[Node, int]]:
         return [(operand, labels.index(axis)) for operand, labels in pairs if axis in labels]
     if x.op == "along" and x.attributes[0] == "concatenate" and x.attributes[1] != axis:
         return [(operand, axis) for operand in x.operands]
+    if x.op == "solve" and axis > x.attributes[1]:
+        return [(x.operands[-1], axis)]
     return []
 
 

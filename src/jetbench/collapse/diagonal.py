@@ -168,6 +168,23 @@ def _(node: Node, labels: Labels) -> Step | None:
     return Step(needs, build)
 
 
+@rule("solve")
+def _(node: Node, labels: Labels) -> Step | None:
+    """diag A⁻¹ b_rs = A⁻¹ diag b_rs for indices of right-hand sides of the same matrix."""
+    *matrices, right = node.operands
+    fixed = node.attributes[1] + 1
+    apart = [("own", a) if a < fixed or label in labels[:fixed] else label for a, label in enumerate(labels)]
+    if not joins(numbered(apart)):
+        return None
+    left = numbered([labels[apart.index(name)] for name in dict.fromkeys(apart)])
+
+    def build(b: Builder, values: Sequence[Node]) -> Node:
+        found = b.solve(values[:-1], values[-1], *node.attributes, node.payload)
+        return b.diagonal(found, left) if joins(left) else found
+
+    return Step((*map(_whole, matrices), (right, numbered(apart))), build)
+
+
 @dataclass(frozen=True)
 class Pulled:
     """What has become of the diagonals.

@@ -189,6 +189,13 @@ _ALL = (
         rebuild=_rebuilt_along,
         label=lambda node: node.attributes[0],
     ),
+    Op(
+        "solve",
+        "the solution of linear systems, the same matrices for every index of the axes behind theirs",
+        operations=lambda node: node.size * node.shape[node.attributes[1]] * (2 if len(node.operands) > 2 else 1),
+        rebuild=lambda b, node, operands: b.solve(operands[:-1], operands[-1], *node.attributes, node.payload),
+        label=lambda node: f"{node.attributes[0]} solve",
+    ),
     Op("opaque", "an operation of the framework that nothing is known of", label=_function_name),
     Op("part", "one of the several results of an opaque operation", _none, label=_numbered, is_free=True),
 )

@@ -12,7 +12,7 @@ from math import prod
 
 from jetbench.collapse.build import Builder
 from jetbench.collapse.contraction import contracted_sizes, runs, weighing
-from jetbench.collapse.cost import computed_apart
+from jetbench.collapse.cost import computed_apart, operations
 from jetbench.collapse.graph import Node
 from jetbench.collapse.layout import numbered
 from jetbench.collapse.ops import OPS
@@ -370,11 +370,29 @@ def _contracted(b: Builder, pair: Sequence, meeting: dict[int, Weight], out: Seq
 def _(node: Node, axes: dict[int, Weight]) -> Step | None:
     """Σ_r diag x_r = diag Σ_r x_r over axes that were not joined; over a diagonal, the sum rests."""
     (x,), (labels,) = node.operands, node.attributes
-    below = moved(axes, {label: i for i, label in enumerate(labels) if labels.count(label) == 1})
-    if below is None or len(below) < len(axes):
+    passing = _passing(axes, [label for label in axes if labels.count(label) == 1])
+    if not passing:
         return None
-    left = numbered([label for label in labels if label not in axes])
-    return Step(((x, ordered(below)),), lambda b, v: b.diagonal(v[0], left), 0)
+    below = moved(passing, {label: i for i, label in enumerate(labels) if label in passing})
+    if below is None:
+        return None
+    left = numbered([label for label in labels if label not in passing])
+    after = _after(node.ndim, axes, passing)
+    cost = prod(_left(node.shape, passing)) if after else 0
+    return Step(((x, ordered(below)),), lambda b, v: weighted_sum(b, b.diagonal(v[0], left), after, ()), cost)
+
+
+def _passing(axes: dict[int, Weight], candidates: Sequence[int]) -> dict[int, Weight]:
+    """The part of a sum that can be taken before the rest of it, which has no computed weights then."""
+    passing = {a: w for a, w in axes.items() if a in candidates}
+    rest = [w for a, w in axes.items() if a not in passing]
+    return {} if any(isinstance(w, Weights) for w in rest) else passing
+
+
+def _after(ndim: int, axes: dict[int, Weight], passed: dict[int, Weight]) -> dict[int, Weight]:
+    """What is left to be summed over when part of a sum has been taken, by the axes that are left then."""
+    kept = [a for a in range(ndim) if a not in passed]
+    return moved({a: w for a, w in axes.items() if a not in passed}, {a: i for i, a in enumerate(kept)})
 
 
 @rule("split")
@@ -424,6 +442,24 @@ def _(node: Node, axes: dict[int, Weight]) -> Step | None:
         if below is None
         else Step(((x, ordered(below | dict.fromkeys(whole))),), lambda b, v: b.reshape(v[0], shape), 0)
     )
+
+
+@rule("solve")
+def _(node: Node, axes: dict[int, Weight]) -> Step | None:
+    """Σ_r A⁻¹ b_r = A⁻¹ Σ_r b_r over right-hand sides of the same matrix."""
+    *matrices, right = node.operands
+    unknown = node.attributes[1]
+    passing = _passing(axes, [a for a in axes if a > unknown])
+    if not passing or any(unknown in kept_axes(weights, passing) for weights in computed(passing)):
+        return None
+    needs = (*((matrix, ()) for matrix in matrices), (right, ordered(passing)))
+    after = _after(node.ndim, axes, passing)
+
+    def build(b: Builder, values: Sequence[Node]) -> Node:
+        return weighted_sum(b, b.solve(values[:-1], values[-1], *node.attributes, node.payload), after, ())
+
+    cost = operations(node) // node.size + bool(after)
+    return Step(needs, build, cost * prod(_left(node.shape, passing)))
 
 
 @rule("along")

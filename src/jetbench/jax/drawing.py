@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jetbench.operators.directions import RandomGroup, randomize
-from jetbench.operators.problem import Problem
+from jetbench.operators.directions import RandomGroup
 
 
-def draw(problem: Problem, x: Array, key: Array) -> tuple[Array, ...]:
+def draw(groups: Sequence[RandomGroup], x: Array, key: Array) -> tuple[Array, ...]:
     """For each random group directions (samples, ..., n) for the points x (..., D), independent for each point."""
-    groups = randomize(problem).groups
     keys = jax.random.split(key, len(groups))
     return tuple(_group(group, x, of_group) for group, of_group in zip(groups, keys, strict=True))
 

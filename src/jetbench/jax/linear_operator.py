@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jetbench.errors import Unsupported, unknown
+from jetbench.errors import unknown
 from jetbench.jax.drawing import draw
 from jetbench.jax.methods import METHODS
 from jetbench.operators.estimators import Estimator, exact
@@ -28,8 +28,9 @@ class LinearOperator:
 
     def __init__(self, net: Callable[[Array], Array], problem: Problem, method: str) -> None:
         self.net, self.problem, self.method = net, problem, method
-        self.vectors = METHODS[method].vectors(problem)
-        self._evaluation = METHODS[method].build(net, problem)
+        plan = METHODS[method].available_plan(problem)
+        self.vectors, self._groups = plan.vectors, plan.groups
+        self._evaluation = METHODS[method].build(net, problem, plan)
 
     def __call__(self, x: Array, seed: int | Array | None = None) -> Array | Mapping[str, Array]:
         """Evaluate the operator of the network at the points x.
@@ -56,7 +57,7 @@ class LinearOperator:
             if seed is not None:
                 raise ValueError("The exact estimator draws nothing: leave `seed` out.")
             return ()
-        return draw(self.problem, self._checked(x), _key(seed, estimator.kind))
+        return draw(self._groups, self._checked(x), _key(seed, estimator.kind))
 
     def evaluate(self, x: Array, draws: Sequence[Array] = ()) -> Array | Mapping[str, Array]:
         """Evaluate with directions that `draw` returned."""
@@ -158,9 +159,6 @@ def linear_operator(
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
     if estimator is not None and not isinstance(estimator, Estimator):
-        raise TypeError(f"estimator must come from jetbench.operators.estimators; got {type(estimator).__name__}.")
+        raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)
-    reason = METHODS[method].unsupported(problem)
-    if reason is not None:
-        raise Unsupported(reason)
     return LinearOperator(net, problem, method)

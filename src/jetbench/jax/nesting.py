@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,27 +14,16 @@ from jetbench.jax.corrected import corrected
 from jetbench.jax.differentiate import Function
 from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
-from jetbench.operators.directions import randomize
-from jetbench.operators.factors import Term, terms
+from jetbench.methods.nested import Nest
 from jetbench.operators.problem import Problem
-from jetbench.operators.symbol import Symbol
 
 
 class Nesting(Evaluation):
-    """Evaluates Σ over the parts of a symbol; a known product of factors is applied factor after factor.
+    """Evaluates a plan of nested derivatives. Subclasses say how the derivatives along directions are taken."""
 
-    Subclasses say how the derivatives along directions are taken.
-    """
-
-    def __init__(self, net: Function, problem: Problem) -> None:
+    def __init__(self, net: Function, problem: Problem, plan: Nest) -> None:
         super().__init__(net, problem)
-        symbols: Mapping[str, Symbol] = problem.operator.symbols
-        self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
-        if not problem.estimator.is_exact:
-            drawn = randomize(problem)
-            symbols = {"": drawn.remainder}
-            self._groups = tuple(((group.weight,) * group.samples, group.order) for group in drawn.groups)
-        self._terms = {name: terms(symbol, problem.scheme) for name, symbol in symbols.items()}
+        self._plan = plan
 
     @abstractmethod
     def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
@@ -50,23 +39,4 @@ class Nesting(Evaluation):
         def resolve(directions: Array | np.ndarray) -> Array:
             return in_coordinates(directions, factor, x)
 
-        outputs = {}
-        for name, found in self._terms.items():
-            total = None
-            for term in found:
-                value = self._value(net, term, resolve, x)
-                total = value if total is None else total + value
-            outputs[name] = total
-        for (weights, order), draw in zip(self._groups, draws, strict=True):
-            value = self.power(net, resolve(draw), weights, order)(x)
-            outputs[""] = value if outputs[""] is None else outputs[""] + value
-        if any(value is None for value in outputs.values()):
-            zeros = jnp.zeros_like(net(x))
-            outputs = {name: zeros if value is None else value for name, value in outputs.items()}
-        return outputs
-
-    def _value(self, f: Function, term: Term, resolve: Callable[[Array], Array], x: Array) -> Array:
-        for brick in term.bricks:
-            f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
-        value = f(x)
-        return value if term.constant == 1 else term.constant * value
+        return self._plan.evaluate(net, x, draws, self.power, resolve, jnp.zeros_like)

@@ -11,6 +11,7 @@ from jax import Array
 
 from jetbench.jax.differentiate import Function, forward, weighted_sum
 from jetbench.jax.nesting import Nesting
+from jetbench.methods.nested import nest
 from jetbench.operators.problem import Operator, Problem
 
 
@@ -30,4 +31,5 @@ def evaluate(
     net: Callable[[Array], Array], operator: Operator, x: Array, problem: Problem | None = None, draws: tuple = ()
 ) -> Mapping[str, Array]:
     """Output name → L_o net(x), by nested AD; with the given draws where `problem` names a random estimator."""
-    return ForwardOverForward(net, problem or Problem(operator))(x, draws)
+    problem = problem or Problem(operator)
+    return ForwardOverForward(net, problem, nest(problem))(x, draws)

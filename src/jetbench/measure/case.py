@@ -15,6 +15,7 @@ from functools import cache, cached_property
 from typing import Any
 
 from jetbench.errors import ConfigError, unknown
+from jetbench.measure import own_files
 from jetbench.measure.backends import method_names
 from jetbench.measure.nvidia import has_cuda
 
@@ -154,7 +155,7 @@ def curves(config: Mapping[str, Any], study: str | None = None, device: str | No
     if study is not None and study not in studies:
         raise ConfigError(unknown("study", study, studies))
     device = device or resolve_device(config.get("device", "auto"))
-    load_operators(config.get("operators_file"))
+    own_files.load(config.get("operators_file"), config.get("methods_file"))
     found: list[Curve] = []
     for name, entry in studies.items():
         if study in (None, name):
@@ -188,22 +189,6 @@ def check_threads(threads: int | None, where: str) -> None:
     most = os.cpu_count() or 1
     if threads is not None and not 1 <= threads <= most:
         raise ConfigError(f"{where} must be between 1 and {most}, the processors of this machine; got {threads}.")
-
-
-def load_operators(path: str | None) -> None:
-    """Run the user's own file of operators, if there is one.
-
-    Raises:
-        ConfigError: it cannot be run, or registers nothing.
-    """
-    if path:
-        from jetbench import operators
-
-        try:
-            operators.load(path)
-        except (Exception, SystemExit) as error:
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ConfigError(f"The operators file {path} cannot be used: {why}") from error
 
 
 def _study_curves(study: str, entry: Mapping[str, Any], config: Mapping[str, Any], device: str) -> Iterator[Curve]:

@@ -28,8 +28,8 @@ BUDGET = {
 
 
 def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:
-    """A validated config from a YAML or JSON file. A relative `operators_file` is taken from the config's folder, or
-    from the working directory if it is not there.
+    """A validated config from a YAML or JSON file. A relative `operators_file` or `methods_file` is taken from the
+    config's folder, or from the working directory if it is not there.
 
     Raises:
         ConfigError: it cannot be read, or a key or value is wrong; the message names it and what is allowed.
@@ -37,9 +37,10 @@ def load(path: str | Path, schema: str | Path | None = None) -> dict[str, Any]:
     path = Path(path)
     config = _parse(_text(path), path)
     validate(config, schema, str(path))
-    if config.get("operators_file"):
-        beside = path.parent / config["operators_file"]
-        config["operators_file"] = str(beside if os.path.exists(beside) else config["operators_file"])
+    for key in ("operators_file", "methods_file"):
+        if config.get(key):
+            beside = path.parent / config[key]
+            config[key] = str(beside if os.path.exists(beside) else config[key])
     return config
 
 
@@ -151,6 +152,10 @@ def _check_plain(value: Any, where: str, depth: int = 0) -> None:
         raise ConfigError(f"{where}: a whole number of {value.bit_length()} bits is not allowed; at most 63 are.")
 
 
+def _uncapitalized(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
 def _explain(error: Any) -> str:
     """One sentence for a jsonschema error: where, what was given, what is allowed."""
     if error.validator in ("anyOf", "oneOf") and error.context:
@@ -161,12 +166,12 @@ def _explain(error: Any) -> str:
     if error.validator == "additionalProperties":
         allowed = rules.get("properties", {})
         extra = [key for key in error.instance if key not in allowed]
-        return unknown("key", extra[0], allowed, where)
+        return prefix + _uncapitalized(unknown("key", extra[0], allowed))
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         return f"{prefix}the key {missing[0]!r} is missing; needed are {', '.join(error.validator_value)}."
     if error.validator == "enum":
-        return unknown("value", error.instance, error.validator_value, where)
+        return prefix + _uncapitalized(unknown("value", error.instance, error.validator_value))
     if error.validator == "type":
         kinds = " or ".join(_kinds(error.validator_value))
         return f"{prefix}{error.instance!r} is not allowed; it must be of type {kinds}."

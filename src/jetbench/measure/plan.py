@@ -16,6 +16,7 @@ from jetbench.measure import config as configs
 from jetbench.measure.backends import backend_module
 from jetbench.measure.case import Case, Curve, Point, modes
 from jetbench.measure.progress import duration, size
+from jetbench.methods import METHODS
 from jetbench.operators.estimators import Estimator
 from jetbench.operators.problem import Problem
 
@@ -151,7 +152,8 @@ def _estimate(curve: str, point: Point, budget: Mapping[str, Any], sizes: dict[t
     if key not in sizes:
         sizes[key] = _network_size(case)
     parameters, width_sum = sizes[key]
-    passes = vectors * (NESTED_PASSES if case.method.startswith("nested") else 1)
+    is_nested = case.method in METHODS and METHODS[case.method].is_nested
+    passes = vectors * (NESTED_PASSES if is_nested else 1)
     flops = 2.0 * parameters * case.batch * passes
     item = ITEM_BYTES[case.dtype]
     memory = 2.0 * width_sum * case.batch * passes * item

@@ -31,6 +31,7 @@ class Setup:
     threads: int | None = None
     budget: Mapping[str, Any] | None = None
     operators_file: str | None = None
+    methods_file: str | None = None
     every_core: bool = False
 
 

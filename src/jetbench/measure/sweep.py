@@ -93,6 +93,7 @@ def setups(config: Mapping[str, Any], curves: Iterable[Curve], device: str | Non
             config.get("threads"),
             config.get("budget") or {},
             config.get("operators_file"),
+            config.get("methods_file"),
             every_core=config.get("threads") is None,
         )
         for backend in sorted(backends)

@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 from jetbench.errors import BackendUnavailable, JetbenchError
-from jetbench.measure import machine, point, records
+from jetbench.measure import machine, own_files, point, records
 from jetbench.measure.backends import backend_module
-from jetbench.measure.case import Case, Point, load_operators
+from jetbench.measure.case import Case, Point
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
@@ -27,7 +27,8 @@ PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 def serve(lines: Iterable[str], write: TextIO) -> None:
     """Answer a setup line with hello and each point with a record, in order.
 
-    A setup has the keys backend, device, threads, budget and operators_file; a point those of a case and of its place.
+    A setup has the keys backend, device, threads, budget, operators_file and methods_file; a point has those of a case
+    and of its place.
     """
     lines = iter(lines)
 
@@ -37,7 +38,7 @@ def serve(lines: Iterable[str], write: TextIO) -> None:
 
     try:
         setup = json.loads(next(lines))
-        load_operators(setup.get("operators_file"))
+        own_files.load(setup.get("operators_file"), setup.get("methods_file"))
         backend = backend_module(setup["backend"])
         session = backend.open_session(setup["device"], setup.get("threads"))
         description = machine.describe(setup["device"], backend.description(setup["device"]))

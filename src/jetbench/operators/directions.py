@@ -280,16 +280,6 @@ def randomize(problem: Problem) -> RandomDirections:
     return RandomDirections(groups, Symbol(symbol.dim, lower))
 
 
-def random_unsupported(problem: Problem) -> str | None:
-    """The sentence with which `randomize` refuses the problem; None if the estimator is exact or can be drawn."""
-    if not problem.estimator.is_exact:
-        try:
-            randomize(problem)
-        except Unsupported as refusal:
-            return str(refusal)
-    return None
-
-
 def _quadratic_groups(name: str, form: Symbol, problem: Problem) -> tuple[RandomGroup, ...]:
     kind, samples = problem.estimator.kind, problem.estimator.samples
     found = decompose(form)

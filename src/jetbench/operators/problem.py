@@ -1,11 +1,7 @@
-"""What is to be computed: an operator, how its directions are chosen, and the interface every method fulfils.
-
-Framework-neutral; how a method computes it lies in `jetbench.torch` and `jetbench.jax`.
-"""
+"""What is to be computed: an operator, an estimator for it, and how its directions are chosen."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -126,29 +122,3 @@ class Problem:
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
             raise ValueError(unknown("scheme", self.scheme, SCHEMES, "directions"))
-
-
-class Method(ABC):
-    """A way to evaluate an operator of a network. One subclass a module; its docstring's first line describes it.
-
-    Attributes:
-        name: as users write it.
-        version: raised whenever its numbers may change, so that its measurements are taken again.
-        package: the public package whose own code does the work; None for a method of this package.
-    """
-
-    name: str
-    version: int = 1
-    package: str | None = None
-
-    def unsupported(self, problem: Problem) -> str | None:
-        """A sentence that says why the method cannot do this problem; None if it can."""
-        return None
-
-    @abstractmethod
-    def vectors(self, problem: Problem) -> int:
-        """How many vectors of layer width the method pushes through each linear layer, per datum."""
-
-    @abstractmethod
-    def build(self, net: Callable, problem: Problem) -> Callable[[Any, Any], Mapping[str, Any]]:
-        """A function of (x, draws) that returns output name → L_o net(x)."""

@@ -5,9 +5,7 @@ The operators themselves lie in `jetbench.operators` and in users' own files.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -20,6 +18,7 @@ import numpy as np
 
 from jetbench.errors import unknown
 from jetbench.operators.problem import Operator, as_operator
+from jetbench.python_files import run
 
 #: Symbols keep D exponents for each of at least D terms.
 LARGEST_DIM = 4000
@@ -144,15 +143,7 @@ def load(path: str | Path) -> tuple[str, ...]:
         ('own_laplacian',)
     """
     path = Path(path).resolve()
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no operators file {path}.")
-    name = f"jetbench_operators_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"An operators file is a Python file, ending in .py; got {path}.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    run(path, "operators")
     names = tuple(key for key, function in REGISTRY.items() if function.source == str(path))
     if not names:
         raise ValueError(f"{path} registers no operator; decorate a function of dim with jetbench.operators.operator.")

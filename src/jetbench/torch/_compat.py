@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -34,19 +35,31 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def without_compiler() -> Iterator[None]:
-    """Functions that `torch.compile` returned run as the Python that they were made from."""
-    if "torch._dynamo" not in sys.modules:
-        yield
-        return
+class without_compiler:
+    """A context in which functions that `torch.compile` returned run as the Python that they were made from."""
+
+    def __enter__(self) -> None:
+        self._before = None
+        if "torch._dynamo" in sys.modules:
+            change, eager = _stances()
+            self._before = change(eager)
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            _stances()[0](self._before)
+
+
+@functools.cache
+def _stances() -> tuple[Callable, object]:
+    """How the compiler is told what to do, and to do nothing."""
     from torch._dynamo.eval_frame import DynamoStance, _set_stance
 
-    before = _set_stance(DynamoStance("force_eager"))
-    try:
-        yield
-    finally:
-        _set_stance(before)
+    return _set_stance, DynamoStance("force_eager")
+
+
+def recording_gradients() -> contextlib.AbstractContextManager:
+    """A context in which autograd records, also in one in which it does not."""
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else torch.enable_grad()
 
 
 def levels() -> tuple[int, int]:
@@ -97,9 +110,14 @@ def modes() -> int:
     return torch._C._len_torch_dispatch_stack()
 
 
+def saving_hooks() -> tuple | None:
+    """The hooks for tensors that are saved for a backward pass, as a checkpoint sets them; None if there are none."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True)
+
+
 def unseen() -> contextlib.AbstractContextManager:
-    """For what only the first call does: the hooks of a checkpoint around an operator see the same at each call."""
-    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+    """For what is computed on example tensors, which a checkpoint around an operator does not have to save."""
+    if saving_hooks() is None:
         return contextlib.nullcontext()
     return saved_tensors_hooks(_as_it_is, _as_it_is)
 

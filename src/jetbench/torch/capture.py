@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
-from math import copysign
 
 import torch
 from torch import Tensor
@@ -31,12 +31,13 @@ from torch.utils import _pytree as pytree
 
 from jetbench.errors import JetbenchError, MissingRule
 from jetbench.torch._compat import modes, quietly, undisturbed, unseen
-from jetbench.torch.noting import Notes, Substitutes, by_name
+from jetbench.torch.noting import Notes, Substitutes, draws_nothing
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.steps import Captured, Described, Slot, Step
 
 aten = torch.ops.aten
 CACHED_FUNCTIONS = 4096
+SMALL = 1 << 16  # entries
 
 
 def _copy(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
@@ -73,37 +74,49 @@ def _replaced(leaves: Sequence, places: Sequence[int], tensors: Sequence[Tensor]
     return found
 
 
-def _kind(value: object, tensors: list[Tensor], describe: Callable[[Tensor], tuple]) -> Hashable:
-    """What a captured function depends on in one of its arguments; collects the tensors on the way.
+def _add_kind(value: object, key: list[Hashable], tensors: list[Tensor], describe: Callable[[Tensor], tuple]) -> None:
+    """Add to the key what a captured function depends on in one of its arguments; collects the tensors on the way.
 
     Raises:
         TypeError: there is no telling when two such arguments are the same.
     """
-    if isinstance(value, Tensor):
-        tensors.append(value)
-        return describe(value)
     kind = type(value)
     if kind in _PLAIN:
-        return (kind, value)
-    if kind in (int, bool, str):
-        return (kind, value)
-    if kind is float:
-        return (kind, value, copysign(1.0, value)) if value == value else (kind, "nan")
-    if kind in (tuple, list) or kind is torch.Size:
-        return (kind, *[_kind(item, tensors, describe) for item in value])
-    if kind is slice:
-        return (kind, *[_kind(item, tensors, describe) for item in (value.start, value.stop, value.step)])
-    if kind is dict:
-        return (kind, *[(key, _kind(item, tensors, describe)) for key, item in value.items()])
-    raise TypeError(f"{kind.__name__} is not a plain value.")
+        key += (kind, value)  # as 1 equals True
+    elif isinstance(value, Tensor):
+        tensors.append(value)
+        key.append(describe(value))
+    elif kind is float:
+        key += (kind, value, math.copysign(1.0, value)) if value == value else (kind, "nan")
+    elif kind in _SEQUENCES:
+        key += (kind, len(value))
+        for item in value:
+            _add_kind(item, key, tensors, describe)
+    elif kind is slice:
+        key.append(kind)
+        for item in (value.start, value.stop, value.step):
+            _add_kind(item, key, tensors, describe)
+    elif kind is dict:
+        key += (kind, len(value))
+        for name, item in value.items():
+            key.append(name)
+            _add_kind(item, key, tensors, describe)
+    else:
+        raise TypeError(f"{kind.__name__} is not a plain value.")
 
 
-_PLAIN = (type(None), type(...), torch.dtype, torch.device, torch.layout, torch.memory_format, complex)
+_PLAIN = frozenset((
+    type(None), type(...), int, bool, str, complex, torch.dtype, torch.device, torch.layout, torch.memory_format,
+))  # fmt: skip
+_SEQUENCES = frozenset((tuple, list, torch.Size))
 
 
 def casts(device_type: str) -> bool:
     """Whether torch.autocast is active for tensors of a device."""
-    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
+    return _can_cast(device_type) and torch.is_autocast_enabled(device_type)
+
+
+_can_cast = functools.cache(torch.amp.is_autocast_available)
 
 
 def ambient(device_type: str) -> tuple:
@@ -136,12 +149,13 @@ class Capturing:
     """Captures functions, each once for each kind of arguments.
 
     Args:
-        kept: operations that are not decomposed; None if none is.
+        kept: operations that are not decomposed, in one or more collections; none if they are decomposed nowhere.
         is_complete: whether operations that depend on x must be among them in the end.
     """
 
-    def __init__(self, kept: Collection[OpOverload] | None, is_complete: bool = False) -> None:
+    def __init__(self, *kept: Collection[OpOverload], is_complete: bool = False) -> None:
         self._kept, self._is_complete = kept, is_complete
+        self._together: tuple[tuple[int, ...], frozenset[OpOverload]] = ((), frozenset())
         self._known: OrderedDict[tuple, Captured] = OrderedDict()
 
     def function(
@@ -158,15 +172,19 @@ class Capturing:
             Exception: what the function itself raises for such arguments.
         """
         tensors: list[Tensor] = []
+        key: list[Hashable] = [function, *map(len, self._kept)]
         try:
-            kinds = (_kind(args, tensors, describe), _kind(kwargs, tensors, describe) if kwargs else None)
+            for value in args:
+                _add_kind(value, key, tensors, describe)
+            if kwargs:
+                _add_kind(kwargs, key, tensors, describe)
         except TypeError:
             tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
             return self._capture(function, args, kwargs, [describe(t) for t in tensors]), tensors
-        key = (function, kinds, self._kept and len(self._kept), ambient(describe(tensors[0])[3].type))
-        found = self._known.get(key)
+        key += ambient(describe(tensors[0])[3].type)
+        found = self._known.get(known := tuple(key))
         if found is None:
-            found = self._known[key] = self._capture(function, args, kwargs, [describe(t) for t in tensors])
+            found = self._known[known] = self._capture(function, args, kwargs, [describe(t) for t in tensors])
             if len(self._known) > CACHED_FUNCTIONS:
                 self._known.popitem(last=False)
         return found, tensors
@@ -182,7 +200,16 @@ class Capturing:
             args, kwargs = pytree.tree_unflatten(_replaced(leaves, places, tensors), structure)
             return function(*args, **kwargs)
 
-        return self._decomposed(lambda table: _captured(called, _fake(described), described, self._kept or (), table))
+        if _are_small(described):
+            try:
+                return self._decomposed(functools.partial(_captured, called, _zeros(described), described))
+            except NotImplementedError:  # it would read numbers
+                pass
+            except JetbenchError:
+                raise
+            except Exception:  # it does not take these numbers
+                pass
+        return self._decomposed(functools.partial(_captured, called, _fake(described), described))
 
     def network(self, net: Callable[[Tensor], Tensor], x: Tensor) -> Captured:
         """A network in one piece, run in Python on x itself, so that what it keeps has numbers; on a fake x where x has
@@ -191,9 +218,9 @@ class Capturing:
         has_numbers = not modes() and x.device.type != "meta"
         make = (lambda: [x.detach().clone()]) if has_numbers else _fake(described)
 
-        def captured(table: dict) -> Captured:
+        def captured(kept: Collection[OpOverload], table: dict) -> Captured:
             try:
-                return _captured(net, make, described, self._kept or (), table, is_network=True)
+                return _captured(net, make, described, kept, table, is_network=True)
             except NotImplementedError as error:
                 if has_numbers:
                     raise
@@ -201,25 +228,52 @@ class Capturing:
 
         return self._decomposed(captured)
 
-    def _decomposed(self, captured: Callable[[dict], Captured]) -> Captured:
-        if self._kept is None:
-            return captured(OWN)
-        kept = frozenset(self._kept)
+    def _decomposed(self, captured: Callable[[Collection[OpOverload], dict], Captured]) -> Captured:
+        kept = self._all_kept()
+        if not kept:
+            return captured((), OWN)
         try:
-            found = captured(_decompositions(kept, True))
-            self._refuse_missing_rules(found)
+            found = captured(kept, _decompositions(kept, True))
+            self._refuse_missing_rules(found, kept)
         except (MissingRule, NotImplementedError):
-            found = captured(_decompositions(kept, False))
-            self._refuse_missing_rules(found)
+            found = captured(kept, _decompositions(kept, False))
+            self._refuse_missing_rules(found, kept)
         return found
 
-    def _refuse_missing_rules(self, captured: Captured) -> None:
-        missing = [step.target for step in captured.steps if step.depends and step.target not in self._kept]
+    def _all_kept(self) -> frozenset[OpOverload]:
+        lengths = tuple(map(len, self._kept))
+        if lengths != self._together[0]:
+            self._together = (lengths, frozenset().union(*self._kept))
+        return self._together[1]
+
+    def _refuse_missing_rules(self, captured: Captured, kept: Collection[OpOverload]) -> None:
+        missing = [step.target for step in captured.steps if step.depends and step.target not in kept]
         if missing and self._is_complete:
             raise MissingRule(
                 f"No rule for the operation {missing[0]}. Add one with @jetbench.torch.rule({missing[0]}), as "
                 "described in jetbench/torch/rules/registry.py, or register a decomposition into known operations."
             )
+
+
+def _are_small(described: Sequence[tuple]) -> bool:
+    """Whether tensors have so few entries that computing with them is faster than with fake ones."""
+    if not all(type(n) is int for shape, *_ in described for n in shape):
+        return False
+    return sum(math.prod(shape) for shape, *_ in described) <= SMALL
+
+
+def _zeros(described: Sequence[tuple]) -> Callable[[], list[Tensor]]:
+    """How to make tensors like those described that stand in for them; nothing may read their numbers."""
+
+    def make() -> list[Tensor]:
+        return [
+            torch.zeros(shape, dtype=dtype, device=device)
+            if stride is None
+            else torch.empty_strided(shape, stride, dtype=dtype, device=device).zero_()
+            for shape, stride, dtype, device, _ in described
+        ]
+
+    return make
 
 
 @functools.cache
@@ -280,7 +334,8 @@ def _captured(
             _refuse_draws(steps.steps)
             return result
 
-        steps = Notes(kept, table, examples, depends, is_network)
+        has_values = is_network and not examples[0].is_meta and not isinstance(examples[0], FakeTensor)
+        steps = Notes(kept, table, examples, depends, is_network, has_values)
         result = run(function, steps, is_network)
         leaves, structure = pytree.tree_flatten(result)
         relations = [_relation(leaf, examples) for leaf in leaves]
@@ -290,7 +345,7 @@ def _captured(
             if is_network:
                 _refuse_changes_outside(steps)
             examples = [example.detach() for example in examples]
-            first, steps = steps, Notes(kept, table, examples, depends, False)
+            first, steps = steps, Notes(kept, table, examples, depends, False, has_values)
             steps.detaches = False  # `functionalize` detaches, too
             leaves = run(functionalize(_replayed(first, leaves, steps), remove="mutations"), steps, False)
         changed = {i: steps.place_of(example) for i, example in enumerate(examples) if steps.place_of(example) != i}
@@ -363,14 +418,9 @@ def _changes(steps: Notes, inputs: int) -> dict[int, int]:
 def _refuse_draws(steps: Sequence[Step]) -> None:
     """Raise where random numbers are drawn."""
     for step in steps:
-        if torch.Tag.nondeterministic_seeded in step.target.tags and not _draws_nothing(step):
+        can_draw = torch.Tag.nondeterministic_seeded in step.target.tags
+        if can_draw and not draws_nothing(step.target, step.args, step.kwargs):
             raise draws(str(step.target))
-
-
-def _draws_nothing(step: Step) -> bool:
-    """Whether an operation that can draw is told not to, as in evaluation mode."""
-    given = by_name(step.target, step.args, step.kwargs)
-    return given.get("training", given.get("train", True)) is False or given.get("p", given.get("dropout_p")) == 0
 
 
 def _refuse_changes_outside(steps: Notes) -> None:

@@ -21,7 +21,8 @@ def forward(f: Function, v: Tensor) -> Function:
     """x ↦ v·∂f(x) by forward mode."""
 
     def derivative(x: Tensor) -> Tensor:
-        return jvp(f, (x,), (v.expand(x.shape),))[1]
+        y, tangent = jvp(f, (x,), (v.expand(x.shape),))
+        return tangent.to(y.dtype)  # PyTorch's formulas for arguments of mixed types, as under autocast, promote them
 
     return derivative
 

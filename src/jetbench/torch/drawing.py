@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from jetbench.operators.directions import RandomGroup, randomize
-from jetbench.operators.problem import Problem
+from jetbench.operators.directions import RandomGroup
 
 
-def draw(problem: Problem, x: Tensor, seed: int) -> tuple[Tensor, ...]:
+def draw(groups: Sequence[RandomGroup], x: Tensor, seed: int) -> tuple[Tensor, ...]:
     """For each random group directions (samples, ..., n) for the points x (..., D), independent for each point."""
     generator = torch.Generator(device=x.device).manual_seed(seed)
-    return tuple(_group(group, x, generator) for group in randomize(problem).groups)
+    return tuple(_group(group, x, generator) for group in groups)
 
 
 def _group(group: RandomGroup, x: Tensor, generator: torch.Generator) -> Tensor:

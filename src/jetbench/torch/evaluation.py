@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from jetbench.algebra.arrays import Constant
 from jetbench.algebra.base import Algebra
 from jetbench.errors import JetbenchError
 from jetbench.operators.problem import Operator, Problem
@@ -54,6 +56,16 @@ class JetEvaluation(Evaluation):
         super().__init__(net, problem)
         self.algebra = algebra
 
+    def _seeds(self, draws: Sequence[Tensor], x: Tensor) -> Sequence[Tensor | np.ndarray | None]:
+        if draws:
+            return self.algebra.seeds(draws)
+        return [None if seeds is None else seeds.on(x) for seeds in self._fixed_seeds]
+
+    @cached_property
+    def _fixed_seeds(self) -> list[Constant | None]:
+        """The seeds where nothing is drawn."""
+        return [None if seeds is None else Constant(np.asarray(seeds, float)) for seeds in self.algebra.seeds()]
+
     def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
         graph, constants = self.recorded(x)
         with uncast(x):
@@ -64,7 +76,7 @@ class JetEvaluation(Evaluation):
     ) -> dict[str, Tensor]:
         factor = factor_of(self.problem.operator, x)
         blocks = []
-        for seeds in self.algebra.seeds(draws):
+        for seeds in self._seeds(draws, x):
             found = None if seeds is None else in_coordinates(seeds, factor, x)
             blocks.append(None if found is None else found.expand(found.shape[0], *x.shape))
         y = graph.run(Jet(self.algebra, x, blocks), constants)

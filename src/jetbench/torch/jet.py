@@ -97,7 +97,11 @@ class Jet:
             self._blocks = [None] * self.algebra.order
             if self.present:
                 sizes = [self.algebra.sizes[k] for k in self.present]
-                for k, block in zip(self.present, self.rest.split(sizes), strict=True):
+                if self._rest is None:
+                    _, *parts = torch.split_with_sizes(self._whole, [1, *sizes])
+                else:
+                    parts = torch.split_with_sizes(self._rest, sizes)
+                for k, block in zip(self.present, parts, strict=True):
                     self._blocks[k] = block
         return self._blocks
 
@@ -199,7 +203,8 @@ def _expand(block: Tensor | None, like: Tensor) -> Tensor | None:
     """The block with the type and trailing shape of `like`; missing axes go behind the component axis."""
     if block is None:
         return None
-    block = block.to(like.dtype)
+    if block.dtype != like.dtype:
+        block = block.to(like.dtype)
     if block.shape[1:] == like.shape:
         return block
     missing = like.ndim - (block.ndim - 1)

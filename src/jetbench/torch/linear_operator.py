@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from jetbench.errors import Unsupported, unknown
+from jetbench.errors import unknown
 from jetbench.operators.estimators import Estimator, exact
 from jetbench.operators.problem import Operator, Problem, as_operator
 from jetbench.operators.symbol import Symbol
@@ -26,8 +26,9 @@ class LinearOperator:
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, method: str) -> None:
         self.net, self.problem, self.method = net, problem, method
-        self.vectors = METHODS[method].vectors(problem)
-        self._evaluation = METHODS[method].build(net, problem)
+        plan = METHODS[method].available_plan(problem)
+        self.vectors, self._groups = plan.vectors, plan.groups
+        self._evaluation = METHODS[method].build(net, problem, plan)
 
     def __call__(self, x: Tensor, seed: int | None = None) -> Tensor | Mapping[str, Tensor]:
         """Evaluate the operator of the network at the points x.
@@ -59,7 +60,7 @@ class LinearOperator:
                 f"repeated; got {seed!r}."
             )
         self._check(x)
-        return draw(self.problem, x, seed)
+        return draw(self._groups, x, seed)
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor] = ()) -> Tensor | Mapping[str, Tensor]:
         """Evaluate with directions that `draw` returned. To compile, pass this method to `torch.compile`."""
@@ -146,9 +147,6 @@ def linear_operator(
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
     if estimator is not None and not isinstance(estimator, Estimator):
-        raise TypeError(f"estimator must come from jetbench.operators.estimators; got {type(estimator).__name__}.")
+        raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
     problem = Problem(as_operator(operator), estimator or exact(), directions)
-    reason = METHODS[method].unsupported(problem)
-    if reason is not None:
-        raise Unsupported(reason)
     return LinearOperator(net, problem, method)

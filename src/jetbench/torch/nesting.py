@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from jetbench.errors import JetbenchError, MixedRows, Unsupported
-from jetbench.operators.directions import randomize
-from jetbench.operators.factors import Term, terms
+from jetbench.methods.nested import Nest
 from jetbench.operators.problem import Problem
-from jetbench.operators.symbol import Symbol
 from jetbench.torch import rows
 from jetbench.torch._compat import modes, undisturbed, without_compiler
 from jetbench.torch.capture import casts
@@ -25,26 +23,16 @@ from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph, uncast
 from jetbench.torch.recording import FOR_TENSORS, NotRecorded
 from jetbench.torch.refusals import AuthorDerivative
-from jetbench.torch.untouched import untouched
 
 
 class Nesting(Evaluation):
-    """Evaluates Σ over the parts of a symbol; a known product of factors is applied factor after factor.
+    """Evaluates a plan of nested derivatives. Subclasses say how the derivatives along directions are taken."""
 
-    Subclasses say how the derivatives along directions are taken.
-    """
-
-    def __init__(self, net: Function, problem: Problem) -> None:
+    def __init__(self, net: Function, problem: Problem, plan: Nest) -> None:
         super().__init__(net, problem)
+        self._plan = plan
         self._function = in_primitive_operations(net)
         self._run: set[tuple] = set()
-        symbols: Mapping[str, Symbol] = problem.operator.symbols
-        self._groups: tuple[tuple[tuple[float, ...], int], ...] = ()
-        if not problem.estimator.is_exact:
-            drawn = randomize(problem)
-            symbols = {"": drawn.remainder}
-            self._groups = tuple(((group.weight,) * group.samples, group.order) for group in drawn.groups)
-        self._terms = {name: terms(symbol, problem.scheme) for name, symbol in symbols.items()}
 
     @abstractmethod
     def power(self, f: Function, directions: Tensor, weights: Sequence[float], order: int) -> Function:
@@ -63,7 +51,7 @@ class Nesting(Evaluation):
         errors: list[RuntimeError] = []
         if recording is None or not recording[0].is_whole:
             try:
-                with untouched(self.net), without_compiler():
+                with self.untouched.kept(), without_compiler():
                     return self.differentiated(self._function, x, draws)
             except RuntimeError as error:  # PyTorch does not differentiate checkpoints, for example
                 errors.append(error)
@@ -94,7 +82,7 @@ class Nesting(Evaluation):
                     "Under torch.autocast PyTorch does not differentiate as it is what cannot be recorded of this "
                     f"network. {error} Leave autocast before the call."
                 ) from error
-            with undisturbed(), untouched(self.net):
+            with undisturbed(), self.untouched.kept():
                 rows.check(self.net, *kind)
             self._run.add(kind)
             return None
@@ -123,25 +111,7 @@ class Nesting(Evaluation):
                 directions = directions.to(dtype=x.dtype, device=x.device)
             return in_coordinates(directions, factor, x)
 
-        outputs = {}
-        for name, found in self._terms.items():
-            total = None
-            for term in found:
-                value = self._value(f, term, resolve, x)
-                total = value if total is None else total + value
-            outputs[name] = total
-        for (weights, order), draw in zip(self._groups, draws, strict=True):
-            value = self.power(f, resolve(draw), weights, order)(x)
-            outputs[""] = value if outputs[""] is None else outputs[""] + value
-        if any(value is None for value in outputs.values()):
-            zeros = torch.zeros_like(f(x))
-            outputs = {name: zeros if value is None else value for name, value in outputs.items()}
+        outputs = self._plan.evaluate(f, x, draws, self.power, resolve, torch.zeros_like)
         if torch.is_grad_enabled() or modes():
             return outputs
         return {name: value.detach() for name, value in outputs.items()}
-
-    def _value(self, f: Function, term: Term, resolve: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        for brick in term.bricks:
-            f = self.power(f, resolve(brick.directions), brick.weights, brick.order)
-        value = f(x)
-        return value if term.constant == 1 else term.constant * value

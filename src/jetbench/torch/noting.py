@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import DispatchKey
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
@@ -20,9 +22,8 @@ from jetbench.torch.refusals import DECIDES, changes_outside
 from jetbench.torch.steps import Slot, Step
 
 aten = torch.ops.aten
-_DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_}
-_DETACHING = {torch.detach, Tensor.detach, Tensor.data.__get__, *_DETACHING_IN_PLACE}
-
+_DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_, aten.detach_, aten.detach_.default}
+_DETACHING = {torch.detach, Tensor.detach, aten.detach, aten.detach.default, Tensor.data.__get__, *_DETACHING_IN_PLACE}
 
 _READING = {Tensor.tolist, Tensor.numpy, Tensor.__array__}
 
@@ -42,8 +43,8 @@ class Substitutes(TorchFunctionMode):
             if function in _DETACHING_IN_PLACE:
                 self._steps.detach_in_place(args[0])
             return result
-        if function in _READING and self._steps.is_of_x(args[0]):
-            raise JetbenchError(DECIDES)
+        if function in _READING:
+            self._steps.refuse_reading(args[:1])
         if function == Tensor.data.__set__:
             raise Unsupported(
                 "The network sets `data` of a tensor, which no derivative shows. Let it make a new tensor."
@@ -86,6 +87,7 @@ class Notes(TorchDispatchMode):
         depends: for each of them, whether it depends on x.
         differentiates: the function may itself use autograd, which detaches what it saves; then only a `detach` of
             the function's own ends derivatives, and so does switching gradients off.
+        has_values: the inputs are numbers of the user's; else they only stand in for numbers that are not known.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Notes(TorchDispatchMode):
         inputs: Sequence[Tensor],
         depends: Sequence[bool],
         differentiates: bool,
+        has_values: bool,
     ) -> None:
         super().__init__()
         self.steps: list[Step] = []
@@ -105,7 +108,9 @@ class Notes(TorchDispatchMode):
         self._places: dict[int, int] = {}
         self._made: dict[int, dict[tuple, int]] = {}  # values by their memory and layout
         self._silent: dict[int, int | None] = {}  # values computed without gradients → place of their detached copy
-        self._inputs, self._is_fake = inputs, all(isinstance(tensor, FakeTensor) for tensor in inputs)
+        self._inputs, self._has_values = inputs, has_values
+        self._stands_in = not has_values and not any(isinstance(tensor, FakeTensor) for tensor in inputs)
+        self._has_numbers = not any(tensor.is_meta for tensor in inputs)
         places = [self.place_of(tensor) for tensor in inputs]
         for tensor, place in zip(inputs, places, strict=True):
             self._keep(tensor, place)
@@ -172,11 +177,13 @@ class Notes(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
         kwargs = kwargs or {}
-        if function._schema.is_mutable and not self._is_fake:
+        if self._stands_in:
+            _refuse_looking(function, args, kwargs)
+        if function._schema.is_mutable and self._has_values:
             self._refuse_writing_outside(function, args)
         if torch.Tag.data_dependent_output in function.tags:
             return self._read(function, args, kwargs)
-        if torch.Tag.dynamic_output_shape in function.tags and not self._is_fake:
+        if torch.Tag.dynamic_output_shape in function.tags and self._has_values:
             if function in _INDEXING:
                 args = (args[0], self._as_indices(args[1]), *args[2:])
             else:
@@ -199,7 +206,8 @@ class Notes(TorchDispatchMode):
             raise changes_outside(str(function)) if self._differentiates else NotImplementedError(str(function))
         result = function(*args, **kwargs)
         leaves = result if isinstance(result, (tuple, list)) else (result,)
-        if any(isinstance(leaf, Tensor) for leaf in leaves):
+        # on the meta device PyTorch looks for the shape of a tangent that is zero
+        if any(isinstance(leaf, Tensor) and not (leaf.is_meta and self._has_numbers) for leaf in leaves):
             self._note(function, args, kwargs, leaves, isinstance(result, (tuple, list)))
         return result
 
@@ -214,12 +222,16 @@ class Notes(TorchDispatchMode):
     def _read(self, function: OpOverload, args: tuple, kwargs: dict) -> object:
         """A value is read: that of x decides nothing; those of other tensors are known, if they are real."""
         tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if any(self._places.get(id(tensor)) in self._dependent for tensor in tensors):
-            raise JetbenchError(DECIDES)
-        if any(isinstance(tensor, FakeTensor) for tensor in tensors):
-            raise NotImplementedError(f"{function} reads a value that is not known here")
+        self.refuse_reading(tensors)
         with undisturbed():
             return function(*args, **kwargs)
+
+    def refuse_reading(self, tensors: Sequence[Tensor]) -> None:
+        """Raise where the numbers of tensors depend on x, or are not known."""
+        if any(self._places.get(id(tensor)) in self._dependent for tensor in tensors):
+            raise JetbenchError(DECIDES)
+        if any(isinstance(tensor, FakeTensor) or not self._has_values for tensor in tensors):
+            raise NotImplementedError("a value is read that is not known here")
 
     def _as_indices(self, indices: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Masks as the indices of what they choose, so that shapes do not depend on values."""
@@ -254,6 +266,32 @@ class Notes(TorchDispatchMode):
         if self._differentiates and not torch.is_grad_enabled():
             self._silent.update(dict.fromkeys(made))
         self.steps.append(Step(function, tuple(args), kwargs, results, several, depends))
+
+
+def _refuse_looking(function: OpOverload, args: tuple, kwargs: dict) -> None:
+    """Raise where an operation on tensors that stand in for others would draw numbers, or return a shape that depends
+    on values: operations whose shapes do not can run without values."""
+    tags = function.tags
+    if torch.Tag.dynamic_output_shape in tags and function not in _INDEXING:
+        raise NotImplementedError(f"the shape of what {function} returns depends on values")
+    if torch.Tag.nondeterministic_seeded in tags and not draws_nothing(function, args, kwargs):
+        raise NotImplementedError(f"{function} draws numbers")
+    if function in _INDEXING and any(t is not None and t.dtype in (torch.bool, torch.uint8) for t in args[1]):
+        raise NotImplementedError("a mask decides the shape")
+    if not _runs_without_values(function):
+        raise NotImplementedError(f"{function} needs values")
+
+
+@functools.cache
+def _runs_without_values(function: OpOverload) -> bool:
+    keys = (DispatchKey.Meta, DispatchKey.CompositeExplicitAutograd)
+    return function._can_decompose() or any(map(function.has_kernel_for_dispatch_key, keys))
+
+
+def draws_nothing(function: OpOverload, args: tuple, kwargs: dict) -> bool:
+    """Whether an operation that can draw is told not to, as in evaluation mode."""
+    given = by_name(function, args, kwargs)
+    return given.get("training", given.get("train", True)) is False or given.get("p", given.get("dropout_p")) == 0
 
 
 def by_name(function: OpOverload, args: tuple, kwargs: dict) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
 from jetbench.errors import JetbenchError, Unsupported
-from jetbench.torch._compat import is_wrapped, modes, undisturbed
+from jetbench.torch._compat import is_wrapped, modes, saving_hooks, undisturbed
 from jetbench.torch.capture import Captured, Capturing, Described, Slot, casts
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
@@ -57,21 +57,29 @@ class _Kind:
     refused: str = ""
 
 
-def _key(value: object, tensors: list[Tensor]) -> object:
-    """Equal for arguments for which a function has the same operations; numbers with a fraction do not decide that."""
+def _add_key(value: object, key: list, tensors: list[Tensor]) -> None:
+    """Add what is equal for arguments for which a function has the same operations, which fractions do not decide."""
+    kind = type(value)
     if isinstance(value, Tensor):
         tensors.append(value)
-        return value.shape, value.dtype, value.device
-    kind = type(value)
-    if kind is float:
-        return float
-    if kind in (list, tuple):
-        return kind, *[_key(item, tensors) for item in value]
-    if kind is dict:
-        return dict, *[(name, _key(item, tensors)) for name, item in value.items()]
-    if kind is slice:
-        return slice, *[_key(item, tensors) for item in (value.start, value.stop, value.step)]
-    return kind, value
+        key += (value.shape, value.dtype, value.device)
+    elif value is None or kind is float:
+        key.append(kind)
+    elif kind in (list, tuple):
+        key += (kind, len(value))
+        for item in value:
+            _add_key(item, key, tensors)
+    elif kind is dict:
+        key += (kind, len(value))
+        for name, item in value.items():
+            key.append(name)
+            _add_key(item, key, tensors)
+    elif kind is slice:
+        key.append(kind)
+        for item in (value.start, value.stop, value.step):
+            _add_key(item, key, tensors)
+    else:
+        key += (kind, value)
 
 
 def _is_differentiable(value: object) -> bool:
@@ -115,14 +123,14 @@ def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload
             function(*inner_args, **inner_kwargs)
         return recorder.operations
 
-    with undisturbed(), torch.no_grad(), contextlib.suppress(Exception):
+    with undisturbed(), torch.inference_mode(False), torch.no_grad(), contextlib.suppress(Exception):
         with contextlib.suppress(Exception), FakeTensorMode():
             return recorded(torch.empty)
         return recorded(torch.ones)
     return set()  # it raises an error for these arguments, or cannot run without the network's own values
 
 
-_CAPTURING = Capturing(kept=None)
+_CAPTURING = Capturing()
 _OF_STEPS = ChainMap(FORMULAS, OF_ROOTS)
 
 
@@ -149,9 +157,21 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
     def returned(leaf: object) -> object:
         if not isinstance(leaf, Described):
             return leaf
-        return values[leaf.place] if leaf.same is None else tensors[leaf.same]
+        # formulas promote types; functions of mixed types, as under autocast, may not
+        return values[leaf.place].to(leaf.dtype) if leaf.same is None else tensors[leaf.same]
 
     return tree_map(returned, captured.output)
+
+
+_SPECIAL = {custom_function_call, Tensor.detach_, torch.detach_}
+
+
+def _refuse(function: Callable, args: tuple) -> None:
+    """Raise where PyTorch's transformations would lose derivatives, or keep some that they should not."""
+    if function is custom_function_call:
+        _refuse_author(args[0])
+    else:  # what is recorded of the network is differentiated then
+        raise NotImplementedError("torch.func does not see a tensor that is detached in place.")
 
 
 def _refuse_author(function: type[torch.autograd.Function]) -> None:
@@ -198,24 +218,30 @@ class _Checked(TorchFunctionMode):
     def __init__(self, sees_silence: bool) -> None:
         super().__init__()
         self._sees_silence = sees_silence
+        self._hooks = saving_hooks()
 
     def __torch_function__(self, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
         result = self._call(_MEANT.get(function, function), args, kwargs or {})
-        if torch.is_grad_enabled() or not self._sees_silence or (args and result is args[0]):
+        if not self._sees_silence or torch.is_grad_enabled() or (args and result is args[0]):
             return result
         return tree_map_only(Tensor, Tensor.detach, result)  # forward mode does not look at torch.no_grad
 
     def _call(self, function: Callable, args: tuple, kwargs: dict) -> object:
         tensors: list[Tensor] = []
-        key = _key(args, tensors), _key(kwargs, tensors) if kwargs else None
-        if function is custom_function_call:
-            _refuse_author(args[0])
-        if function in (Tensor.detach_, torch.detach_):  # what is recorded of the network is differentiated then
-            raise NotImplementedError("torch.func does not see a tensor that is detached in place.")
+        key: list = [function, len(FORMULAS)]
+        for value in args:
+            _add_key(value, key, tensors)
+        if kwargs:
+            _add_key(kwargs, key, tensors)
+        if function in _SPECIAL:
+            _refuse(function, args)
+        if tensors and saving_hooks() != self._hooks:
+            raise NotImplementedError("torch.func does not differentiate checkpoints and other hooks of saved tensors.")
         if not tensors or isinstance(function, HigherOrderOperator):
             return function(*args, **kwargs)
         is_cast = casts(tensors[0].device.type)
-        kind = self._kind((function, is_cast, len(FORMULAS), *key), function, args, kwargs)
+        key.append(is_cast)
+        kind = self._kind(tuple(key), function, args, kwargs)
         if kind.is_root and len(tensors) == 1:
             result = function(*args, **kwargs)
             return result if result is tensors[0] else remembered(result, tensors[0])

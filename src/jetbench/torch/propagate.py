@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -48,19 +50,31 @@ class Graph:
         Casts of a mode that was active while the network ran are among the steps. Values are dropped after their last
         use, so that a layer's jet is freed when the next one has been computed.
         """
-        values: list[object] = [x, *constants, *self.own, *[None] * self.places]
+        literals, applications = self._applications
+        values: list[object] = [x, *constants, *self.own, *[None] * self.places, *literals]
         with uncast(x.primal if isinstance(x, Jet) else x):
-            for step, frees in zip(self.steps, self.frees, strict=True):
-                result = _apply(step, values)
-                if step.several:
-                    for place, part in zip(step.results, result, strict=True):
+            for apply, results, several, frees in applications:
+                result = apply(values)
+                if several:
+                    for place, part in zip(results, result, strict=True):
                         if place is not None:
                             values[place] = part
                 else:
-                    values[step.results[0]] = result
+                    values[results[0]] = result
                 for place in frees:
                     values[place] = None
         return values[self.output]
+
+    @functools.cached_property
+    def _applications(self) -> tuple[list[object], list[tuple]]:
+        """Plain values that steps take, which follow after the places of tensors, and the steps ready to be run."""
+        literals: list[object] = []
+        first = 1 + self.constants + len(self.own) + self.places
+        applications = [
+            (_application(step, literals, first), step.results, step.several, frees)
+            for step, frees in zip(self.steps, self.frees, strict=True)
+        ]
+        return literals, applications
 
 
 def uncast(x: Tensor) -> contextlib.AbstractContextManager:
@@ -69,13 +83,43 @@ def uncast(x: Tensor) -> contextlib.AbstractContextManager:
     return torch.autocast(kind, enabled=False) if casts(kind) else contextlib.nullcontext()
 
 
-def _apply(step: Step, values: list) -> object:
-    args = [_filled(value, values) for value in step.args]
-    kwargs = {name: _filled(value, values) for name, value in step.kwargs.items()} if step.kwargs else {}
-    if step.depends and any(_has_jet(value) for value in (*args, *kwargs.values())):
-        rule = RULES.get(step.target) or step.target.jet
-        return rule(*args, **kwargs)
-    return step.target(*args, **kwargs)
+def _application(step: Step, literals: list[object], first: int) -> Callable[[list], object]:
+    """The step as a function of all values, `literals` among them from place `first` on."""
+    slots = [leaf.index for leaf in pytree.tree_leaves((step.args, step.kwargs)) if type(leaf) is Slot]
+    return functools.partial(_apply, step, _arguments(step.args, literals, first), slots)
+
+
+def _arguments(args: tuple, literals: list[object], first: int) -> Callable[[list], Sequence]:
+    """How to take positional arguments from all values."""
+    places: list[int] = []
+    for value in args:
+        if type(value) is Slot:
+            places.append(value.index)
+        elif _contains_slot(value):
+            return lambda values: [_filled(value, values) for value in args]
+        else:
+            places.append(first + len(literals))
+            literals.append(value)
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[place] for place in places]
+
+
+def _apply(step: Step, arguments: Callable[[list], Sequence], slots: Sequence[int], values: list) -> object:
+    function = step.target
+    if step.depends:
+        for place in slots:
+            if type(values[place]) is Jet:
+                function = RULES.get(function) or function.jet
+                break
+    if step.kwargs:
+        kwargs = {name: _filled(value, values) for name, value in step.kwargs.items()}
+        return function(*arguments(values), **kwargs)
+    return function(*arguments(values))
+
+
+def _contains_slot(value: object) -> bool:
+    return type(value) in (list, tuple) and any(type(item) is Slot or _contains_slot(item) for item in value)
 
 
 def _filled(value: object, values: list) -> object:
@@ -84,12 +128,6 @@ def _filled(value: object, values: list) -> object:
     if type(value) in (list, tuple):
         return type(value)(_filled(item, values) for item in value)
     return value
-
-
-def _has_jet(value: object) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(isinstance(item, Jet) for item in value)
-    return isinstance(value, Jet)
 
 
 def assemble(calls: Sequence[Call], output: int, constants: int, inputs: Sequence[int] = (0,)) -> Graph | None:

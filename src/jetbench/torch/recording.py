@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections import ChainMap, OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
-from torch.utils.checkpoint import _StopRecomputationError
 
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.torch._compat import (
@@ -25,6 +24,8 @@ from jetbench.torch._compat import (
     is_transformed,
     levels,
     modes,
+    recording_gradients,
+    unseen,
     with_torch_function,
     without_compiler,
     without_torch_function,
@@ -37,7 +38,7 @@ from jetbench.torch.refusals import author_derivative, changes_input, draws
 from jetbench.torch.rules import RULES
 from jetbench.torch.steps import Captured, Described, Slot, Step
 from jetbench.torch.trusted import OPERATIONS
-from jetbench.torch.untouched import untouched
+from jetbench.torch.untouched import Untouched
 
 CACHED_GRAPHS = 256
 _ANSWERS = (
@@ -83,9 +84,9 @@ class _Memory:
         origin: "x", "outside" for a tensor of the user's, or "inside".
     """
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, *members: Tensor) -> None:
         self.origin = origin
-        self.members: list[weakref.ref] = []
+        self.members = [weakref.ref(member) for member in members]
 
     def others(self, tensor: Tensor) -> bool:
         """Whether another tensor that shares the memory is alive."""
@@ -93,34 +94,25 @@ class _Memory:
 
 
 class Traced(Tensor):
-    """A tensor without numbers that stands for one that depends on x."""
+    """A tensor without numbers that stands for one that depends on x; `_traced` makes them.
 
-    @staticmethod
-    def __new__(cls, recording: Recording, described: Described, memory: _Memory) -> Traced:
-        return Tensor._make_wrapper_subclass(
-            cls,
-            described.shape,
-            strides=described.stride,
-            dtype=described.dtype,
-            device=described.device,
-            requires_grad=torch.is_grad_enabled() and described.dtype.is_floating_point,
-        )
-
-    def __init__(self, recording: Recording, described: Described, memory: _Memory) -> None:
-        self.recording, self.place, self.memory = recording, described.place, memory
-        self.kind = (described.shape, described.stride, described.dtype, described.device, True)
-        self.is_silent, self.is_saved = recording.is_silent(), False
-        memory.members.append(weakref.ref(self))
+    Attributes:
+        recording: the run that it belongs to.
+        place: of the value.
+        kind: as of a `Described`.
+        memory: None as long as it is the only tensor with its memory, which the network made.
+        is_silent: gradients were off where it was made.
+        is_saved: a custom function keeps it for its backward pass.
+    """
 
     @classmethod
     def __torch_function__(cls, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
-        kwargs = kwargs or {}
-        traced = [leaf for leaf in (*args, *kwargs.values()) if type(leaf) is Traced]
-        if not traced:
-            traced = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if type(leaf) is Traced]
         with without_torch_function():
-            innermost = max((t.recording for t in traced), key=lambda recording: recording.depth)
-            return innermost.call(function, args, kwargs)
+            kwargs = kwargs or {}
+            recording = _innermost((*args, *kwargs.values()) if kwargs else args)
+            if recording is None:
+                recording = _innermost(pytree.tree_leaves((args, kwargs)))
+            return recording.call(function, args, kwargs)
 
     @classmethod
     def __torch_dispatch__(cls, function: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None):
@@ -130,15 +122,47 @@ class Traced(Tensor):
 
     def saved(self) -> Traced:
         """What a custom function keeps of its result for its backward pass."""
-        copy = Traced(self.recording, Described(self.place, *self.kind[:4]), self.memory)
+        copy = _traced(self.recording, self.place, self.kind, self.shared())
+        self.memory.members.append(weakref.ref(copy))
         copy.is_silent = copy.is_saved = True
         return copy
+
+    def shared(self) -> _Memory:
+        """Its memory, for another tensor that shares it."""
+        if self.memory is None:
+            self.memory = _Memory("inside", self)
+        return self.memory
 
     def __hash__(self) -> int:
         return id(self)
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self.unbind(0))
+
+
+def _innermost(leaves: Iterable[object]) -> Recording | None:
+    """Of the recordings that the traced tensors belong to, the one inside of the others."""
+    found = None
+    for leaf in leaves:
+        if type(leaf) is Traced and (found is None or leaf.recording.depth > found.depth):
+            found = leaf.recording
+    return found
+
+
+def _traced(recording: Recording, place: int, kind: tuple, memory: _Memory | None = None) -> Traced:
+    shape, strides, dtype, device, _ = kind
+    records = torch.is_grad_enabled()
+    tensor = Tensor._make_wrapper_subclass(
+        Traced,
+        shape,
+        strides=strides,
+        dtype=dtype,
+        device=device,
+        requires_grad=records and dtype.is_floating_point,
+    )
+    tensor.recording, tensor.place, tensor.kind, tensor.memory = recording, place, kind, memory
+    tensor.is_silent, tensor.is_saved = not records, False
+    return tensor
 
 
 class Recording:
@@ -169,20 +193,17 @@ class Recording:
     def start(self, x: Tensor) -> Traced:
         """What stands for x. A recording does not keep it, so that both are freed at once when the run ends."""
         shape = tuple(x.shape)
-        return Traced(self, Described(0, shape, _contiguous(shape), x.dtype, x.device), _Memory("x"))
+        traced = _traced(self, 0, (shape, _contiguous(shape), x.dtype, x.device, True))
+        traced.memory = _Memory("x", traced)
+        return traced
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def __enter__(self) -> Recording:
         Recording._active += 1
-        try:
-            yield
-        finally:
-            Recording._active -= 1
-            self._is_open = False
+        return self
 
-    def is_silent(self) -> bool:
-        """Whether the network has switched gradients off."""
-        return not torch.is_grad_enabled()
+    def __exit__(self, *error: object) -> None:
+        Recording._active -= 1
+        self._is_open = False
 
     def call(self, function: Callable, args: tuple, kwargs: dict) -> object:
         """Note a function and return what stands for its result."""
@@ -193,10 +214,8 @@ class Recording:
             )
         if levels() != self._levels:
             raise NotFollowed(f"The network transforms {function}.")
-        if function == Tensor.requires_grad.__get__:
-            return args[0].requires_grad
-        if function == Tensor.as_subclass:  # what stands for a value is of no class
-            return args[0]
+        if function in _OF_ITSELF:
+            return _OF_ITSELF[function](args[0])
         try:
             captured, tensors = self._recorder.capturing.function(function, args, kwargs, self._described)
         except JetbenchError:
@@ -205,18 +224,22 @@ class Recording:
             raise NotFollowed(f"{function}: {error}") from error
         if captured.is_query:
             return _answer(captured.output)
-        sources = tuple(self._source(tensor) for tensor in tensors)
+        sources = tuple([self._source(tensor) for tensor in tensors])
         offset = self._places - captured.inputs
         self._places += captured.places - captured.inputs
         self.calls.append((captured, sources, offset))
+        if captured.is_plain:
+            return _traced(self, offset + captured.output.place, captured.output.kind)
+        return self._results(captured, tensors, sources, offset)
+
+    def _results(self, captured: Captured, tensors: Sequence[Tensor], sources: Sequence[int], offset: int) -> object:
+        """What stands for the results of a function, and for the tensors that it changes."""
         for index, place in captured.changed.items():
             self._change(tensors[index], sources[place] if place < captured.inputs else offset + place)
 
         def wrapped(leaf: object) -> object:
             return self._wrapped(leaf, tensors, sources, offset, captured) if isinstance(leaf, Described) else leaf
 
-        if type(captured.output) is Described:
-            return wrapped(captured.output)
         return pytree.tree_map(wrapped, captured.output, is_leaf=lambda leaf: isinstance(leaf, Described))
 
     def _described(self, tensor: Tensor) -> tuple:
@@ -227,15 +250,18 @@ class Recording:
     def _source(self, tensor: Tensor) -> int:
         if type(tensor) is not Traced or tensor.recording is not self:
             return self.constant(tensor)
-        if tensor.is_silent:
-            node = function_node(tensor)
-            if node is not None:
-                tensor.place = self._authored(tensor, node)
-                tensor.is_silent = False
-                self._returned[node] = tensor
-            elif torch.is_grad_enabled():
-                tensor.is_silent = False
-                tensor.place = self.call(torch.detach, (tensor,), {}).place
+        return self._spoken(tensor) if tensor.is_silent else tensor.place
+
+    def _spoken(self, tensor: Traced) -> int:
+        """The place of a tensor that was made while gradients were off."""
+        node = function_node(tensor)
+        if node is not None:
+            tensor.place = self._authored(tensor, node)
+            tensor.is_silent = False
+            self._returned[node] = tensor
+        elif torch.is_grad_enabled():
+            tensor.is_silent = False
+            tensor.place = self.call(torch.detach, (tensor,), {}).place
         return tensor.place
 
     def constant(self, tensor: Tensor) -> int:
@@ -285,15 +311,16 @@ class Recording:
     def _new(self, kind: tuple) -> Traced:
         """A tensor that no function has made."""
         self._places += 1
-        return Traced(self, Described(self._places - 1, *kind[:4]), _Memory("inside"))
+        return _traced(self, self._places - 1, kind)
 
     def _change(self, tensor: Tensor, place: int) -> None:
         """A function has changed a tensor in place."""
         if type(tensor) is not Traced or tensor.recording is not self:
             raise NotFollowed("A tensor is changed that was not made from x.")
-        if tensor.memory.origin == "x":
+        memory = tensor.shared()
+        if memory.origin == "x":
             raise changes_input("in place")
-        if tensor.memory.origin == "outside" or tensor.memory.others(tensor):
+        if memory.origin == "outside" or memory.others(tensor):
             raise NotFollowed("A tensor is changed that shares its memory with another one.")
         tensor.place = place
 
@@ -302,16 +329,24 @@ class Recording:
     ) -> Tensor:
         if leaf.same is not None:
             return tensors[leaf.same]
-        memory = next((tensors[i].memory for i in leaf.alias if type(tensors[i]) is Traced), None)
-        memory = memory or _Memory("outside" if leaf.alias else "inside")
         place = sources[leaf.place] if leaf.place < captured.inputs else offset + leaf.place
         if place < 0:
             return tensors[leaf.place]
-        return Traced(self, Described(place, leaf.shape, leaf.stride, leaf.dtype, leaf.device), memory)
+        memory = next((tensors[i].shared() for i in leaf.alias if type(tensors[i]) is Traced), None)
+        memory = memory or _Memory("outside" if leaf.alias else "inside")
+        result = _traced(self, place, leaf.kind, memory)
+        memory.members.append(weakref.ref(result))
+        return result
 
     def result(self, y: object) -> int:
         """Where the output of the network is found."""
         return self._source(one_tensor(y))
+
+
+_OF_ITSELF = {
+    Tensor.requires_grad.__get__: lambda traced: traced.requires_grad,
+    Tensor.as_subclass: lambda traced: traced,  # what stands for a value is of no class
+}
 
 
 def _answer(output: object) -> object:
@@ -346,7 +381,7 @@ class Recorder:
     def _advice(self) -> str:
         return ", or use method='nested'" if self.follows_authors else ""
 
-    def record(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
+    def record(self, untouched: Untouched, x: Tensor) -> tuple[Graph, list[Tensor]]:
         """What the network does to x, and the tensors that it does it with.
 
         Raises:
@@ -356,15 +391,16 @@ class Recorder:
             NetworkFailed: it raises an error itself.
             NotRecorded: it runs, and cannot be recorded.
         """
-        with untouched(net), without_compiler(), torch.inference_mode(False), torch.enable_grad():
+        net = untouched.net
+        with untouched.kept(), without_compiler(), recording_gradients(), unseen():
             try:
                 try:
                     return self._by_functions(net, x)
-                except (JetbenchError, _StopRecomputationError):
+                except JetbenchError:
                     raise
                 except (NotFollowed, Exception):
                     return self._whole(net, x)
-            except (JetbenchError, _StopRecomputationError):  # the second is how a checkpoint around an operator ends
+            except JetbenchError:
                 raise
             except Exception as error:
                 failed = _failure(net, x)
@@ -378,7 +414,7 @@ class Recorder:
     def _by_functions(self, net: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Graph, list[Tensor]]:
         recording = Recording(self)
         traced = recording.start(x)
-        with recording.running():
+        with recording:
             place = recording.result(net(traced))
         key = (tuple(recording.calls), place, len(recording.constants), traced.kind)
         graph = self._remembered(key, lambda: assemble(recording.calls, place, len(recording.constants)))
@@ -444,7 +480,7 @@ def _failure(net: Callable[[Tensor], Tensor], x: Tensor) -> Exception | None:
 
 
 FOR_JETS = Recorder(Capturing(RULES, is_complete=True), follows_authors=True)
-FOR_TENSORS = Recorder(Capturing(ChainMap(FORMULAS, dict.fromkeys(OPERATIONS))), follows_authors=False)
+FOR_TENSORS = Recorder(Capturing(FORMULAS, OPERATIONS), follows_authors=False)
 
 
 def one_tensor(y: object) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
+from jetbench.methods.nested import nest
 from jetbench.operators.problem import Operator, Problem
 from jetbench.torch.differentiate import Function, forward, weighted_sum
 from jetbench.torch.nesting import Nesting
@@ -30,4 +31,5 @@ def evaluate(
     net: Callable[[Tensor], Tensor], operator: Operator, x: Tensor, problem: Problem | None = None, draws: tuple = ()
 ) -> Mapping[str, Tensor]:
     """Output name → L_o net(x), by nested AD; with the given draws where `problem` names a random estimator."""
-    return ForwardOverForward(net, problem or Problem(operator))(x, draws)
+    problem = problem or Problem(operator)
+    return ForwardOverForward(net, problem, nest(problem))(x, draws)

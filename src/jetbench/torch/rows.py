@@ -90,8 +90,12 @@ class _Runs(Trial):
     def _output(self, points: np.ndarray) -> Tensor:
         x = torch.from_numpy(points).to(dtype=self.dtype).to(self.device).reshape(self.shape)
         generators = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(generators), torch.set_grad_enabled(self._needs_gradient):
-            y = self.net(x.requires_grad_(self._needs_gradient))
+        with (
+            torch.random.fork_rng(generators),
+            torch.inference_mode(False),
+            torch.set_grad_enabled(self._needs_gradient),
+        ):
+            y = self.net(x.clone().requires_grad_(self._needs_gradient))
         if not isinstance(y, Tensor):
             raise JetbenchError(f"The network must return one tensor; it returned {type(y).__name__}.")
         leading = self.shape[:-1]

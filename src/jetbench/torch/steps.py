@@ -56,6 +56,11 @@ class Described:
     alias: tuple[int, ...] = ()
     same: int | None = None
 
+    @functools.cached_property
+    def kind(self) -> tuple:
+        """What a function depends on in this tensor: shape, strides, type, device, and that it depends on x."""
+        return (self.shape, self.stride, self.dtype, self.device, True)
+
 
 @dataclass(frozen=True, eq=False)
 class Captured:
@@ -83,3 +88,10 @@ class Captured:
     def is_query(self) -> bool:
         """Whether it only answers what needs no numbers, such as a shape."""
         return not self.changed and not any(isinstance(leaf, Described) for leaf in pytree.tree_leaves(self.output))
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether it returns one new tensor and changes none, as most functions do."""
+        found = self.output
+        is_new = type(found) is Described and found.same is None and not found.alias and found.place >= self.inputs
+        return is_new and not self.changed

@@ -1,12 +1,18 @@
-"""Leaving a network as it was: what it stores in itself while an operator runs it is taken back."""
+"""Leaving a network as it was: what it stores in itself while an operator runs it is taken back.
+
+What it refers to is looked for by a walk over attributes, containers, closures and globals, which is made again only
+where something on the way has changed.
+"""
 
 from __future__ import annotations
 
 import builtins
-import contextlib
 import functools
+import operator
 import types
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Collection, Iterable
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -21,76 +27,156 @@ _LIBRARIES = ("torch", "numpy")  # whose code stores nothing
 _STATE = ("_parameters", "_buffers", "_modules")
 
 
-def reachable(net: object) -> tuple[list[nn.Module], list[object], list[dict | list | set]]:
-    """The modules, other objects with attributes, and containers that a callable refers to, as far as Python shows."""
-    modules: list[nn.Module] = []
-    holders: list[object] = []
-    containers: list[dict | list | set] = []
-    seen: set[int] = set()
+class _Walk:
+    """All that a callable refers to, as far as Python shows.
 
-    def visit(value: object, depth: int) -> None:
-        if isinstance(value, _PLAIN) or id(value) in seen or depth > _DEPTH or len(seen) > _MOST:
+    What was seen is remembered by identity and tensors are not kept alive, so that `is_current` can tell in little time
+    whether another walk would find the same.
+
+    Attributes:
+        modules: the networks.
+        holders: other objects with attributes.
+        containers: dictionaries, lists and sets.
+    """
+
+    def __init__(self, net: object) -> None:
+        self.modules: list[nn.Module] = []
+        self.holders: list[object] = []
+        self.containers: list[dict | list | set] = []
+        self._seen: set[int] = set()
+        self._classes: set[int] = set()
+        self._views: list[Collection] = []  # what the walk went through and may change
+        self._functions: list[types.FunctionType] = []
+        self._cells: list[types.CellType] = []
+        self._globals: list[tuple[dict, tuple[str, ...]]] = []
+        self._slotted: list[object] = []
+        self._visit(net, 0)
+        self._dead: list[weakref.ref] = []
+        held = self._held()
+        self._alive = [net, *(weakref.ref(v, self._dead.append) if isinstance(v, Tensor) else v for v in held)]
+        self._lengths, self._identities = [*map(len, self._views)], [*map(id, held)]
+
+    def _held(self) -> list[object]:
+        held = [*chain.from_iterable(self._views), *map(type, self.modules), *map(type, self.holders)]
+        held += chain.from_iterable(map(_PARTS, self._functions))
+        held += [_content(cell) for cell in self._cells]
+        for namespace, names in self._globals:
+            held += map(namespace.get, names)
+        for holder in self._slotted:
+            held += _attributes(holder).values()
+        return held
+
+    def is_current(self) -> bool:
+        """Whether all that the walk went through is what it was."""
+        return (
+            not self._dead
+            and self._lengths == [*map(len, self._views)]
+            and self._identities == [*map(id, self._held())]
+        )
+
+    def _visit(self, value: object, depth: int) -> None:
+        seen = self._seen
+        if isinstance(value, _SKIPPED) or id(value) in seen or depth > _DEPTH or len(seen) > _MOST:
             return
         seen.add(id(value))
         if isinstance(value, nn.Module):
-            visit_module(value, depth)
+            self._visit_module(value, depth)
         elif isinstance(value, functools.partial):
-            visit_all((value.func, *value.args, *value.keywords.values()), depth)
+            self._visit_all((value.func, *value.args), depth)
+            self._visit_view(value.keywords.values(), depth)
         elif isinstance(value, types.MethodType):
-            visit_all((value.__self__, value.__func__), depth)
+            self._visit_all((value.__self__, value.__func__), depth)
         elif isinstance(value, types.FunctionType):
-            visit_function(value, depth)
+            self._visit_function(value, depth)
         elif isinstance(value, dict):
-            containers.append(value)
-            visit_all(value.values(), depth)
+            self.containers.append(value)
+            self._visit_view(value.values(), depth)
         elif isinstance(value, (list, set)):
-            containers.append(value)
-            visit_all(value, depth)
+            self.containers.append(value)
+            self._visit_view(value, depth)
         elif isinstance(value, (tuple, frozenset)):
-            visit_all(value, depth)
+            self._visit_all(value, depth)
         elif isinstance(value, type):
-            visit_class(value, depth)
-        elif hasattr(value, "__dict__") or hasattr(value, "__slots__"):
-            holders.append(value)
-            visit_all(_attributes(value).values(), depth)
-            visit_class(type(value), depth)
+            self._visit_class(value, depth)
+        elif type(value).__module__.startswith("jetbench."):
+            self._visit_own(value, depth)
+        elif hasattr(value, "__dict__"):
+            self.holders.append(value)
+            self._visit_view(vars(value).values(), depth)
+            self._visit_slots(value, depth)
+            self._visit_class(type(value), depth)
+        elif hasattr(value, "__slots__"):
+            self.holders.append(value)
+            self._visit_slots(value, depth)
+            self._visit_class(type(value), depth)
 
-    def visit_all(values: object, depth: int) -> None:
+    def _visit_all(self, values: Iterable[object], depth: int) -> None:
         for value in list(values):
-            visit(value, depth + 1)
+            self._visit(value, depth + 1)
 
-    def visit_class(kind: type, depth: int) -> None:
-        own = [base for base in kind.__mro__ if not _is_of_library(base)]
-        for value in [value for base in own for value in vars(base).values()]:
-            value = getattr(value, "__func__", getattr(value, "fget", value))  # of a class method, of a property
-            if not isinstance(value, _DESCRIPTORS):
-                visit(value, depth + 1)
+    def _visit_view(self, view: Collection, depth: int) -> None:
+        self._views.append(view)
+        self._visit_all(view, depth)
 
-    def visit_module(module: nn.Module, depth: int) -> None:
-        modules.append(module)
+    def _visit_own(self, value: object, depth: int) -> None:
+        """An object of this package, such as an operator: what it holds of the user; its caches are its own."""
+        attributes = getattr(value, "__dict__", {}).values()
+        self._views.append(attributes)
+        self._visit_all([v for v in attributes if callable(v) or type(v).__module__.startswith("jetbench.")], depth)
+
+    def _visit_slots(self, holder: object, depth: int) -> None:
+        if any(_slots(kind) for kind in type(holder).__mro__):
+            self._slotted.append(holder)
+            self._visit_all(_attributes(holder).values(), depth)
+
+    def _visit_class(self, kind: type, depth: int) -> None:
+        for base in kind.__mro__:
+            if id(base) in self._classes or _is_of_library(base):
+                continue
+            self._classes.add(id(base))
+            self._views.append(vars(base).values())
+            for value in list(vars(base).values()):
+                value = getattr(value, "__func__", getattr(value, "fget", value))  # of a class method, of a property
+                if not isinstance(value, _DESCRIPTORS):
+                    self._visit(value, depth + 1)
+
+    def _visit_module(self, module: nn.Module, depth: int) -> None:
+        self.modules.append(module)
         for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            visit_all(hooks.values(), depth)
+            self._visit_view(hooks.values(), depth)
+        self._views.append(module._modules.values())
         for child in module._modules.values():
-            visit(child, 0)
+            self._visit(child, 0)
         if not _is_plain(module):
-            own = {name: value for name, value in vars(module).items() if name not in _NEW}
-            visit_all(own.values(), depth)
-            visit_class(type(module), depth)
+            self._views.append(vars(module).values())
+            self._visit_all([value for name, value in vars(module).items() if name not in _NEW], depth)
+            self._visit_class(type(module), depth)
 
-    def visit_function(function: types.FunctionType, depth: int) -> None:
+    def _visit_function(self, function: types.FunctionType, depth: int) -> None:
         if _is_of_library(function):
             return
-        for cell in function.__closure__ or ():
-            with contextlib.suppress(ValueError):  # a cell that is not filled yet
-                visit(cell.cell_contents, depth + 1)
-        visit_all((*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()), depth)
-        visit_all(vars(function).values(), depth)
-        for name in names(function.__code__):
-            if name in function.__globals__:
-                visit(function.__globals__[name], depth + 1)
+        self._functions.append(function)
+        cells = function.__closure__ or ()
+        self._cells += cells
+        self._visit_all(map(_content, cells), depth)
+        self._visit_all(function.__defaults__ or (), depth)
+        self._visit_view(vars(function).values(), depth)
+        if function.__kwdefaults__:
+            self._visit_view(function.__kwdefaults__.values(), depth)
+        names = tuple(_names(function.__code__))
+        self._globals.append((function.__globals__, names))
+        self._visit_all(map(function.__globals__.get, names), depth)
 
-    visit(net, 0)
-    return modules, holders, containers
+
+_PARTS = operator.attrgetter("__code__", "__defaults__", "__kwdefaults__")
+
+
+def _content(cell: types.CellType) -> object:
+    """What a cell of a closure holds; None if it is not filled yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
 
 
 def _is_of_library(thing: type | types.FunctionType) -> bool:
@@ -111,18 +197,17 @@ def _is_plain(module: nn.Module) -> bool:
 _NEW = frozenset(vars(nn.Module()))
 
 
-def names(code: types.CodeType) -> Iterator[str]:
+@functools.lru_cache(maxsize=4096)
+def _names(code: types.CodeType) -> frozenset[str]:
     """The global names that code refers to, also that of functions defined in it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from names(constant)
+    inner = [_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return frozenset(code.co_names).union(*inner)
 
 
 def owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
     """For each parameter and buffer of the modules in `net`, by identity, its module and its name there."""
     found: dict[int, tuple[nn.Module, str]] = {}
-    for module in reachable(net)[0]:
+    for module in _Walk(net).modules:
         for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
             if tensor is not None:
                 found.setdefault(id(tensor), (module, name))
@@ -132,55 +217,90 @@ def owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
 def settings(net: Callable) -> list[tuple[nn.Module, str, object]]:
     """Module, name and value of each plain attribute of the modules in `net`, such as `training`, and of each child."""
     found: list[tuple[nn.Module, str, object]] = []
-    for module in reachable(net)[0]:
+    for module in _Walk(net).modules:
         attributes = [(name, value) for name, value in vars(module).items() if name not in _NEW or name == "training"]
         found += [(module, name, value) for name, value in attributes if isinstance(value, _SIMPLE)]
         found += [(module, name, child) for name, child in module._modules.items()]
     return found
 
 
-@contextlib.contextmanager
-def untouched(net: Callable) -> Iterator[None]:
-    """A run of the network in this context leaves attributes, containers and buffers as they are.
+class Untouched:
+    """A network, and runs of it that leave attributes, containers and buffers as they are."""
+
+    def __init__(self, net: Callable) -> None:
+        self.net = net
+        self._walk: _Walk | None = None
+
+    def __reduce__(self) -> tuple:
+        return Untouched, (self.net,)
+
+    def kept(self) -> _Kept:
+        """A context for a run."""
+        if self._walk is None or not self._walk.is_current():
+            self._walk = _Walk(self.net)
+        return _Kept(self._walk)
+
+
+_SKIPPED = (*_PLAIN, Untouched)
+
+
+class _Kept:
+    """What a network stores in itself in this context is taken back.
 
     Buffers are copied where their module is in training mode, as otherwise networks do not change them.
     """
-    modules, holders, containers = reachable(net)
-    slotted = [(holder, _attributes(holder)) for holder in holders if not hasattr(holder, "__dict__")]
-    holders = [holder for holder in holders if hasattr(holder, "__dict__")]
-    own = [module for module in modules if not _is_plain(module)]
-    dictionaries = [vars(holder) for holder in (*own, *holders)]
-    state = [getattr(module, name) for module in own for name in _STATE]
-    dictionaries += [dictionary for dictionary in state if isinstance(dictionary, dict)]
-    dictionaries += [container for container in containers if isinstance(container, dict)]
-    before = [(dictionary, dict(dictionary)) for dictionary in dictionaries]
-    others = [(container, type(container)(container)) for container in containers if not isinstance(container, dict)]
-    buffers = [b for module in modules if module.training for b in module._buffers.values() if b is not None]
-    with undisturbed(), torch.no_grad():
-        copies = [(b, b.clone()) for b in buffers if not b.is_inference() and not is_wrapped(b)]
-    try:
-        yield
-    finally:
-        for dictionary, old in before:
-            for name in [name for name in dictionary if name not in old]:
-                del dictionary[name]
-            for name, value in old.items():
-                if dictionary.get(name, old) is not value:
-                    dictionary[name] = value
-        for container, old in others:
-            if len(container) != len(old) or any(a is not b for a, b in zip(container, old, strict=True)):
+
+    def __init__(self, walk: _Walk) -> None:
+        self._slotted = [(holder, _attributes(holder)) for holder in walk.holders if not hasattr(holder, "__dict__")]
+        own = [module for module in walk.modules if not _is_plain(module)]
+        dictionaries = [vars(holder) for holder in (*own, *walk.holders) if hasattr(holder, "__dict__")]
+        state = [getattr(module, name) for module in own for name in _STATE]
+        dictionaries += [dictionary for dictionary in state if isinstance(dictionary, dict)]
+        containers = walk.containers
+        dictionaries += [container for container in containers if isinstance(container, dict)]
+        self._before = [(dictionary, dict(dictionary)) for dictionary in dictionaries]
+        self._others = [(other, type(other)(other)) for other in containers if not isinstance(other, dict)]
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        training = [module._buffers.values() for module in walk.modules if module.training and module._buffers]
+        buffers = [buffer for of_module in training for buffer in of_module if buffer is not None]
+        if buffers:
+            with undisturbed(), torch.no_grad():
+                self._copies = [(b, b.clone()) for b in buffers if not b.is_inference() and not is_wrapped(b)]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        for dictionary, old in self._before:
+            if not (_is_same(dictionary, old) and _is_same(dictionary.values(), old.values())):
+                _put_back(dictionary, old)
+        for container, old in self._others:
+            if not _is_same(container, old):
                 container.clear()
                 container.extend(old) if isinstance(container, list) else container.update(old)
-        for holder, old in slotted:
+        for holder, old in self._slotted:
             for name, value in old.items():
                 if getattr(holder, name, old) is not value:
                     setattr(holder, name, value)
             for name in _attributes(holder).keys() - old.keys():
                 delattr(holder, name)
-        with undisturbed(), torch.no_grad():
-            for buffer, value in copies:  # some operations change them without a new version
-                if not torch.equal(buffer, value):
-                    buffer.copy_(value)
+        if self._copies:
+            with undisturbed(), torch.no_grad():
+                for buffer, value in self._copies:  # some operations change them without a new version
+                    if not torch.equal(buffer, value):
+                        buffer.copy_(value)
+
+
+def _is_same(left: Collection, right: Collection) -> bool:
+    return len(left) == len(right) and all(map(operator.is_, left, right))
+
+
+def _put_back(dictionary: dict, old: dict) -> None:
+    for name in [name for name in dictionary if name not in old]:
+        del dictionary[name]
+    for name, value in old.items():
+        if dictionary.get(name, old) is not value:
+            dictionary[name] = value
 
 
 def _attributes(holder: object) -> dict[str, object]:

@@ -200,6 +200,7 @@ def recurrent_module(draft: Draft, width: int) -> int:
 
 @piece(1)
 def weight_norm(draft: Draft, width: int) -> int:
+    draft.traits.add("doubtful weights")
     made = f"torch.nn.Linear({width}, 3, dtype=D)"
     if draft.rng.random() < 0.5:
         names = ("parametrizations.weight.original0", "parametrizations.weight.original1")

@@ -25,7 +25,7 @@ def plain(name: str, text: str, weight: float = 1.0, **needs: bool) -> None:
 
     Args:
         text: may name {leaves}, {change}, {other} (a second change).
-        needs: `precision`, the program's, if it must be float32.
+        needs: `float32`, whether the program must be of that precision; `is_twice`, see `Use`.
     """
 
     def write(
@@ -41,7 +41,7 @@ def plain(name: str, text: str, weight: float = 1.0, **needs: bool) -> None:
                 filled = filled.replace(key, rng.choice(values))
         return "", filled.replace("{leaves}", "[" + ", ".join(p.outside for p in parameters) + "]")
 
-    USES[name] = Use(write, None, weight)
+    USES[name] = Use(write, None, weight, needs.get("is_twice", False))
 
 
 WEIGHTED = """
@@ -78,8 +78,8 @@ plain(
     "double backward",
     WEIGHTED
     + """
-leaves, result = {leaves}, None
-loss = weighted(operator(x).sin())
+leaves = {leaves}
+loss, result = weighted(operator(x).sin()), [None] * len(leaves)
 if loss.requires_grad:
     first = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
     penalty = sum((g * g).sum() for g in first if g is not None)
@@ -87,6 +87,7 @@ if loss.requires_grad:
         result = torch.autograd.grad(penalty, leaves, allow_unused=True)
 """,
     2,
+    is_twice=True,
 )
 plain("no_grad", "with torch.no_grad():\n    result = operator(x)\nresult = [result, operator(x)]")
 plain("inference mode", "with torch.inference_mode():\n    result = [operator(x).clone()]\nresult.append(operator(x))")
@@ -99,7 +100,7 @@ plain(
 plain(
     "a change, then gradients",
     WEIGHTED + "operator(x)\n{change}\nloss, leaves = weighted(operator(x)), {leaves}\n"
-    "result = torch.autograd.grad(loss, leaves, allow_unused=True) if loss.requires_grad else None",
+    "result = torch.autograd.grad(loss, leaves, allow_unused=True) if loss.requires_grad else [None] * len(leaves)",
     2,
 )
 plain(
@@ -140,7 +141,7 @@ plain(
     + """
 leaves = {leaves}
 loss = weighted(torch.utils.checkpoint.checkpoint(operator, x, use_reentrant=False))
-result = torch.autograd.grad(loss, leaves, allow_unused=True) if loss.requires_grad else None
+result = torch.autograd.grad(loss, leaves, allow_unused=True) if loss.requires_grad else [None] * len(leaves)
 """,
 )
 plain(
@@ -242,7 +243,7 @@ def _at(chosen: Sequence[Parameter]) -> str:
     return AT.format(values=values, holder=holder, lines="\n".join(lines) or "    pass", call=call)
 
 
-def transformed(name: str, text: str, weight: float = 1.0, shapes: bool = False) -> Callable:
+def transformed(name: str, text: str, weight: float = 1.0, is_twice: bool = False) -> Callable:
     """A use of `at` by a transformation of PyTorch; the decorated function says what is right, from plain gradients."""
 
     def add(expect: Callable[[Callable, dict[str, Tensor]], object]) -> Callable:
@@ -261,7 +262,7 @@ def transformed(name: str, text: str, weight: float = 1.0, shapes: bool = False)
             leaves = {k: v.detach().clone().requires_grad_() for k, v in space["values"].items()}
             return expect(at, leaves), at(leaves)
 
-        USES[name] = Use(write, expected, weight)
+        USES[name] = Use(write, expected, weight, is_twice)
         return expect
 
     return add
@@ -329,17 +330,26 @@ def _jacfwd(at: Callable, leaves: dict) -> object:
     return _jacobian(at(leaves), leaves)
 
 
-@transformed("hessian", f"result = torch.func.hessian({LOSS})(values)")
+@transformed("hessian", f"result = torch.func.hessian({LOSS})(values)", is_twice=True)
 def _hessian(at: Callable, leaves: dict) -> object:
     return {k: _jacobian(g, leaves) for k, g in _by(_weighted(at(leaves).sin()), leaves).items()}
 
 
-@transformed("hessian, reverse over reverse", f"result = torch.func.jacrev(torch.func.jacrev({LOSS}))(values)", 0.7)
+@transformed(
+    "hessian, reverse over reverse",
+    f"result = torch.func.jacrev(torch.func.jacrev({LOSS}))(values)",
+    0.7,
+    is_twice=True,
+)
 def _hessian_reverse(at: Callable, leaves: dict) -> object:
     return _hessian(at, leaves)
 
 
-@transformed("hessian times vector", f"result = torch.func.jvp(torch.func.grad({LOSS}), (values,), (tangents,))[1]")
+@transformed(
+    "hessian times vector",
+    f"result = torch.func.jvp(torch.func.grad({LOSS}), (values,), (tangents,))[1]",
+    is_twice=True,
+)
 def _product(at: Callable, leaves: dict) -> object:
     slopes = _by(_weighted(at(leaves).sin()), leaves)
     tangents = _tangents({k: v.detach() for k, v in leaves.items()})
@@ -369,10 +379,9 @@ def _grad_vmap(at: Callable, leaves: dict) -> object:
 for v in stacked.values():
     v.requires_grad_()
 loss = torch.vmap({LOSS})(stacked).sum()
-result = None
 if loss.requires_grad:
     loss.backward()
-    result = {{k: v.grad for k, v in stacked.items()}}
+result = {{k: v.grad for k, v in stacked.items()}}
 """,
 )
 def _ensemble(at: Callable, leaves: dict) -> object:

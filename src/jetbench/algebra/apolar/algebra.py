@@ -55,10 +55,23 @@ class Apolar(Algebra):
         self.sizes = self.system.sizes
         self._elementwise = elementwise
         self._programs: dict[tuple, StraightLine | None] = {}
-        tables = product_tables(self.system)
-        self.powers = Powers(self.system, tables)
-        self.has_programs = elementwise != "blockwise" and self._is_small
-        self._bilinear = {key: Bilinear(table) for key, table in tables.items()}
+
+    @cached_property
+    def _tables(self) -> dict:
+        return product_tables(self.system)
+
+    @cached_property
+    def powers(self) -> Powers:
+        """How powers are taken in the algebra; made when it is first used, since counting vectors does not need it."""
+        return Powers(self.system, self._tables)
+
+    @cached_property
+    def _bilinear(self) -> dict:
+        return {key: Bilinear(table) for key, table in self._tables.items()}
+
+    @cached_property
+    def has_programs(self) -> bool:
+        return self._elementwise != "blockwise" and self._is_small
 
     def seeds(self, draws: Sequence[Array] = ()) -> list[Array | None]:
         del draws

@@ -1,6 +1,6 @@
 """Structure constants of the apolar algebra: tables of the products of two blocks, from the coproduct of V.
 
-How tables are applied to arrays lies in `apolar_arithmetic`.
+How tables are applied to arrays is in `arithmetic`.
 """
 
 from __future__ import annotations

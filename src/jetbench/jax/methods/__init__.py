@@ -1,23 +1,9 @@
-"""Methods in JAX: every module of this folder holds one `Method` subclass and is found by itself."""
+"""How the methods of `jetbench.methods` are built in JAX: each class adds to a method there its evaluation."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
+import sys
 
-from jetbench.operators.problem import Method
+from jetbench.methods import Method, of_package
 
-
-def _discover() -> dict[str, Method]:
-    found: dict[str, Method] = {}
-    for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        for _, member in inspect.getmembers(module, inspect.isclass):
-            if issubclass(member, Method) and member.__module__ == module.__name__ and not inspect.isabstract(member):
-                found[member.name] = member()
-    order = ("nested", "nested_reverse", "taylor", "collapsed", "forward_laplacian", "apolar")
-    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
-
-
-METHODS: dict[str, Method] = _discover()
+METHODS: dict[str, Method] = of_package("jax", sys.modules[__name__])

@@ -90,7 +90,7 @@ def _dot_general(
     out_sharding: Any = None,
     **_: Any,
 ) -> Node | None:
-    if not is_inexact(x.dtype) or not x.dtype == y.dtype == str(aval.dtype) or not low.accepts(precision):
+    if not is_inexact(x.dtype) or not x.dtype == y.dtype == str(aval.dtype) or not low.precisions.accepts(precision):
         return None
     (x_summed, y_summed), (x_batch, y_batch) = dimension_numbers
     x_labels = [("x", a) for a in range(x.ndim)]
@@ -100,7 +100,9 @@ def _dot_general(
     batch = [x_labels[a] for a in x_batch]
     summed = [x_labels[a] for a in x_summed]
     free = [label for label in (*x_labels, *y_labels) if label not in batch and label not in summed]
-    return low.builder.contract([(x, x_labels), (y, y_labels)], [*batch, *dict.fromkeys(free)])
+    found = low.builder.contract([(x, x_labels), (y, y_labels)], [*batch, *dict.fromkeys(free)])
+    low.precisions.note(found, precision)
+    return found
 
 
 @lowering("convert_element_type")

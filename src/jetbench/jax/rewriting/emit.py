@@ -15,6 +15,7 @@ from jetbench.collapse.contraction import is_matrix_product, runs, summing_order
 from jetbench.collapse.graph import Node, live
 from jetbench.jax.propagate import bind
 from jetbench.jax.rewriting.lower import LOWERINGS, Call
+from jetbench.jax.rewriting.precision import Precisions
 from jetbench.jax.varying import made_varying
 
 
@@ -23,11 +24,11 @@ class Evaluation:
 
     Attributes:
         outputs: the nodes that are wanted.
-        precision: of matrix products.
+        precisions: of matrix products.
     """
 
-    def __init__(self, outputs: Sequence[Node], precision: object) -> None:
-        self.outputs, self.precision = tuple(outputs), precision
+    def __init__(self, outputs: Sequence[Node], precisions: Precisions) -> None:
+        self.outputs, self.precisions = tuple(outputs), precisions
         self._nodes = live(outputs)
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
@@ -102,7 +103,7 @@ class Evaluation:
         batch = [label for label in x_labels if label in y_labels and label < n_out]
         over = [[labels.index(label) for label in contracted] for labels in (x_labels, y_labels)]
         shared = [[labels.index(label) for label in batch] for labels in (x_labels, y_labels)]
-        return lax.dot_general(x, y, (tuple(over), tuple(shared)), precision=self.precision)
+        return lax.dot_general(x, y, (tuple(over), tuple(shared)), precision=self.precisions.of(node))
 
     def _reduce(self, node: Node, x: jax.Array) -> jax.Array:
         return _sum(x, node.attributes[0])
@@ -138,6 +139,11 @@ class Evaluation:
                 return lax.rev(operands[0], (axis,))
         return lax.cumsum(operands[0], axis, *static)
 
+    def _solve(self, node: Node, *operands: jax.Array) -> jax.Array:
+        *matrices, right = operands
+        _, batch, static = node.attributes
+        return node.payload(matrices, right, batch, static)
+
     def _opaque(self, node: Node, *operands: Any) -> Any:
         return _bind(node.payload, operands)
 
@@ -152,7 +158,7 @@ def known(node: Node) -> np.ndarray | None:
         if unknown or n.op in ("input", "part") or isinstance(n.payload, jax.core.Tracer):
             return None
     with jax.ensure_compile_time_eval():
-        return np.asarray(Evaluation([node], None)([])[0])
+        return np.asarray(Evaluation([node], Precisions())([])[0])
 
 
 def _bind(call: Call, operands: Sequence[Any]) -> Any:

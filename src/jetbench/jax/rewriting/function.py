@@ -14,7 +14,7 @@ from jetbench.collapse.pull import collapse as pull_up
 from jetbench.collapse.rebuild import without_summed_products
 from jetbench.errors import Unsupported
 from jetbench.jax._compat import context, without_references
-from jetbench.jax.rewriting import arrange, compute, loops  # noqa: F401  their rules are registered by importing them
+from jetbench.jax.rewriting import arrange, compute, loops, solve  # noqa: F401  their rules are registered by importing them
 from jetbench.jax.rewriting.emit import Evaluation
 from jetbench.jax.rewriting.lower import Lowering
 from jetbench.jax.varying import made_varying, varying
@@ -71,7 +71,7 @@ class CollapsedFunction:
         lowered = Lowering(without_references(closed))
         result = pull_up(lowered.builder, lowered.outputs)
         explanation = Explanation(lowered.outputs, result, tuple(lowered.notes))
-        evaluation = Evaluation(without_summed_products(lowered.builder, result.outputs), lowered.precision)
+        evaluation = Evaluation(without_summed_products(lowered.builder, result.outputs), lowered.precisions)
         found = Collapsed(evaluation, jax.tree.structure(returned), lowered.varying, explanation)
         if self._explains:
             print(explanation)

@@ -18,6 +18,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxprs_in_par
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, is_inexact
 from jetbench.errors import Unsupported
+from jetbench.jax.rewriting.precision import Precisions
 from jetbench.jax.sums import is_written_out
 from jetbench.jax.varying import varying
 
@@ -69,7 +70,7 @@ class Lowering:
     Attributes:
         builder: makes the neutral nodes.
         outputs: the neutral values of the outputs.
-        precision: of all matrix products; those with another one are opaque.
+        precisions: of the matrix products.
         notes: what could not be turned into a batch, in sentences.
         varying: of each output, along which axes of a mesh it differs.
 
@@ -79,9 +80,8 @@ class Lowering:
 
     def __init__(self, closed: ClosedJaxpr) -> None:
         self.builder = Builder()
-        self.precision: object = None
+        self.precisions = Precisions()
         self.notes: list[str] = []
-        self._has_product = False
         self.varying = [varying(v.aval) for v in closed.jaxpr.outvars]
         _refuse_effects(closed.jaxpr)
         inputs = [self._source("input", i, v.aval, i) for i, v in enumerate(closed.jaxpr.invars)]
@@ -159,12 +159,6 @@ class Lowering:
         operands = [self.builder.broadcast(x, aval.shape) for x in operands]
         static = tuple((k, _key(v)) for k, v in sorted(params.items()))
         return self.builder.map(primitive.name, operands, str(aval.dtype), static, linear, Call(primitive, params))
-
-    def accepts(self, precision: object) -> bool:
-        """Whether a matrix product of this precision can take part."""
-        if not self._has_product:
-            self.precision, self._has_product = precision, True
-        return precision == self.precision
 
 
 def _refuse_effects(jaxpr: Jaxpr) -> None:

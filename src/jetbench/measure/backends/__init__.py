@@ -10,12 +10,12 @@ import gc
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 
 from jetbench.errors import BackendUnavailable, JetbenchError, unknown
+from jetbench.methods import METHODS, REGISTRY
 
-BACKENDS = ("torch", "jax")
+BACKENDS = tuple(REGISTRY)
 
 
 def backend_module(backend: str) -> ModuleType:
@@ -56,11 +56,11 @@ def _nothing_collected() -> Iterator[None]:
 
 
 def method_names(backend: str) -> tuple[str, ...] | None:
-    """The methods of a backend of this package by the names of their modules; nothing is imported, no framework needed.
+    """The methods of a backend of this package, found without its framework, with those of the user's own files.
 
     None for other backends: what they have is known when they are loaded.
     """
-    folder = Path(__file__).parents[2] / backend / "methods"
-    if "." in backend or not folder.is_dir():
+    if backend not in REGISTRY:
         return None
-    return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))
+    own = [name for name in REGISTRY[backend] if name not in METHODS]
+    return tuple(sorted([*(name for name, method in METHODS.items() if backend in method.backends), *own]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -53,8 +54,10 @@ def methods() -> dict[str, int]:
 
 def vectors(method: str, problem: Problem) -> tuple[int | None, str | None]:
     """The vectors of a method for a problem, and None; or None and the sentence that says why it cannot do it."""
-    reason = _method(method).unsupported(problem)
-    return (None, reason) if reason else (METHODS[method].vectors(problem), None)
+    try:
+        return _method(method).available_plan(problem).vectors, None
+    except Unsupported as refusal:
+        return None, str(refusal)
 
 
 def description(device: str) -> dict[str, Any]:
@@ -166,7 +169,7 @@ class Subject:
         self.draws = built.draw(self.x, None if self.estimator.is_exact else SEED)
         self.vectors = built.vectors
         self.order = self.operator.order
-        self.has_own_floor = not case.method.startswith("nested")
+        self.has_own_floor = not METHODS[case.method].is_nested
         self.tolerance = TOLERANCE[case.dtype]
         self.clock = WallClock()
         self._programs: dict[str, tuple[Lowered, Compiled]] = {}
@@ -320,8 +323,9 @@ def smallest_vectors(problem: Problem) -> int | None:
     """The smallest number of vectors per datum among the forward methods that can do a problem; None without any."""
     counts = []
     for method in METHODS.values():
-        if not method.name.startswith("nested") and method.unsupported(problem) is None:
-            counts.append(method.vectors(problem))
+        with suppress(Unsupported):
+            if not method.is_nested:
+                counts.append(method.available_plan(problem).vectors)
     return min(counts, default=None)
 
 

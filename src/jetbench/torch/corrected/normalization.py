@@ -89,6 +89,20 @@ def batch_norm(
     return _affine((x - running_mean.reshape(shape)) * scale, weight, bias), empty, empty
 
 
+@formula(aten._native_batch_norm_legit_no_training.default)
+def batch_norm_in_evaluation(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor,
+    running_var: Tensor,
+    momentum: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """PyTorch's own takes x in half precision and the rest in single precision, and does not differentiate that."""
+    return batch_norm(x, weight, bias, running_mean, running_var, False, momentum, eps)
+
+
 @formula(aten._weight_norm_interface.default)
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> tuple[Tensor, Tensor]:
     """g·v/|v|, with norms over all axes but one, and the norms."""

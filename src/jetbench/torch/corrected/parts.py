@@ -41,7 +41,7 @@ def select_scatter(x: Tensor, source: Tensor, dim: int, index: int) -> Tensor:
 
 @formula(aten.index_fill.int_Tensor)
 def index_fill(x: Tensor, dim: int, index: Tensor, value: Tensor) -> Tensor:
-    """By choice: under torch.vmap PyTorch's own takes the first of several values for all."""
+    """By choice: under torch.vmap PyTorch's own takes one of several values for all."""
     if not x.ndim:
         return torch.where(torch.tensor(index.numel() > 0), value, x)
     return torch.where(_at(x, dim, index), value, x)

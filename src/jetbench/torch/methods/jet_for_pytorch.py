@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,97 +10,29 @@ from torch import Tensor
 from torch.func import jvp
 
 from jetbench.errors import library_failed
-from jetbench.operators.directions import decompose, random_unsupported, randomize
-from jetbench.operators.problem import Method, Problem
-from jetbench.operators.symbol import Symbol
+from jetbench.methods import jet_for_pytorch
+from jetbench.methods.jet_for_pytorch import LIBRARY, Passes
+from jetbench.operators.directions import decompose
+from jetbench.operators.problem import Problem
 from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_TENSORS
 
-LIBRARY = "jet-for-pytorch"
 
-
-def absent() -> str | None:
-    """Why the library cannot be used here; None if it can."""
-    if sys.version_info < (3, 12):
-        return f"The package {LIBRARY} needs Python 3.12 or newer; this is Python {sys.version.split()[0]}."
-    if importlib.util.find_spec("jet") is None:
-        return f"The package {LIBRARY} is not installed here; get it with pip install {LIBRARY}."
-    return None
-
-
-class JetForPyTorch(Method):
-    """Collapsed Taylor mode by the library jet-for-pytorch, of the paper's authors; one pass an output and order.
-
-    Source: Dangel, Siebert, Zeinhofer, Walther, arXiv 2505.13644.
-    """
-
-    name = "jet_for_pytorch"
-    version = 1
-    package = LIBRARY
-
-    def unsupported(self, problem: Problem) -> str | None:
-        return absent() or random_unsupported(problem)
-
-    def vectors(self, problem: Problem) -> int:
-        """1 + (K − 1)·R + 1 for each pass of order K along R directions; 3 for an output of order 1, which is left to
-        PyTorch's forward mode, and 1 for one of order 0."""
-        total = 0
-        for name, symbol in _symbols(problem).items():
-            passes = _passes(problem, name, symbol)
-            total += sum(2 + (each.order - 1) * each.count for each in passes) or (3 if 1 in symbol.parts else 1)
-        return total
-
-    def build(self, net: Callable, problem: Problem) -> CollapsedJets:
-        return CollapsedJets(net, problem)
-
-
-@dataclass(frozen=True)
-class Pass:
-    """sign · Σ_r (v_r·∂)^order for `count` directions (count, n) in the variables of the symbols; None if drawn."""
-
-    sign: float
-    order: int
-    count: int
-    directions: np.ndarray | None
-
-
-def _symbols(problem: Problem) -> dict[str, Symbol]:
-    """What is computed exactly: all symbols, or what an estimator leaves of one."""
-    return dict(problem.operator.symbols) if problem.estimator.is_exact else {"": randomize(problem).remainder}
-
-
-def _passes(problem: Problem, name: str, symbol: Symbol) -> list[Pass]:
-    """The passes of one output. The library sums without weights, so these are put into the directions."""
-    found = []
-    if not problem.estimator.is_exact and name == "":
-        drawn = randomize(problem).groups
-        found = [Pass(float(np.sign(group.weight)), group.order, group.samples, None) for group in drawn]
-    for order, part in symbol.parts.items():
-        if order < 2:
-            continue
-        split = decompose(part, problem.scheme)
-        scaled = split.vectors * (np.abs(split.weights) ** (1 / order))[:, None]
-        signs = np.sign(split.weights)
-        if order % 2:
-            scaled, signs = scaled * signs[:, None], np.ones_like(signs)
-        for sign in (1.0, -1.0):
-            if np.any(signs == sign):
-                found.append(Pass(sign, order, int((signs == sign).sum()), scaled[signs == sign]))
-    return found
+class JetForPyTorch(jet_for_pytorch.JetForPyTorch):
+    def build(self, net: Callable, problem: Problem, plan: Passes) -> CollapsedJets:
+        return CollapsedJets(net, problem, plan)
 
 
 class CollapsedJets(Evaluation):
     """Adds up passes of `jet.jet(..., collapsed=True)`; a drift is the initial value of what the first pass sums."""
 
-    def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem) -> None:
+    def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, plan: Passes) -> None:
         super().__init__(net, problem)
         self._overloaded: dict[Graph, Callable] = {}
-        self._parts = [(name, symbol, _passes(problem, name, symbol)) for name, symbol in _symbols(problem).items()]
-        self._weights: list[tuple[float, int]] = []
-        if not problem.estimator.is_exact:
-            self._weights = [(abs(group.weight), group.order) for group in randomize(problem).groups]
+        self._parts = [(name, symbol, plan.passes[name]) for name, symbol in plan.symbols.items()]
+        self._weights = [(abs(group.weight), group.order) for group in plan.groups]
 
     recorder = FOR_TENSORS
 

@@ -50,6 +50,12 @@ def scatter(x: Value, dim: int, positions: Tensor, source: Value) -> Jet:
     return jointly_linear(lambda parts: parts[0].scatter(dim, positions, parts[1]), [x, source])
 
 
+@rule(aten.diagonal_scatter.default)
+def diagonal_scatter(x: Value, source: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Jet:
+    """x with a diagonal replaced, as in the backward pass of `diagonal`."""
+    return jointly_linear(lambda parts: torch.diagonal_scatter(*parts, offset, dim1, dim2), [x, source])
+
+
 @rule(aten.scatter.value)
 def scatter_value(x: Jet, dim: int, positions: Tensor, value: float) -> Jet:
     zeroed = linear(lambda t: t.scatter(dim, positions, 0), x)

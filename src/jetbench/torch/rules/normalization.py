@@ -133,6 +133,6 @@ def group_norm(
 
 
 def _affine(x: Jet, weight: Value | None, bias: Value | None) -> Jet:
-    if weight is not None:
-        x = times(x, weight)
-    return x if bias is None else add(x, bias)
+    """x · weight + bias in the type of x, which the parameters need not be of."""
+    y = x if weight is None else times(x, weight)
+    return in_type(y if bias is None else add(y, bias), x.dtype)
