@@ -4,7 +4,8 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
-PYTHON ?= python3
+# the Python of the environment; empty: the newest here for which the pinned versions have wheels
+PYTHON ?=
 VENV ?= .venv
 EXTRAS := torch,jax,bench,peers,workflow,slurm,report,test,lint,docs
 CORES ?= all
@@ -73,10 +74,11 @@ fuzz: $(INSTALLED)  ## random programs and random functions against right values
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --cases $(CASES) --shrink
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz.collapse --cases $(CASES)
 
-lint: $(INSTALLED)  ## check style: ruff and snakefmt
+lint: $(INSTALLED)  ## check style and types: ruff, snakefmt and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflows/rules
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(INSTALLED)  ## mend style
 	$(BIN)/ruff check --fix .
@@ -90,14 +92,19 @@ clean:  ## remove the environment and everything generated but the measurements
 help:  ## print this list
 	@grep --extended-regexp --no-filename '^[a-z]+:.*##' $(MAKEFILE_LIST) \
 		| sed --regexp-extended 's/^([a-z]+):.*##\s*/  make \1|/' | column --table --separator '|'
-	@echo "Variables: PRESET=smoke|cpu|gpu|paper  CORES=$(CORES)  PYTHON=$(PYTHON)  VENV=$(VENV)"
+	@echo "Variables: PRESET=smoke|cpu|gpu|paper  CORES=$(CORES)  PYTHON=python3.12  VENV=$(VENV)"
 
 # Installing again only when the requirements change: a second `make` needs no network.
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "jetbench needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." \
-			"Name another one: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3); do \
+		$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		$$python -m venv --clear $(VENV); \
+		if $(BIN)/python -m pip install --quiet --dry-run --only-binary :all: --no-deps --constraint constraints.txt \
+			torch jaxlib numpy scipy pandas pyarrow matplotlib $(if $(PYTHON),|| true); then exit 0; fi; \
+		echo "$$python lacks wheels of the pinned versions; trying an older one." >&2; \
+	done; \
+	echo "jetbench needs Python 3.11 or newer with the module venv; $(or $(PYTHON),python3) is" \
+		"$$($(or $(PYTHON),python3) --version 2>&1 || echo missing). Name another one: make PYTHON=python3.12" >&2; exit 1
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@if nvidia-smi --list-gpus >/dev/null 2>&1; then \
 		$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu]'; fi
