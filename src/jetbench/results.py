@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def load(folder: str | Path = "results") -> pd.DataFrame:
     """Return all records of a folder as a table with one row per measured point.
 
-    `jetbench report collect` writes name, type, unit and meaning of every column to COLUMNS.md. The most important ones:
+    `jetbench report collect` writes the name, type, unit and meaning of each column to COLUMNS.md. The most important:
 
     - the place: `machine`, `study`, `axis`, `axis_value`;
     - the case: `operator`, `dim`, `method`, `mode`, `batch`, `dtype`, `device`;
