@@ -6,7 +6,7 @@ SHELL := bash
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS := torch,jax,peers,workflow,slurm,report,test,lint
+EXTRAS := torch,jax,bench,peers,workflow,slurm,report,test,lint
 CORES ?= all
 # smoke, cpu, gpu or paper; empty: gpu where there is an NVIDIA GPU, else cpu
 PRESET ?=
@@ -21,7 +21,7 @@ INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures paper report picture smoke test fuzz lint format clean help
+.PHONY: all setup figures paper report picture smoke test reliability soak coverage fuzz lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -62,8 +62,12 @@ reliability: $(INSTALLED)  ## inject every fault that is known and write docs/re
 soak: $(INSTALLED)  ## 500 short points in one process: do memory and time per point grow? `make soak POINTS=60`
 	$(BIN)/python .ci/soak.py $(POINTS)
 
-fuzz: $(INSTALLED)  ## random programs against right values; `make fuzz CASES=5000` runs more
+coverage: $(INSTALLED)  ## run a list of functions through every method and write docs/coverage.*; half an hour
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m coverage_table --out docs
+
+fuzz: $(INSTALLED)  ## random programs and random functions against right values; `make fuzz CASES=5000` runs more
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --cases $(CASES) --shrink
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz.collapse --cases $(CASES)
 
 lint: $(INSTALLED)  ## check style: ruff and snakefmt
 	$(BIN)/ruff check .

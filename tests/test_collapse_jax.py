@@ -10,6 +10,7 @@ import pytest
 from jax.experimental import io_callback
 from jax.experimental.jet import jet
 
+from fuzz.collapse.jax import compare
 from jax_settings import compiled
 from jetbench import operators
 from jetbench.collapse.pull import collapse as pull_up
@@ -18,7 +19,6 @@ from jetbench.jax import arrays, linear_operator
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.jax.rewriting.function import collapse
-from jetbench.jax.rewriting.fuzz import compare
 from jetbench.jax.rewriting.lower import Lowering
 from jetbench.networks import NetworkSpec
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.func import hessian, jacfwd, jvp, vmap
 
+from fuzz.collapse.torch import compare
 from jetbench import operators
 from jetbench.cli import from_file
 from jetbench.errors import JetbenchError
@@ -13,7 +14,6 @@ from jetbench.torch import collapse, linear_operator
 from jetbench.torch.network import build
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.rewriting import trace
-from jetbench.torch.rewriting.fuzz import compare
 
 DIM, ROWS = 6, 3
 X = torch.linspace(-1, 1, ROWS * DIM, dtype=torch.float64).reshape(ROWS, DIM)

@@ -12,21 +12,21 @@ import pytest
 from jax import lax
 
 import jax_settings
-from jetbench.coverage.judging import SYSTEM, compare
-from jetbench.coverage.parameters import POINTS
+from coverage_table import jax as jax_functions
+from coverage_table import torch as torch_functions
+from coverage_table.jax import evaluation as of_jax
+from coverage_table.judging import SYSTEM, compare
+from coverage_table.parameters import POINTS
 from jetbench.errors import JetbenchError, MissingRule
-from jetbench.jax import coverage, linear_operator
+from jetbench.jax import linear_operator
 from jetbench.jax.compiling import OLD_FUSION
-from jetbench.jax.coverage import FUNCTIONS
-from jetbench.jax.coverage import evaluation as of_jax
 from jetbench.operators.problem import as_operator
 from jetbench.operators.symbol import variables
-from jetbench.torch import coverage as of_torch
 
 XI = variables(3)
 FOURTH = as_operator({"": (XI[0] ** 2 + XI[1] ** 2) ** 2 + XI[0] * XI[2]})
 INFINITY = float("inf")
-TWINS = (coverage, of_torch)
+TWINS = (jax_functions, torch_functions)
 
 
 def square(x):
@@ -256,17 +256,17 @@ def test_fourth_order(name, method):
     """Against nested forward mode in PyTorch."""
     by_name = [{n: f for inner in held.FUNCTIONS.values() for n, f in inner.items()}[name] for held in TWINS]
     found = of_jax.applied(by_name[0], FOURTH, method)
-    np.testing.assert_allclose(found[""], of_torch.reference(by_name[1], FOURTH)[""], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found[""], torch_functions.reference(by_name[1], FOURTH)[""], rtol=1e-9, atol=1e-9)
 
 
 def test_the_largest_entry_has_a_derivative_when_compiled():
     """XLA computes it twice with different rounding here, so that no entry equals the maximum: 0/0 in JAX's own AD."""
-    function = FUNCTIONS["reductions"]["max"]
-    (true,) = [inner["max"] for kind, inner in of_torch.FUNCTIONS.items() if kind == "reductions"]
+    function = jax_functions.FUNCTIONS["reductions"]["max"]
+    (true,) = [inner["max"] for kind, inner in torch_functions.FUNCTIONS.items() if kind == "reductions"]
     x = jnp.asarray(POINTS)
     for options in ({}, OLD_FUSION):
         found = jax.jit(linear_operator(function, FOURTH, "collapsed").evaluate, compiler_options=options)(x)
-        np.testing.assert_allclose(found, of_torch.reference(true, FOURTH)[""], rtol=1e-9)
+        np.testing.assert_allclose(found, torch_functions.reference(true, FOURTH)[""], rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_sorting_and_summing_over_rows_is_refused(function):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["sort", "scatter_maximum", "cumprod", "max_pool", "logcumsumexp"])
 def test_lower_precision(name, dtype):
-    function = next(inner[name] for inner in FUNCTIONS.values() if name in inner)
+    function = next(inner[name] for inner in jax_functions.FUNCTIONS.values() if name in inner)
 
     def rounded(x):
         return function(x).astype(dtype)

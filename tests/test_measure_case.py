@@ -262,20 +262,6 @@ def test_files_in_yaml_and_json(tmp_path):
             config.load(tmp_path / name)
 
 
-def test_without_yaml_and_jsonschema_a_json_config_works(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "yaml", None)
-    monkeypatch.setitem(sys.modules, "jsonschema", None)
-    (tmp_path / "a.json").write_text(json.dumps(SMALL))
-    assert len(case.curves(config.load(tmp_path / "a.json"))) == 10
-    (tmp_path / "a.yaml").write_text("studies: {}")
-    with pytest.raises(ConfigError, match="PyYAML is not installed"):
-        config.load(tmp_path / "a.yaml")
-    with pytest.raises(ConfigError, match=r"unknown axis 'colour'; allowed: batch"):
-        config.validate(with_study(axis="colour"))
-    with pytest.raises(ConfigError, match="unknown key 'budgets'"):
-        config.validate({**SMALL, "budgets": 1})
-
-
 def test_a_users_operators_file_beside_the_config(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from jetbench.operators import operator\nfrom jetbench import variables\n\n"

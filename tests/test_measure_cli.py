@@ -262,21 +262,6 @@ def test_a_worker_is_kept_from_curve_to_curve_until_its_turn_ends(monkeypatch, t
     assert len({line.split()[0] for line in log.read_text().splitlines()}) == workers
 
 
-def test_a_sweep_needs_no_optional_package(monkeypatch):
-    stubs = Path("stubs")
-    for package in ("yaml", "jsonschema", "filelock", "psutil", "pynvml"):
-        (stubs / package).mkdir(parents=True)
-        (stubs / package / "__init__.py").write_text(f"raise ImportError('{package} is not here')\n")
-    study = {**CONFIG["studies"]["batch"], "methods": [{"method": "well", "backend": "fake_backend.measuring"}]}
-    Path("config.json").write_text(json.dumps({**CONFIG, "studies": {"batch": study}}))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(stubs.resolve()), str(ROOT / "tests")])}
-    command = [sys.executable, "-m", "jetbench", "sweep", "--machine-name", "bare", "--config"]
-    done = subprocess.run([*command, "config.json"], capture_output=True, text=True, env=environment)
-    assert "measured now: 2 ok; 0 left" in done.stdout, done.stderr
-    done = subprocess.run([*command, "config.yaml"], capture_output=True, text=True, env=environment)
-    assert done.returncode == 2 and "PyYAML is not installed" in done.stderr
-
-
 def test_a_plan_lists_every_point_also_for_a_gpu_that_is_not_here():
     output = run("plan --config config.yaml --device cuda --json config.json")
     assert "5 points in 3 curves" in output and "Assumed" in output

@@ -22,7 +22,6 @@ COMMANDS = (
     "list operators estimators networks",
     "list methods studies support",
     "list Δ",
-    "coverage --list --backend torch",
     "explain own.py:weighted --shapes 3x3",
     "explain own.py:missing --shapes 3x3",
     "compare --operator Δ --dim 3",

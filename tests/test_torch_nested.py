@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from jetbench.coverage.interpolation import CENTRED
+from coverage_table.interpolation import CENTRED
 from jetbench.errors import Unsupported
 from jetbench.operators.problem import as_operator
 from jetbench.operators.symbol import variables

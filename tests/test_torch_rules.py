@@ -8,12 +8,12 @@ from functools import cache
 import pytest
 import torch
 
+from coverage_table.torch import FUNCTIONS as KINDS
 from jetbench.algebra.taylor import Taylor
 from jetbench.errors import Unsupported
 from jetbench.operators.problem import Problem, as_operator
 from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator, reference
-from jetbench.torch.coverage import FUNCTIONS as KINDS
 from jetbench.torch.jet import Jet
 from jetbench.torch.rules import RULES
 from torch_truth import jets

@@ -11,7 +11,7 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
 
 from jetbench.errors import Unsupported
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 from jetbench.torch import collapse, linear_operator
 from torch_cases import LAPLACIAN, METHODS, X, close, network
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import version
 
@@ -23,6 +24,30 @@ class BackendUnavailable(JetbenchError):
 
 class ConfigError(JetbenchError):
     """A config that cannot be used; the message names the key, the value and what is allowed."""
+
+
+class MissingExtra(JetbenchError):
+    """A package that belongs to an extra of this one is not installed; the message says what to install."""
+
+
+@contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Around imports of what an extra installs.
+
+    Args:
+        extra: its name in pyproject.toml, such as `bench`.
+        what: what needs it, the beginning of the message's sentence.
+
+    Raises:
+        MissingExtra: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == __package__:
+            raise
+        message = f"{what} needs the package {error.name}, which is not installed: pip install 'jetbench[{extra}]'"
+        raise MissingExtra(message) from error
 
 
 class Interrupted(BaseException):

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from jetbench.coverage.interpolation import CENTRED
+from coverage_table.interpolation import CENTRED
 from jetbench.torch.methods.nested import ForwardOverReverse
 from jetbench.torch.primitive import _operations
 from jetbench.torch.reference import ForwardOverForward

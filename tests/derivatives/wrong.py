@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import grad
 
-from jetbench.coverage.interpolation import CENTRED
+from coverage_table.interpolation import CENTRED
 
 PAGE = Path(__file__).parents[2] / "docs" / "pytorch-derivatives.md"
 SETUP = """\

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -16,10 +14,8 @@ from test_bad_configs import BASE
 from jetbench import networks, operators
 from jetbench.errors import ConfigError
 from jetbench.measure import case, compare, sweep
-from jetbench.measure.backends import BACKENDS
 from jetbench.operators import estimators
 from jetbench.torch import METHODS
-from jetbench.torch.coverage import FUNCTIONS
 
 HOSTILE = ("--", "-", "-x", "--nope", "0x10", "1e3", "1,2", "None", "true", "∞", "１", "9" * 30, "\udcff\udcfe", *TEXTS)
 
@@ -110,17 +106,7 @@ OPTIONS: dict[tuple[str, ...], dict[str, Callable[[str], bool]]] = {
     },
     ("compare-runs", ".", "."): {"--of": never, "--within": never, "--results": never},
     ("train", *CONFIG, "--out", "o"): {"--config": among("own.json"), "--device": among(*case.DEVICES)},
-    ("coverage", "--backend", "torch", "--out", "o"): {
-        "--backend": among(*BACKENDS),
-        "--methods": among(*METHODS),
-        "--functions": among(*FUNCTIONS, *chain.from_iterable(FUNCTIONS.values())),
-    },
     ("explain", "own.json:f"): {"--shapes": never, "--backend": never, "--dtype": never, "--picture": never},
-    ("fuzz",): {
-        "--backend": among(*BACKENDS),
-        "--cases": number(int, 1, math.inf),
-        "--first": number(int, 0, math.inf),
-    },
     ("report", "page", "--out", "o"): {"--records": never, "--published": never},
     ("report", "html", "--out", "o"): {"--records": never, "--config": never},
     ("report", "paper", "--out", "o"): {"--records": never},
@@ -200,7 +186,6 @@ def test_wrong_words(tried):
         ("compare-runs . . --csv .", [".", "Is a directory"]),
         ("recommend --operator laplacian --dim 3 --dtype half", ["--dtype", "'half'", "float64"]),
         ("list operators --config none.yaml", ["none.yaml", "No such file"]),
-        ("coverage --backend torch --methods collapsed --functions nope --out o", ["'nope'", "activations"]),
         ("sweep --config own.json --machine-name published", ["--machine-name", "'published'"]),
         ("curves --config own.json --study nope", ["'nope'", "batch"]),
     ],

@@ -1,4 +1,4 @@
-"""The commands `explain` and `fuzz` of the rewriting pass."""
+"""The command `explain` of the rewriting pass."""
 
 from __future__ import annotations
 
@@ -42,22 +42,3 @@ def explain_command(
     typer.echo(str(explanation))
     if picture is not None:
         explanation.draw(picture)
-
-
-def fuzz_command(
-    backend: Annotated[str, typer.Option("--backend", help="torch or jax.")] = "torch",
-    cases: Annotated[int, typer.Option("--cases", min=1, help="Number of random functions to compare.")] = 200,
-    first: Annotated[int, typer.Option("--first", min=0, help="Number of the first function.")] = 0,
-) -> None:
-    """Compare random functions with their rewritten forms: values, gradients and operation counts."""
-    from jetbench.cli import from_file
-
-    compare, wrong = from_file.comparison(backend), 0
-    for number in range(first, first + cases):
-        problem = compare(number)
-        if problem is not None:
-            wrong += 1
-            typer.echo(f"{number}: {problem}")
-    typer.echo(f"{cases} functions compared, {wrong} of them wrong.")
-    if wrong:
-        raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What the commands `explain` and `fuzz` need of a backend, by its name, and functions from users' files."""
+"""What the command `explain` needs of a backend, by its name, and functions from users' files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,14 +60,6 @@ def _told(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise JetbenchError(f"{what}: {type(error).__name__}: {error}") from error
-
-
-def comparison(backend: str) -> Callable[[int], str | None]:
-    """The `compare` of a backend's `fuzz` module."""
-    _backend(backend)
-    if backend == "jax":
-        importlib.import_module("jax").config.update("jax_enable_x64", True)
-    return importlib.import_module(f"jetbench.{backend}.rewriting.fuzz").compare
 
 
 def _backend(name: str) -> Any:

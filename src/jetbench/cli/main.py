@@ -11,7 +11,7 @@ import typer
 from jetbench.cli import collapse, compare, measure
 from jetbench.cli.documents import app as report_app
 from jetbench.cli.errors import OneLineErrors
-from jetbench.cli.options import MethodsFile, OperatorsFile, Quiet, SeveralValues
+from jetbench.cli.options import MethodsFile, OperatorsFile, SeveralValues
 from jetbench.errors import ConfigError, JetbenchError, unknown
 
 app = typer.Typer(
@@ -55,45 +55,6 @@ def list_command(
             console.print(f"{topic}: {error}", markup=False, highlight=False)
 
 
-def coverage_command(
-    backends: Annotated[
-        list[str] | None, typer.Option("--backend", help="torch, jax or both (default: those that are installed).")
-    ] = None,
-    methods: Annotated[
-        list[str] | None, typer.Option("--methods", help="Methods to run (default: all methods of each backend).")
-    ] = None,
-    functions: Annotated[
-        list[str] | None, typer.Option("--functions", help="Names or kinds of functions (default: all).")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write coverage.csv and coverage.md to this folder.")
-    ] = None,
-    show: Annotated[bool, typer.Option("--list", help="Print the functions and run nothing.")] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Run a list of functions through every method and report which are right, unsupported or wrong.
-
-    Each value is compared with one computed from plain evaluations, without derivative rules. The exit status is 1 if
-    a value is wrong.
-    Example: jetbench coverage --backend jax --methods collapsed folx --functions networks "linear algebra" --out docs
-    """
-    from jetbench.cli.console import stdout_console
-    from jetbench.coverage import command
-    from jetbench.measure.progress import Progress
-
-    console = stdout_console()
-    if show:
-        console.print(command.functions_table(backends))
-        return
-    with Progress(quiet) as progress:
-        found = command.run(backends, methods, functions, out, progress)
-    console.print(command.summary_table(found))
-    for line in command.notes(found):
-        console.print(line, markup=False, highlight=False)
-    if any(outcome.status == "wrong" for outcome in found):
-        raise typer.Exit(1)
-
-
 def machine_command(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     name: Annotated[bool, typer.Option("--name", help="Print only the name of its results folder.")] = False,
@@ -122,9 +83,7 @@ COMMANDS = {
     "train": measure.train_command,
     "plan": measure.plan_command,
     "curves": measure.curves_command,
-    "coverage": coverage_command,
     "explain": collapse.explain_command,
-    "fuzz": collapse.fuzz_command,
     "machine": machine_command,
 }
 for name, function in COMMANDS.items():

@@ -2,6 +2,6 @@
 
 Here lies what is the same for every framework: the form of a computation (`graph`), how it is simplified while it is
 built (`build`, `layout`), through what a sum may be pulled (`rules`), where it pays (`pull`), what it costs (`cost`),
-how it is told (`explain`, `draw`), and how it is tried out on random functions (`fuzz`). How a framework's own graphs
-are read and written lies in `jetbench.torch.rewriting` and `jetbench.jax.rewriting`.
+and how it is explained (`explain`, `draw`). How a framework's own graphs are read and written is in
+`jetbench.torch.rewriting` and `jetbench.jax.rewriting`.
 """

@@ -11,6 +11,7 @@ from jetbench.collapse.graph import Node, live
 from jetbench.collapse.ops import OPS, arranged, label
 from jetbench.collapse.pull import Result
 from jetbench.collapse.rules import candidate
+from jetbench.errors import needing
 
 PLAIN, PRODUCT, SUM = "#DDDDDD", "#9FC5E8", "#009E73"
 MOST = 400
@@ -21,7 +22,8 @@ def draw(outputs: Sequence[Node], result: Result, path: Path) -> None:
     summed = _above_sums(outputs, result)
     columns = [("before", outputs, summed), ("after", result.outputs, result.carriers)]
     rows = max(len(_layers(nodes)) for _, nodes, _ in columns)
-    from matplotlib.figure import Figure  # explanations without a picture do not need it
+    with needing("bench", "A picture of a computation"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(16, max(4, 0.45 * rows)), layout="constrained")
     axes = figure.subplots(1, 2)

@@ -1,5 +1,10 @@
 """jetbench in JAX: `linear_operator` makes a function that evaluates a linear PDE operator of a network."""
 
+from importlib.util import find_spec
+
+if find_spec("jax") is None:
+    raise ModuleNotFoundError("jetbench.jax needs JAX: pip install 'jetbench[jax]'", name="jax")
+
 from jetbench.algebra.arrays import register
 from jetbench.jax.arrays import JaxArrays
 from jetbench.jax.linear_operator import LinearOperator, linear_operator

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch._ops import OpOverload
 from torch.autograd import forward_ad
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import saved_tensors_hooks
@@ -18,6 +19,13 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 without_torch_function = torch._C.DisableTorchFunctionSubclass
 with_torch_function = torch._C._EnableTorchFunction
+
+
+def operations(*names: str) -> list[OpOverload]:
+    """The ATen operations of names such as add.Tensor that this version of PyTorch has."""
+    pairs = [name.split(".") for name in names]
+    known = [getattr(getattr(torch.ops.aten, packet, None), overload, None) for packet, overload in pairs]
+    return [operation for operation in known if operation is not None]
 
 
 @contextlib.contextmanager

@@ -9,15 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch._ops import OpOverload
 
-
-def _known(name: str) -> OpOverload | None:
-    """The operation of a name such as add.Tensor; None where this version of PyTorch does not have it."""
-    packet, _, overload = name.partition(".")
-    return getattr(getattr(torch.ops.aten, packet, None), overload, None)
-
+from jetbench.torch._compat import operations
 
 _NAMES = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").split()
-OPERATIONS: frozenset[OpOverload] = frozenset(map(_known, _NAMES)) - {None}
+OPERATIONS: frozenset[OpOverload] = frozenset(operations(*_NAMES))

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jetbench.jax import collapse, linear_operator
 from jetbench.jax.compiling import compiled_quickly
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 
 jax.config.update("jax_enable_x64", True)
 generator = np.random.default_rng({seed})

@@ -20,7 +20,7 @@ PRELUDE = """import contextvars, copy, dataclasses, functools, math, pickle, thr
 import numpy as np
 import torch
 from torch.nn import functional as F
-from jetbench.symbol import variables
+from jetbench.operators.symbol import variables
 from jetbench.torch import collapse, linear_operator
 
 torch.manual_seed({seed})

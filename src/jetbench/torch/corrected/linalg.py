@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jetbench.torch._compat import operations
 from jetbench.torch.corrected.reductions import prod
 from jetbench.torch.corrected.registry import formula
 
@@ -54,9 +55,9 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False
     return (inverse @ B if left else B @ inverse), None, None, info
 
 
-@formula(aten.cholesky.default)
+@formula(*operations("cholesky.default"))
 def cholesky(A: Tensor, upper: bool = False) -> Tensor:
-    """The older spelling, which has no forward mode."""
+    """The older spelling, which has no forward mode; PyTorch 2.15 does not have it."""
     return torch.linalg.cholesky_ex(A, upper=upper, check_errors=True)[0]
 
 
