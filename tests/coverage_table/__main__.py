@@ -12,7 +12,7 @@ from coverage_table import table
 from coverage_table.judging import Functions, Outcome, chosen, functions, judged, known_names, refusal
 from jetbench.errors import BackendUnavailable, JetbenchError
 from jetbench.measure.backends import BACKENDS
-from jetbench.operators.problem import Method
+from jetbench.methods import Method
 
 REASONS_SHOWN = 12
 
