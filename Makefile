@@ -4,9 +4,10 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
-PYTHON ?= python3
+# the Python of the environment; empty: the newest here for which the pinned versions have wheels
+PYTHON ?=
 VENV ?= .venv
-EXTRAS := torch,jax,bench,peers,workflow,slurm,report,test,lint
+EXTRAS := torch,jax,bench,peers,workflow,slurm,report,test,lint,docs
 CORES ?= all
 # smoke, cpu, gpu or paper; empty: gpu where there is an NVIDIA GPU, else cpu
 PRESET ?=
@@ -21,7 +22,7 @@ INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures paper report picture smoke test reliability soak coverage fuzz lint format clean help
+.PHONY: all setup figures paper report picture docs smoke test reliability soak coverage fuzz lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -32,19 +33,23 @@ figures: $(INSTALLED)  ## bring tables and figures up to date from what has been
 	$(SNAKEMAKE) --config measure=false $(SETTINGS)
 
 paper: $(INSTALLED)  ## build paper/jetbench.pdf from what has been measured, without measuring; needs latexmk
-	@command -v latexmk >/dev/null || { echo "latexmk is not installed; README.md names the packages." >&2; exit 1; }
+	@command -v latexmk >/dev/null || { echo "latexmk is not installed; docs/install.md names the packages." >&2; exit 1; }
 	$(SNAKEMAKE) paper --config measure=false $(SETTINGS)
 
 report: $(INSTALLED)  ## write report.html, one file with everything that opens without network, without measuring
 	$(SNAKEMAKE) report.html --config measure=false $(SETTINGS)
 
-picture: $(INSTALLED)  ## draw the pictures of README.md and docs, and docs/reproduction.md, from the records in results
+picture: $(INSTALLED)  ## redraw figures and tables of the machines with committed records, and those of docs
 	$(BIN)/jetbench report collect results --out results
-	$(BIN)/jetbench report figure overview --records results/records.parquet --machine epyc-2core --out docs/overview.png
-	$(BIN)/jetbench report figure overview --records results/records.parquet --machine h200 --out docs/h200.png
-	$(BIN)/jetbench report figure reproduction --records results/records.parquet --machine epyc-2core --out docs/reproduction.png
-	$(BIN)/jetbench report page --records results/records.parquet --machine epyc-2core --picture reproduction.png
-	$(BIN)/jetbench report figure hilbert --out docs/vectors.png
+	for machine in $$(git ls-files 'results/*/machine.json' | cut -d/ -f2); do \
+		$(BIN)/jetbench report draw --machine $$machine; done
+	$(BIN)/jetbench report page --machine epyc-2core --picture reproduction.png
+	cp figures/epyc-2core/overview.png figures/epyc-2core/reproduction.png docs
+	cp figures/epyc-2core/hilbert.png docs/vectors.png
+	cp figures/h200/overview.png docs/h200.png
+
+docs: $(INSTALLED)  ## build the documentation into build/docs, without network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in two minutes
 	$(SNAKEMAKE) --directory $(SMOKE) --config preset=smoke
@@ -69,10 +74,11 @@ fuzz: $(INSTALLED)  ## random programs and random functions against right values
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --cases $(CASES) --shrink
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz.collapse --cases $(CASES)
 
-lint: $(INSTALLED)  ## check style: ruff and snakefmt
+lint: $(INSTALLED)  ## check style and types: ruff, snakefmt and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflows/rules
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(INSTALLED)  ## mend style
 	$(BIN)/ruff check --fix .
@@ -86,14 +92,19 @@ clean:  ## remove the environment and everything generated but the measurements
 help:  ## print this list
 	@grep --extended-regexp --no-filename '^[a-z]+:.*##' $(MAKEFILE_LIST) \
 		| sed --regexp-extended 's/^([a-z]+):.*##\s*/  make \1|/' | column --table --separator '|'
-	@echo "Variables: PRESET=smoke|cpu|gpu|paper  CORES=$(CORES)  PYTHON=$(PYTHON)  VENV=$(VENV)"
+	@echo "Variables: PRESET=smoke|cpu|gpu|paper  CORES=$(CORES)  PYTHON=python3.12  VENV=$(VENV)"
 
 # Installing again only when the requirements change: a second `make` needs no network.
 $(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "jetbench needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." \
-			"Name another one: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3); do \
+		$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		$$python -m venv --clear $(VENV); \
+		if $(BIN)/python -m pip install --quiet --dry-run --only-binary :all: --no-deps --constraint constraints.txt \
+			torch jaxlib numpy scipy pandas pyarrow matplotlib $(if $(PYTHON),|| true); then exit 0; fi; \
+		echo "$$python lacks wheels of the pinned versions; trying an older one." >&2; \
+	done; \
+	echo "jetbench needs Python 3.11 or newer with the module venv; $(or $(PYTHON),python3) is" \
+		"$$($(or $(PYTHON),python3) --version 2>&1 || echo missing). Name another one: make PYTHON=python3.12" >&2; exit 1
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@if nvidia-smi --list-gpus >/dev/null 2>&1; then \
 		$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu]'; fi

@@ -1,7 +1,7 @@
 # The whole workflow: measure every curve of a preset, then tables and figures from the records.
 #   snakemake --cores                              the preset that fits this machine
 #   snakemake --cores --config preset=smoke        smoke, cpu, gpu, paper or the path of a config
-#   snakemake --cores figures/batch.pdf            one figure or table and what it needs
+#   snakemake --cores figure_batch                 one figure (table_main: or table) and what it needs
 #   snakemake --cores paper                        the paper, where LaTeX is installed
 #   snakemake --cores --config measure=false       only draw what has been measured
 #   snakemake --profile profiles/slurm             on a cluster; profiles/multi-gpu: on all GPUs of this machine
@@ -59,8 +59,8 @@ rule all:
 
 onstart:
     if not LATEX:
-        print("latexmk is not installed: everything but paper/jetbench.pdf is made (README.md names the packages).")
+        print("latexmk is not installed: everything but paper/jetbench.pdf is made (docs/install.md names the packages).")
 
 
 onerror:
-    print("Finished measurements are kept: running again goes on from there. Logs lie in the folder logs.")
+    print("Finished measurements are kept: running again goes on from there. Logs are in the folder logs.")

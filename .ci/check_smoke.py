@@ -11,8 +11,7 @@ import pandas as pd
 
 from jetbench.measure import case, config
 from jetbench.measure.backends import BACKENDS
-from jetbench.report.gallery import FIGURES
-from jetbench.report.tables import TABLES
+from jetbench.report.registry import FIGURES, TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +22,7 @@ def main(folder: Path) -> list[str]:
     machines = [path.parent for path in folder.glob("results/*/machine.json")]
     if len(machines) != 1:
         return [f"expected results of one machine in {folder}/results, found {len(machines)}"]
+    machine = machines[0].name
     statuses: Counter[str] = Counter()
     measured: Counter[str] = Counter()
     for curve in case.curves(config.load(ROOT / "workflows" / "config" / "smoke.yaml")):
@@ -48,15 +48,19 @@ def main(folder: Path) -> list[str]:
         complaints.append(f"records.parquet has {len(records)} rows, the curves {sum(statuses.values())} records")
     for name in TABLES:
         complaints += [
-            text for suffix in ("csv", "md", "tex") if (text := _thin(folder / "tables" / f"{name}.{suffix}", 20))
+            text
+            for suffix in ("csv", "md", "tex")
+            if (text := _thin(folder / "tables" / machine / f"{name}.{suffix}", 20))
         ]
     for name in FIGURES:
         complaints += [
-            text for suffix in ("pdf", "png") if (text := _thin(folder / "figures" / f"{name}.{suffix}", 2000))
+            text
+            for suffix in ("pdf", "png")
+            if (text := _thin(folder / "figures" / machine / f"{name}.{suffix}", 2000))
         ]
     shown = (folder / "workflow.html").read_text(encoding="utf-8")
     complaints += [
-        f"workflow.html does not show {name}" for name in FIGURES if f'"figures/{name}.png": {{' not in shown
+        f"workflow.html does not show {name}" for name in FIGURES if f'"figures/{machine}/{name}.png": {{' not in shown
     ]
     told = f"{sum(statuses.values())} records ({dict(statuses)}; {dict(measured)})"
     print(f"{told}, {len(TABLES)} tables, {len(FIGURES)} figures")

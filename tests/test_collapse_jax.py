@@ -467,3 +467,20 @@ def test_random_functions_with_sums_as_loops(monkeypatch, seed):
     """As large arrays have them."""
     monkeypatch.setattr(arrays, "LOOP_SIZE", 0)
     assert compare(seed) is None
+
+
+BARRIERS = {
+    "of one value": lambda y: jax.lax.optimization_barrier(jnp.sin(y)) ** 2,
+    "of several": lambda y: jnp.prod(jnp.stack(jax.lax.optimization_barrier((jnp.sin(y), jnp.cos(y), y))), 0),
+    "of a dictionary": lambda y: jax.lax.optimization_barrier({"a": y, "b": jnp.exp(y)})["b"] * y,
+}
+
+
+@pytest.mark.parametrize("name", BARRIERS)
+def test_barriers_of_the_compiler_are_left_out(name):
+    x = jnp.linspace(-1, 1, 6).reshape(2, 3)
+
+    def function(x):
+        return laplacians(BARRIERS[name], x)
+
+    np.testing.assert_allclose(collapse(function)(x), function(x), rtol=1e-11, atol=1e-11)

@@ -20,6 +20,17 @@ from jetbench.operators.symbol import variables
 PI = math.pi
 TINY = (0.0, 1e-8, -1e-6, 1e-4)
 
+
+def _third_of_spence(u):
+    """The second derivative of −log(u)/(u − 1)."""
+    q = u - 1
+    return 1 / (u**2 * q) + 2 / (u * q**2) - 2 * jnp.log(u) / q**3
+
+
+def _of_points(u, values):
+    return jnp.array(values)[:, None]
+
+
 # name: function, points, {order: derivatives at the points}, by the power series or the formula
 POINTS = {
     "sinc": (jnp.sinc, TINY, {2: lambda u: -(PI**2) / 3 + PI**4 * u**2 / 10, 4: lambda u: PI**4 / 5 + 0 * u}),
@@ -43,6 +54,19 @@ POINTS = {
     "hypot of large": (lambda x: jnp.hypot(x, 2 * x), (1e200, 1e-200), {1: lambda u: 5**0.5 + 0 * u}),
     "atan2 of large": (lambda x: jnp.arctan2(x, 1e200) * 1e200, (1e200,), {1: lambda u: 0.5 + 0 * u}),
     "atan2 of small": (lambda x: jnp.arctan2(x, 1e-200) * 1e-200, (1e-200,), {1: lambda u: 0.5 + 0 * u}),
+    "spence": (
+        special.spence,
+        (1.0, 1 + 1e-6, 0.7, 2.0),
+        {
+            1: lambda u: jnp.where(u == 1, -1.0, -jnp.log(u) / jnp.where(u == 1, 1, u - 1)),
+            3: lambda u: jnp.where(abs(u - 1) < 1e-3, -2 / 3 + 3 * (u - 1) / 2, _third_of_spence(u)),
+        },
+    ),
+    "log_ndtr": (
+        special.log_ndtr,
+        (-20.0, -31.0, -1000.0, 0.5),
+        {3: lambda u: _of_points(u, (2.42726578936e-4, 6.63068128705e-5, 1.9999760003e-9, 0.270990124469))},
+    ),
     "log1mexp": (jax.nn.log1mexp, (0.5, 1e3), {2: lambda u: -jnp.exp(-u) / jnp.expm1(-u) ** 2}),
 }
 
@@ -51,7 +75,7 @@ POINTS = {
     ("method", "names"),
     [
         ("collapsed", tuple(POINTS)),
-        ("nested", ("sinc", "numpy's i0", "i1", "fresnel", "hypot", "atan2 of small")),
+        ("nested", ("sinc", "numpy's i0", "i1", "fresnel", "hypot", "atan2 of small", "spence", "log_ndtr")),
         ("nested_reverse", ("sinc inside", "scipy's i0", "sici", "hypot of equals", "atan2 of large")),
     ],
 )
@@ -91,6 +115,32 @@ def test_the_type_of_the_function_is_kept(method):
         return jnp.hypot(x, 1.0) + jnp.arctan2(x, 1.0) + jnp.sinc(x) + jnp.i0(x)
 
     assert linear_operator(net, T**2, method)(jnp.ones((1, 1), "float32")).dtype == "float32"
+
+
+@pytest.mark.parametrize("method", ["nested", "collapsed"])
+def test_bessel_functions_that_jax_loses_near_zero_are_refused_unless_their_derivative_is_given(method):
+    @jax.custom_jvp
+    def bessel(x):
+        return special.bessel_jn(x[:, 0], v=2).T[:, :1]
+
+    with pytest.raises(MissingRule, match="custom_jvp"):
+        linear_operator(lambda x: special.bessel_jn(x[:, 0], v=2).T, T**2, method)(jnp.array([[1e-3]]))
+    bessel.defjvp(lambda p, t: (bessel(*p), -special.bessel_jn(p[0][:, 0], v=2).T[:, 1:2] * t[0]))
+    found = linear_operator(bessel, T, method)(jnp.array([[0.5]]))
+    np.testing.assert_allclose(found, -0.242268457675, rtol=1e-9)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_spence_under_moved_axes(axis):
+    points = jnp.array([[1.0, 0.7], [1.2, 1.4]])
+
+    def function(x):
+        return jax.vmap(special.spence, axis, axis)(x)
+
+    found = jax_settings.compiled(linear_operator(function, operators.laplacian(dim=2), "collapsed"))(points)
+    away = points + (points == 1)
+    second = jnp.where(points == 1, 0.5, jnp.log(away) / (away - 1) ** 2 - 1 / (away * (away - 1)))
+    np.testing.assert_allclose(found, second, rtol=1e-9)
 
 
 @pytest.mark.parametrize("function", [special.exp1, lambda x: special.gammainc(x, 2.0)])

@@ -1,4 +1,4 @@
-"""The project around the code: pins, presets, the workflow's plan, the README's promises, what may import what."""
+"""The project around the code: pins, presets, the workflow's plan, published results, what may import what."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ from jetbench.measure import case
 from jetbench.measure import config as studies
 from jetbench.measure.backends import BACKENDS
 from jetbench.operators import estimators
-from jetbench.report.gallery import FIGURES
-from jetbench.report.published import JAX
-from jetbench.report.tables import TABLES
+from jetbench.report.registry import FIGURES, TABLES
+from jetbench.report.reproduction.published import JAX
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS = ("smoke", "cpu", "gpu", "paper")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RESULTS = (ROOT / "docs" / "results.md").read_text()
 SCHEMA = json.loads((ROOT / "workflows" / "schemas" / "config.schema.json").read_text())
-README = (ROOT / "README.md").read_text()
 
 
 def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -165,7 +164,7 @@ def test_preset_is_valid_and_complete(preset):
 
 
 def h200(operator: str, method: str, backend: str, mode: str, batch: int) -> dict:
-    """The record of a float64 point of the study batch, from the results that README.md tells."""
+    """The record of a float64 point of the study batch, from the results that docs/results.md shows."""
     (path,) = (ROOT / "results/h200/batch").glob(f"{backend}-{operator}-*-exact-{method}-{mode}.jsonl")
     (found,) = [r for r in map(json.loads, path.read_text().splitlines()) if r["batch"] == batch]
     assert found["status"] == "ok" and found["dtype"] == "float64"
@@ -198,8 +197,8 @@ def h200(operator: str, method: str, backend: str, mode: str, batch: int) -> dic
         ),
     ],
 )
-def test_readme_tells_what_was_measured_on_the_gpu(operator, row, backend, mode, batch, methods):
-    (line,) = [line for line in README.splitlines() if line.startswith(f"| {row} |")]
+def test_the_page_of_results_shows_what_was_measured_on_the_gpu(operator, row, backend, mode, batch, methods):
+    (line,) = [line for line in RESULTS.splitlines() if line.startswith(f"| {row} |")]
     cells = [cell.strip() for cell in line.strip("|").split("|")][1:]
     found = [h200(operator, method, backend, mode, batch) if method else None for method in methods]
     told = [
@@ -299,7 +298,7 @@ def test_workflow_plans_every_curve_table_and_figure(tmp_path):
 
 
 def test_a_figure_alone_measures_only_its_axis(tmp_path):
-    jobs = planned_jobs(dry_run(tmp_path, "figures/width.pdf", "--config", "preset=smoke"))
+    jobs = planned_jobs(dry_run(tmp_path, "figure_width", "--config", "preset=smoke"))
     config = studies.load(ROOT / "workflows" / "config" / "smoke.yaml")
     assert jobs["measure"] == len(case.curves(config, study="width"))
     assert jobs["figure"] == 1
@@ -346,7 +345,11 @@ def test_make_help_lists_every_target():
         "networks",
         "measure.case",
         "measure.config",
-        "report.gallery",
+        "report",
+        "report.figures",
+        "report.findings",
+        "report.reproduction",
+        "report.tables",
         "cli.report",
         "cli.main",
     ],
@@ -368,61 +371,3 @@ def test_files_are_named_after_what_they_hold():
     names = {"utils", "util", "helpers", "helper", "common", "misc"}
     folders = (ROOT / "src", ROOT / "tests", ROOT / "workflows")
     assert not [path for folder in folders for path in folder.rglob("*.py") if path.stem in names]
-
-
-# --- README
-
-
-SWITCHING = (ROOT / "docs" / "switching.md").read_text()
-
-
-def blocks(language: str, text: str = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize("text", [README, SWITCHING], ids=["README", "switching"])
-def test_python_of_the_pages_runs(text, tmp_path):
-    """Blocks are run one after another in one file, as a reader would type them."""
-    script = tmp_path / "page.py"
-    script.write_text("\n".join(block for block in blocks("python", text) if "# file:" not in block))
-    done = run(sys.executable, str(script), cwd=tmp_path, OMP_NUM_THREADS="1")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_operator_of_the_readme_is_compared(tmp_path):
-    (whole,) = (block for block in blocks("python") if block.startswith("# file: own_operators.py"))
-    (tmp_path / "own_operators.py").write_text(whole)
-    (command,) = (line for line in commands() if "--operators-file" in line)
-    done = run(*command.split(), "--widths", "8", "8", "--json", "out.json", cwd=tmp_path, OMP_NUM_THREADS="1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    records = json.loads((tmp_path / "out.json").read_text())
-    assert {record["status"] for record in records} == {"ok"}, records
-
-
-def commands() -> list[str]:
-    lines = "\n".join(blocks("bash")).replace("\\\n", " ").splitlines()
-    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
-
-
-@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("jetbench ")])
-def test_commands_of_the_readme_exist(line):
-    """Every option of a `jetbench` line is one that the subcommand has."""
-    words = line.split()
-    sub = [words[1]] + ([words[2]] if words[1] == "report" and len(words) > 2 else [])
-    told = run("jetbench", *sub, "--help", COLUMNS="200", NO_COLOR="1", TERM="dumb")
-    assert told.returncode == 0, told.stderr
-    for option in re.findall(r"(--[a-z-]+)", line):
-        assert option in told.stdout, f"{option} is no option of jetbench {' '.join(sub)}"
-
-
-def test_make_targets_of_the_readme_exist():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    assert set(re.findall(r"`make (\w+)`", README)) <= targets
-
-
-@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
-def test_links_of_the_pages_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text())
-    assert links or page != "README.md"
-    place = (ROOT / page).parent
-    assert not [link for link in links if not link.startswith("http") and not (place / link).exists()]

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import logging
 import math
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from jetbench import operators
 from jetbench.errors import JetbenchError
-from jetbench.report import collect, columns
+from jetbench.measure import adapter, fields, point, records
+from jetbench.measure.case import Case, Point
+from jetbench.methods import METHODS
+from jetbench.operators.problem import Problem
+from jetbench.report import collect, columns, labels
+from jetbench.results import load
 from report_records import NESTED, failure, record, sweep, write
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -200,3 +211,70 @@ def test_hardware_is_found_in_descriptions_of_several_shapes():
     assert collect.hardware({"gpu": None, "cpu": "EPYC"}, "cpu") == "EPYC"
     assert collect.hardware({}, "cpu") is None
     assert collect.hardware(json.loads("null"), "cpu") is None
+
+
+def test_the_fields_of_a_record_are_those_of_a_case_and_what_is_measured():
+    case = Case(operator="laplacian", dim=2, method="nested")
+    assert fields.of_part("identity") == list(case.identity)
+    assert fields.of_part("place") == list(Point(case).place)
+    empty = point.blank(Point(case))
+    assert list(empty) == list(fields.FIELDS)
+    assert all(isinstance(empty[name], list) for name in fields.of_kind("samples"))
+
+
+@pytest.mark.parametrize("name", fields.FIELDS)
+def test_a_record_whose_value_has_another_type_is_not_a_record(name):
+    """Every field is checked: a value of a type that no field of its kind has makes the line worthless."""
+    good = record()
+    assert records.parse(json.dumps(good)) is not None
+    wrong = 1 if fields.FIELDS[name].kind in ("text", "flag", "list", "samples", "interval", "mapping") else "text"
+    assert records.parse(json.dumps({**good, name: wrong})) is None
+
+
+def test_all_committed_records_are_still_read():
+    folders = [path for path in (ROOT / "results").iterdir() if (path / "machine.json").is_file()]
+    lines = [line for folder in folders for path in folder.glob("*/*.jsonl") for line in path.read_text().splitlines()]
+    assert len(lines) > 200 and all(records.parse(line) for line in lines)
+
+
+def test_points_of_the_papers_directions_do_not_replace_others_for_any_method_along_directions(tmp_path):
+    methods = [name for name, method in METHODS.items() if method.is_directional]
+    assert "collapsed_rewrite" in methods
+    schemes = ("polarization", "griewank")
+    found = [record("biharmonic", 5, m, scheme=s, directions=s) for m in methods for s in schemes]
+    frame = collect.read(write(found, tmp_path))
+    assert sorted(frame.series) == sorted([*methods, *(f"{method}_griewank" for method in methods)])
+
+
+def test_every_method_whose_vectors_depend_on_the_scheme_is_known_to_be_directional():
+    """Counted by the methods themselves: two schemes that give different vectors are two series."""
+    biharmonic = operators.make("biharmonic", dim=3)
+    problems = [Problem(biharmonic, scheme=scheme) for scheme in ("polarization", "griewank")]
+    for backend in ("torch", "jax"):
+        measuring = adapter.find(backend)
+        for method in measuring.methods():
+            counts = [measuring.vectors(method, problem)[0] for problem in problems]
+            assert counts[0] == counts[1] or labels.is_directional(method), method
+
+
+def test_results_are_loaded_as_a_table_of_all_machines_or_of_one(results):
+    frame = load(results)
+    assert list(frame.columns) == columns.NAMES and len(frame) == len(sweep())
+    pd.testing.assert_frame_equal(load(results / "cpu-test"), frame)
+    with pytest.raises(JetbenchError, match="not a folder"):
+        load(results / "nowhere")
+
+
+def test_without_the_extra_loading_results_says_what_to_install(results, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jetbench.report.collect", None)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    monkeypatch.delattr("jetbench.report.collect")
+    with pytest.raises(JetbenchError, match=r"jetbench\[bench\]"):
+        load(results)
+
+
+def test_the_example_of_loading_results_runs():
+    from jetbench import results
+
+    found = doctest.testmod(results)
+    assert found.attempted > 5 and not found.failed

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jetbench.cli.report import app
+from jetbench.report.registry import FIGURES, TABLES
 from report_records import failure, record, sweep, write
 
 
@@ -114,9 +115,6 @@ def test_missing_records_are_an_error_that_says_how_to_make_them(tmp_path):
 
 
 def test_list_names_every_table_and_figure():
-    from jetbench.report.figures import FIGURES
-    from jetbench.report.tables import TABLES
-
     result = run("list")
     assert result.exit_code == 0
     assert all(f"  {name} " in result.output for name in [*TABLES, *FIGURES])
@@ -127,16 +125,28 @@ def test_all_goes_from_results_to_tables_and_figures(tmp_path):
     write(records, tmp_path / "results")
     result = run("all", tmp_path / "results", "--out", tmp_path / "report")
     assert result.exit_code == 0, result.output
-    from jetbench.report.figures import FIGURES
-    from jetbench.report.tables import TABLES
-
-    made = {path.name for path in (tmp_path / "report").rglob("*.*")}
-    assert {f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")} <= made
-    assert {f"{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png")} <= made
+    for kind, names, suffixes in (("tables", TABLES, ("csv", "md", "tex")), ("figures", FIGURES, ("pdf", "png"))):
+        made = {path.name for path in (tmp_path / "report" / kind / "cpu-test").iterdir()}
+        assert made == {f"{name}.{suffix}" for name in names for suffix in suffixes}
     assert "/ nested" in result.output
 
 
+def test_drawing_one_machine_leaves_the_folders_of_others_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("jetbench.report.registry.FIGURES._entries", {"hilbert": FIGURES["hilbert"]})
+    monkeypatch.setattr("jetbench.report.registry.TABLES._entries", {"status": TABLES["status"]})
+    write([record(), record(method="nested")], write([record()], tmp_path / "results", "cpu-a"), "cpu-b")
+    assert run("collect", tmp_path / "results", "--out", tmp_path).exit_code == 0
+    other = tmp_path / "figures" / "cpu-a" / "hilbert.png"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"drawn before")
+    done = run("draw", "--records", tmp_path / "records.parquet", "--machine", "cpu-b", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert other.read_bytes() == b"drawn before"
+    assert (tmp_path / "figures" / "cpu-b" / "hilbert.pdf").is_file()
+    assert sorted(path.name for path in (tmp_path / "tables").rglob("*.*")) == ["status.csv", "status.md", "status.tex"]
+
+
 def test_the_report_imports_no_framework():
-    modules = "jetbench.cli.report, jetbench.report.gallery, jetbench.report.summary, jetbench.report.tables"
-    code = f"import sys, {modules}; sys.exit(any(name in sys.modules for name in ('torch', 'jax')))"
+    modules = "jetbench.cli.report, jetbench.report.summary, jetbench.report.registry as registry"
+    code = f"import sys, {modules}; list(registry.FIGURES); sys.exit(bool({{'torch', 'jax'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ}, check=False).returncode == 0

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
+from jetbench import methods
 from jetbench.errors import JetbenchError
-from jetbench.report import collect, gallery, labels, published, style, tables
-from jetbench.report.figures import FIGURES
-from jetbench.report.redrawn import GROUPS
+from jetbench.report import collect, labels
+from jetbench.report.data import Data
+from jetbench.report.figures import style
+from jetbench.report.registry import FIGURES
+from jetbench.report.reproduction import published
+from jetbench.report.reproduction.overlay import GROUPS
 from report_records import failure, record, sweep, write
 
 METHODS = ("nested", "taylor", "collapsed", "apolar")
@@ -25,7 +29,7 @@ ELSEWHERE = ("stock", "training", "batch_standard_taylor")
 
 
 def data_of(records, folder):
-    return tables.Data(collect.read(write(records, folder)), published.load())
+    return Data(collect.read(write(records, folder)), published.load())
 
 
 @pytest.fixture(autouse=True)
@@ -50,14 +54,14 @@ def drawn(data):
     @functools.cache
     def make(name):
         with style.settings():
-            return gallery.make(name, data)
+            return style.draw(name, data)
 
     return make
 
 
 @pytest.fixture(scope="module")
 def nothing(tmp_path_factory):
-    return tables.Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
+    return Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
 
 
 def tagged(figure, prefix):
@@ -93,10 +97,10 @@ def test_every_figure_is_drawn_with_labelled_axes(name, drawn):
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_without_records_there_is_a_placeholder_and_a_warning(name, nothing, tmp_path, caplog):
-    paths = gallery.write(name, nothing, tmp_path / name)
+    paths = style.write(name, nothing, tmp_path / name)
     assert [path.suffix for path in paths] == [".pdf", ".png"]
     assert all(path.stat().st_size > 1000 for path in paths)
-    assert tagged(gallery.make(name, nothing), "no-data")
+    assert tagged(style.draw(name, nothing), "no-data")
     assert name in caplog.text
 
 
@@ -121,8 +125,8 @@ def test_a_panel_shows_every_method_at_its_values_with_its_interval(drawn, data)
         line, caps, _ = curves[labels.series_label(method)]
         assert line.get_xdata() == pytest.approx(own.x)
         assert line.get_ydata() == pytest.approx(own.time_over_floor)
-        assert to_hex(line.get_color()) == to_hex(style.LOOKS[method].colour)
-        assert line.get_marker() == style.LOOKS[method].marker
+        assert to_hex(line.get_color()) == to_hex(labels.SERIES[method].colour)
+        assert line.get_marker() == labels.SERIES[method].marker
         low, high = (cap.get_ydata() for cap in caps)
         assert low == pytest.approx(own.time_over_floor_low) and high == pytest.approx(own.time_over_floor_high)
 
@@ -139,7 +143,7 @@ def test_published_points_are_hollow_in_the_colour_of_their_method(drawn):
     assert set(hollow) == {"published-nested", "published-taylor", "published-collapsed"}
     line = hollow["published-collapsed"]
     assert line.get_markerfacecolor() == "none"
-    assert to_hex(line.get_markeredgecolor()) == to_hex(style.LOOKS["collapsed"].colour)
+    assert to_hex(line.get_markeredgecolor()) == to_hex(labels.SERIES["collapsed"].colour)
     assert list(line.get_xdata()) == [1], "ours reach to 64, and the next published size is 228"
     (edge,) = tagged(drawn("batch"), "beyond-collapsed")["beyond-collapsed"][:1]
     assert list(edge.get_xdata()) == [1] and edge.get_ydata() == pytest.approx([0.48], abs=0.01)
@@ -149,7 +153,7 @@ def test_published_points_are_hollow_in_the_colour_of_their_method(drawn):
 
 
 def test_published_points_are_shown_whole_where_ours_reach_as_far(tmp_path):
-    figure = gallery.make("batch", data_of([record(method=m, value=v) for m in METHODS for v in (1, 1500)], tmp_path))
+    figure = style.draw("batch", data_of([record(method=m, value=v) for m in METHODS for v in (1, 1500)], tmp_path))
     line = tagged(figure, "published-collapsed")["published-collapsed"][0]
     assert len(line.get_xdata()) == 10 and max(line.get_xdata()) == 2048
     assert line.get_ydata()[-1] == pytest.approx(0.48, abs=0.01)
@@ -158,7 +162,7 @@ def test_published_points_are_shown_whole_where_ours_reach_as_far(tmp_path):
 
 def test_without_the_same_network_nothing_published_is_shown(tmp_path):
     records = [record(method=m, value=v, widths=[64, 64]) for m in ("nested", "collapsed") for v in (1, 8, 32)]
-    figure = gallery.make("batch", data_of(records, tmp_path))
+    figure = style.draw("batch", data_of(records, tmp_path))
     assert not tagged(figure, "published")
     assert not any("published" in text.get_text() for text in figure.legends[0].get_texts())
 
@@ -174,20 +178,20 @@ def test_a_failed_point_is_a_cross_and_in_the_small_print(drawn):
 
 def test_unstable_points_are_counted_in_the_small_print(tmp_path, drawn):
     records = [record(value=v, stable=v > 1) for v in (1, 8, 32)]
-    text = gallery.make("batch", data_of(records, tmp_path))._supxlabel.get_text()
+    text = style.draw("batch", data_of(records, tmp_path))._supxlabel.get_text()
     assert "1 of 3 points are unstable" in text
     assert "unstable" not in drawn("batch")._supxlabel.get_text()
 
 
 def test_a_study_where_everything_failed_is_a_placeholder(tmp_path):
     records = [record(value=v, **failure("timeout", "60 s were not enough")) for v in (1, 8)]
-    assert tagged(gallery.make("batch", data_of(records, tmp_path)), "no-data")
+    assert tagged(style.draw("batch", data_of(records, tmp_path)), "no-data")
 
 
 def test_a_mode_that_was_not_measured_says_so_and_leaves_the_scale_of_its_neighbour_alone(tmp_path):
     records = [record(method=m, value=v) for m in METHODS for v in (1, 8)]
     records += [record("biharmonic", 5, m, mode, value=v) for m in METHODS for v in (1, 8) for mode in labels.MODES]
-    figure = gallery.make("batch", data_of(records, tmp_path))
+    figure = style.draw("batch", data_of(records, tmp_path))
     eager, compiled = figure.axes[:2]
     assert [text.get_text() for text in compiled.texts] == ["not measured"]
     assert compiled.get_ylim() == eager.get_ylim() and eager.get_ylim()[0] > 0.8
@@ -207,19 +211,19 @@ def test_a_mode_that_was_not_measured_says_so_and_leaves_the_scale_of_its_neighb
     ids=["no nested", "one point", "unknown method", "one failed", "one dimension", "no floor"],
 )
 def test_scarce_records_never_break_a_figure(name, records, tmp_path):
-    gallery.make(name, data_of(records, tmp_path)).draw_without_rendering()
+    style.draw(name, data_of(records, tmp_path)).draw_without_rendering()
 
 
 def test_the_reproduction_scatter_pairs_published_with_measured_ratios(drawn, data):
     figure = drawn("reproduction")
     assert len(figure.axes) == 6
     assert figure.axes[0].get_title() == "Time, eager"
-    from jetbench.report.scatter import compared
+    from jetbench.report.reproduction.scatter import compared
 
     frame = compared(data)
     assert set(frame.series) == {"taylor", "collapsed", "taylor_griewank", "collapsed_griewank"}
     eager = frame[(frame["mode"] == "eager") & (frame.metric == "time")]
-    (container,) = [c for c in figure.axes[0].containers if c[0].get_marker() == style.LOOKS["collapsed"].marker]
+    (container,) = [c for c in figure.axes[0].containers if c[0].get_marker() == labels.SERIES["collapsed"].marker]
     own = eager[eager.series == "collapsed"]
     assert container[0].get_xdata() == pytest.approx(own.published)
     assert container[0].get_ydata() == pytest.approx(own.measured)
@@ -234,19 +238,19 @@ def test_the_overview_shows_vectors_and_time_of_the_same_size(drawn):
     assert bars[0] == [101, 101, 52, 52] and bars[2] == [101, 101, 77, 27]
     assert bars[1][0] == 1 and bars[1][3] == pytest.approx(52 / 101 / 1.2, rel=0.1)
     assert [to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches] == [
-        to_hex(style.LOOKS[method].colour) for method in METHODS
+        to_hex(labels.SERIES[method].colour) for method in METHODS
     ]
 
 
 def test_the_overview_goes_without_apolar(tmp_path):
-    figure = gallery.make("overview", data_of(sweep(("nested", "taylor", "collapsed"), ("eager",)), tmp_path))
+    figure = style.draw("overview", data_of(sweep(("nested", "taylor", "collapsed"), ("eager",)), tmp_path))
     assert [len(axes.patches) for axes in figure.axes] == [3] * 4
 
 
 def test_a_method_missing_for_one_operator_keeps_its_line_in_the_overview(tmp_path):
     records = [record("laplacian", 50, m) for m in ("nested", "collapsed")]
     records += [record("biharmonic", 5, m) for m in ("nested", "collapsed", "apolar")]
-    figure = gallery.make("overview", data_of(records, tmp_path))
+    figure = style.draw("overview", data_of(records, tmp_path))
     assert [[bar.get_width() for bar in axes.patches] for axes in figure.axes[::2]] == [[101, 52, 0], [101, 77, 27]]
     assert [text.get_text() for text in figure.axes[0].texts] == ["101", "52", "not measured"]
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
@@ -284,35 +288,40 @@ def test_the_hilbert_figure_counts_what_the_design_lists(drawn):
 
 
 def test_files_are_the_same_every_time_and_carry_no_date(data, tmp_path):
-    first = gallery.write("width", data, tmp_path / "a" / "width")
-    second = gallery.write("width", data, tmp_path / "b" / "width")
+    first = style.write("width", data, tmp_path / "a" / "width")
+    second = style.write("width", data, tmp_path / "b" / "width")
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
     assert b"CreationDate" not in first[0].read_bytes()
 
 
 def test_one_format_can_be_asked_for(data, tmp_path):
-    assert gallery.write("width", data, tmp_path / "width.png") == [tmp_path / "width.png"]
+    assert style.write("width", data, tmp_path / "width.png") == [tmp_path / "width.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["width.png"]
 
 
 def test_drawing_leaves_the_callers_settings_alone(nothing, tmp_path):
     before = dict(mpl.rcParams)
-    gallery.write("batch", nothing, tmp_path / "batch.png")
+    style.write("batch", nothing, tmp_path / "batch.png")
     assert dict(mpl.rcParams) == before
 
 
 def test_an_unknown_figure_names_those_there_are(nothing):
     with pytest.raises(JetbenchError, match="batch, samples"):
-        gallery.make("bacth", nothing)
+        style.draw("bacth", nothing)
+
+
+def test_every_method_is_labelled_and_drawn_and_those_of_libraries_have_a_counterpart():
+    assert {name.removesuffix(labels.GRIEWANK) for name in labels.SERIES} == set(methods.METHODS)
+    assert set(labels.PEERS) == {name for name, method in methods.METHODS.items() if method.package}
+    assert all(labels.series_label(name) == method.label for name, method in methods.METHODS.items())
 
 
 def test_every_known_method_has_a_look_of_its_own():
-    assert set(style.LOOKS) == set(labels.SERIES)
-    assert len({look.colour for look in style.LOOKS.values()}) == len(style.LOOKS)
-    assert len({look.marker for look in style.LOOKS.values()}) == len(style.LOOKS)
-    spare = [style.look(name, ["a", "b"]) for name in ("a", "b")]
-    assert len({(look.colour, look.marker) for look in [*spare, *style.LOOKS.values()]}) == len(style.LOOKS) + 2
+    assert len({look.colour for look in labels.SERIES.values()}) == len(labels.SERIES)
+    assert len({look.marker for look in labels.SERIES.values()}) == len(labels.SERIES)
+    spare = [labels.look(name, ["a", "b"]) for name in ("a", "b")]
+    assert len({(look.colour, look.marker) for look in [*spare, *labels.SERIES.values()]}) == len(labels.SERIES) + 2
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1, for linear RGB.
@@ -340,14 +349,14 @@ def lab(colour, matrix):
 
 @pytest.mark.parametrize("vision", BLINDNESS)
 def test_colours_of_methods_are_told_apart_with_any_colour_vision(vision):
-    seen = {name: lab(look.colour, BLINDNESS[vision]) for name, look in style.LOOKS.items()}
+    seen = {name: lab(look.colour, BLINDNESS[vision]) for name, look in labels.SERIES.items()}
     distances = {(a, b): np.linalg.norm(seen[a] - seen[b]) for a, b in itertools.combinations(seen, 2)}
     closest = min(distances, key=distances.get)
     assert distances[closest] > 14, (closest, distances[closest])
 
 
 def test_the_papers_colours_are_kept():
-    hue = {name: to_rgb(style.LOOKS[name].colour) for name in ("nested", "taylor", "collapsed")}
+    hue = {name: to_rgb(labels.SERIES[name].colour) for name in ("nested", "taylor", "collapsed")}
     red, green, blue = hue["nested"]
     assert blue > green > red
     red, green, blue = hue["taylor"]
@@ -358,7 +367,12 @@ def test_the_papers_colours_are_kept():
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 1.1), (0.95, 1.3), (0.5, 40), (0.9, 5000), (1.9, 2.1)])
 def test_ticks_are_few_and_round(low, high):
-    ticks = style.log_ticks(low, high)
-    assert 1 <= len(ticks) <= 7 and all(low <= tick <= high for tick in ticks)
-    assert all(len(f"{tick:g}".replace(".", "").strip("0")) <= 2 for tick in ticks)
-    assert 1 in ticks or not low <= 1 <= high
+    axes = style.new(2).subplots()
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    style.plain_ticks(axes.xaxis, low, high)
+    axes.figure.draw_without_rendering()
+    ticks = [tick for tick in axes.xaxis.get_ticklocs() if low <= tick <= high]
+    assert 3 <= len(ticks) <= 7
+    assert all(len(f"{tick:g}".replace(".", "").strip("0")) <= 3 for tick in ticks)
+    assert not axes.xaxis.get_ticklocs(minor=True).size

@@ -6,29 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetbench.report import collect, published, recommend, style, tables
-from jetbench.report.figures import NoData
-from jetbench.report.findings import (
-    FINDINGS,
-    accuracy,
-    apolar,
-    compiling,
-    floor,
-    randomization,
-    stock,
-    told,
-    training,
-    winners,
-)
-from jetbench.report.gallery import FIGURES
-from jetbench.report.pairs import paired
+from jetbench.report import collect, counts, recommend
+from jetbench.report.costs import paired
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.findings import accuracy, compiling, floor, randomization, stock, training, winners
+from jetbench.report.phrases import answers
+from jetbench.report.registry import FIGURES, FINDINGS
+from jetbench.report.reproduction import published
 from report_records import OVERHEAD, SAMPLING, SECONDS, record, sweep, vectors, write
 
 BOTH = ("torch", "jax")
 
 
 def data_of(records, folder, runs=()):
-    return tables.Data(collect.read(write(records, folder)), published.load(), pd.DataFrame(runs))
+    return Data(collect.read(write(records, folder)), published.load(), pd.DataFrame(runs))
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +47,12 @@ def test_every_finding_has_a_figure_of_its_name():
 
 
 def test_no_finding_is_told_without_records(nothing):
-    assert told(nothing) == {}
+    assert answers(nothing) == {}
 
 
 @pytest.mark.parametrize("name", [name for name in FINDINGS if name not in ("stock", "training")])
 def test_every_sentence_names_the_machine(name, data):
-    assert "cpu-test" in FINDINGS[name].sentence(data)
+    assert "cpu-test" in FINDINGS[name].make(data)
 
 
 def test_pairs_are_ratios_at_the_same_place_with_intervals_around_them(data):
@@ -75,7 +67,8 @@ def test_pairs_are_ratios_at_the_same_place_with_intervals_around_them(data):
     ("order", "dim", "expected"), [(4, 5, (27, 77)), (2, 50, (52, 52)), (4, 3, (14, 29)), (6, 3, (30, 127))]
 )
 def test_counted_vectors(order, dim, expected):
-    assert apolar.vectors(order, dim) == expected
+    found = counts.per_datum(counts.polyharmonic(order, dim))
+    assert (found["apolar"], found["collapsed"]) == expected
 
 
 def test_the_crossing_with_randomized_methods_is_where_both_cost_the_same(data):
@@ -105,7 +98,7 @@ def test_accuracy_is_drawn_for_each_estimator_and_priced_where_both_kinds_were_t
     alone = data_of(records, tmp_path)
     assert accuracy.sentence(alone) is None and randomization.crossings(alone).empty
     with style.settings():
-        lone, both = FIGURES["accuracy"].draw(alone), FIGURES["accuracy"].draw(data)
+        lone, both = FIGURES["accuracy"].make(alone), FIGURES["accuracy"].make(data)
     (curve,) = [line for line in lone.axes[0].get_lines() if line.get_gid() == "measured-coordinate"]
     assert curve.get_ydata() == pytest.approx([SAMPLING, SAMPLING / 10**0.5])
     markers = [line.get_ydata() for axes in both.axes for line in axes.get_lines() if line.get_gid() == "exact"]
@@ -142,7 +135,7 @@ def test_networks_and_precisions_stand_on_lines_of_their_own(tmp_path):
 def test_snapshot_studies_are_no_curves(tmp_path):
     records = [record(method=m, value=8, study="precision", dtype="float32") for m in ("nested", "collapsed")]
     with style.settings(), pytest.raises(NoData):
-        FIGURES["batch"].draw(data_of(records, tmp_path))
+        FIGURES["batch"].make(data_of(records, tmp_path))
 
 
 def test_compiling_saves_what_the_records_say(data):
@@ -167,12 +160,12 @@ def test_sentences_and_figures_stay_short_however_much_was_measured(tmp_path):
     several = [each | kind for each in records for kind in kinds]
     kept = [each for number, each in enumerate(several) if number % 7]
     own = data_of(kept, tmp_path)
-    assert all(len(sentence) < 1200 for sentence in told(own).values())
+    assert all(len(sentence) < 1200 for sentence in answers(own).values())
     found = randomization.chosen(own)
     assert len(found) == found.operator.nunique() and set(found["mode"]) == {"eager"}
     with style.settings():
         for name in ("winners", "randomization", "apolar", "floor"):
-            assert FIGURES[name].draw(own).get_size_inches()[1] < 14
+            assert FIGURES[name].make(own).get_size_inches()[1] < 14
 
 
 def test_a_winner_that_changes_is_told_with_the_size(tmp_path):
@@ -196,7 +189,7 @@ def test_stock_implementations_are_compared_where_there_are_some(data, tmp_path)
     assert stock.measured(own).time.to_numpy() == pytest.approx(1.5)
     assert "takes 1.50" in stock.sentence(own)
     with style.settings():
-        assert len(FIGURES["stock"].draw(own).axes) == 2
+        assert len(FIGURES["stock"].make(own).axes) == 2
 
 
 def test_training_is_told_in_units_of_nested(tmp_path):
@@ -207,7 +200,7 @@ def test_training_is_told_in_units_of_nested(tmp_path):
     assert "wall time to the same loss is 0.50 by collapsed Taylor and the peak memory 0.25" in sentence
     assert "time of a step is 0.20 by apolar Taylor" in sentence
     with style.settings():
-        figure = FIGURES["training"].draw(own)
+        figure = FIGURES["training"].make(own)
     assert [axes.get_xlabel() for axes in figure.axes] == ["Wall time [s]", "Wall time [s]", "Problem"]
     failed = [run("poisson", "nested", 0.04, 400, status="oom"), run("poisson", "collapsed", 0.02, 100)]
     assert training.sentence(data_of([record(value=8)], tmp_path / "b", failed)) is None
@@ -215,11 +208,11 @@ def test_training_is_told_in_units_of_nested(tmp_path):
 
 def test_training_records_travel_with_the_collected_table(tmp_path):
     runs = pd.DataFrame([run("poisson", "nested", 0.04, 400)])
-    training.write(runs, tmp_path)
-    assert training.load(tmp_path / "records.parquet", "cpu-test").to_dict("records") == runs.to_dict("records")
-    assert training.load(tmp_path / "records.parquet", "other").empty
-    training.write(runs.iloc[:0], tmp_path)
-    assert training.load(tmp_path / "records.parquet", None).empty
+    collect.write_training(runs, tmp_path)
+    assert collect.load_training(tmp_path / "records.parquet", "cpu-test").to_dict("records") == runs.to_dict("records")
+    assert collect.load_training(tmp_path / "records.parquet", "other").empty
+    collect.write_training(runs.iloc[:0], tmp_path)
+    assert collect.load_training(tmp_path / "records.parquet", None).empty
 
 
 # --- the rule of thumb

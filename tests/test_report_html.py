@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from jetbench.report import collect, html, published, tables
-from jetbench.report.captions import CAPTIONS, caption
-from jetbench.report.figures import FIGURES
+from jetbench.report import collect, html
+from jetbench.report.data import Data
+from jetbench.report.registry import FIGURES
+from jetbench.report.reproduction import published
 from report_records import MACHINE_ID, failure, sweep, write
 
 BROWSER = next(
@@ -35,7 +36,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(results):
-    return tables.Data(collect.read(results), published.load())
+    return Data(collect.read(results), published.load())
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,7 @@ def test_all_figures_findings_failures_and_other_machines_are_told(text, data):
 
 
 def test_every_figure_says_how_to_read_it_and_where_it_comes_from(data):
-    assert set(CAPTIONS) <= set(FIGURES)
-    assert all(len(caption(name)) > 30 for name in FIGURES)
+    assert all(len(figure.caption) > 30 for figure in FIGURES.values())
     described = {MACHINE_ID: {"code": {"commit": "abc123", "dirty": True}, "versions": {"torch": "2.13.0"}}}
     told = "\n".join(html.provenance("width", data, described, None))
     width = (data.records.axis == "width").sum()
@@ -88,7 +88,7 @@ def test_interactive_curves_hold_the_records(data):
 
 
 def test_without_records_the_report_says_so(tmp_path):
-    nothing = tables.Data(collect.read(tmp_path), published.load())
+    nothing = Data(collect.read(tmp_path), published.load())
     text = html.report(nothing, tmp_path)
     assert "nothing was measured yet" in text and "No records." in text
 
@@ -126,6 +126,6 @@ def test_the_picture_comes_first(path, tmp_path):
 def test_the_table_can_be_made_of_any_records(data):
     import itables
 
-    own = tables.Data(data.records.assign(reason="<script>alert(1)</script>"), data.published)
+    own = Data(data.records.assign(reason="<script>alert(1)</script>"), data.published)
     assert "<script>alert(1)" not in html._records(own, itables)
     assert isinstance(own.records, pd.DataFrame)

@@ -6,7 +6,11 @@ import math
 
 import pytest
 
-from jetbench.report import collect, dense_zeros, gallery, labels, published, style, summary, tables
+from jetbench.report import collect, labels, summary
+from jetbench.report.data import Data
+from jetbench.report.figures import style
+from jetbench.report.registry import TABLES
+from jetbench.report.reproduction import dense_zeros, published
 from report_records import NESTED, OVERHEAD, SECONDS, record, write
 
 JAX = ("nested", "jax_jet", "taylor", "folx", "collapsed")
@@ -29,7 +33,7 @@ def torch_records():
 
 
 def data_of(records, folder):
-    return tables.Data(collect.read(write(records, folder)), published.load())
+    return Data(collect.read(write(records, folder)), published.load())
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def data(tmp_path_factory):
 
 
 def test_the_jax_table_has_stock_and_zero_aware_taylor_mode_and_the_papers_numbers(data):
-    made = tables.make("jax", data)
+    made = TABLES.make("jax", data)
     found = made.frame[made.frame.operator == "Laplacian, D = 50, JAX"].set_index("method")
     assert list(found.index) == [labels.series_label(method) for method in JAX]
     stock, aware = "Standard Taylor (stock jet)", "Standard Taylor"
@@ -52,7 +56,7 @@ def test_the_jax_table_has_stock_and_zero_aware_taylor_mode_and_the_papers_numbe
 
 
 def test_the_papers_biharmonic_by_nested_jets_stands_beside_no_jet_of_order_4(data):
-    found = tables.make("jax", data).frame.set_index(["operator", "method"])
+    found = TABLES.make("jax", data).frame.set_index(["operator", "method"])
     biharmonic = found.loc["Biharmonic, D = 5, JAX"]
     assert math.isnan(biharmonic.time_published["Standard Taylor (stock jet)"])
     assert biharmonic.time_published["Forward Laplacian (folx)"] == pytest.approx(0.333, abs=1e-3)
@@ -60,7 +64,7 @@ def test_the_papers_biharmonic_by_nested_jets_stands_beside_no_jet_of_order_4(da
 
 def test_what_dense_zeros_explain_is_told_from_the_data(data, tmp_path):
     told = dense_zeros.sentence(data.records, data.published)
-    assert told in tables.make("jax", data).notes
+    assert told in TABLES.make("jax", data).notes
     factor = (OVERHEAD + SECONDS * 32 * 153) / (OVERHEAD + SECONDS * 32 * 101)
     share = math.log(factor) / math.log(1.45883)
     assert f"batch 32: stock jet takes {factor * floors('taylor'):.2f} floors" in told
@@ -86,7 +90,7 @@ def test_without_one_of_the_two_modes_nothing_is_told(tmp_path):
 
 
 def test_the_compiled_table_is_of_pytorch(data):
-    assert set(tables.make("compiled", data).frame.operator) == {"Laplacian, D = 50"}
+    assert set(TABLES.make("compiled", data).frame.operator) == {"Laplacian, D = 50"}
 
 
 def test_labels_name_the_backend_where_it_is_not_obvious(data):
@@ -107,7 +111,7 @@ def test_ratios_to_nested_stay_within_a_backend(data):
 
 def test_a_row_of_jax_has_no_panel_for_eager_mode(data):
     with style.settings():
-        figure = gallery.make("batch", data)
+        figure = style.draw("batch", data)
     rows = {}
     for axes in figure.axes:
         rows.setdefault(axes.get_subplotspec().rowspan.start, []).append(axes.get_visible())
@@ -118,7 +122,7 @@ def test_a_row_of_jax_has_no_panel_for_eager_mode(data):
 
 def test_the_figure_of_standard_taylor_mode_shows_measured_and_published_ratios(data):
     with style.settings():
-        figure = gallery.make("batch_standard_taylor", data)
+        figure = style.draw("batch_standard_taylor", data)
         figure.draw_without_rendering()
     vectors, ratios = figure.axes[:2]
     assert [bar.get_width() for bar in vectors.patches] == [101, 153, 101, 52, 52]

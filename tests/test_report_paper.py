@@ -8,11 +8,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from paper.tools import build, check
+from paper.tools.__main__ import main
+from paper.tools.values import COUNTED, values
 
 from jetbench.errors import JetbenchError
-from jetbench.report import collect, published, tables
-from jetbench.report.paper import build, check
-from jetbench.report.paper.values import COUNTED, best_machine, values
+from jetbench.report import collect
+from jetbench.report.data import Data, best_machine
+from jetbench.report.reproduction import published
 from report_records import record, sweep, write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +26,7 @@ needs_latex = pytest.mark.skipif(
 
 
 def data_of(records, folder):
-    return tables.Data(collect.read(write(records, folder)), published.load())
+    return Data(collect.read(write(records, folder)), published.load())
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def nothing(tmp_path_factory):
-    return tables.Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
+    return Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
 
 
 # --- numbers typed by hand
@@ -101,7 +104,7 @@ def test_the_paper_has_none_and_cites_every_figure_and_table():
 
 def test_tables_typed_by_hand_and_figures_not_cited_are_found():
     told = check.source(document("\\begin{tabular}{l}a\\end{tabular}\n\\resultfigure{batch}{1}{Time.}"))
-    assert len(told) == 2 and "tabular is typed by hand" in told[0] and "fig:batch is nowhere cited" in told[1]
+    assert len(told) == 2 and "tabular is typed by hand" in told[0] and "fig:batch is not cited" in told[1]
 
 
 def test_the_log_tells_undefined_references_and_wide_boxes():
@@ -164,7 +167,7 @@ def test_all_commits_are_told_the_main_one_first(tmp_path):
     write(records, tmp_path)
     described = {name: {"code": {"commit": name * 40}} for name in ("a", "b", "c")}
     (tmp_path / "cpu-test" / "machine.json").write_text(json.dumps(described))
-    found = values(tables.Data(collect.read(tmp_path), published.load()), tmp_path)
+    found = values(Data(collect.read(tmp_path), published.load()), tmp_path)
     assert found["machine/commits"].tex == rf"\texttt{{{'b' * 10}}} and \texttt{{{'a' * 10}}}"
     assert "machine/several-commits" in found
 
@@ -208,6 +211,11 @@ def test_values_outside_a_switch_exist_in_any_case(nothing):
 def test_an_unknown_figure_is_told(nothing, tmp_path):
     with pytest.raises(JetbenchError, match="overveiw"):
         build.generate(nothing, "\\resultfigure{overveiw}{1}{Vectors.}", tmp_path)
+
+
+def test_the_command_without_records_says_how_to_collect_them(tmp_path, capsys):
+    assert main(["--records", str(tmp_path / "records.parquet")]) == 2
+    assert "jetbench report collect" in capsys.readouterr().err
 
 
 @needs_latex

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pandas as pd
 import pytest
@@ -10,15 +11,19 @@ import pytest
 from jetbench import operators
 from jetbench.operators import estimators
 from jetbench.operators.problem import Problem
-from jetbench.report import collect, gallery, published, style, tables
-from jetbench.report.page import page
-from jetbench.report.redrawn import GROUPS, shares
-from jetbench.report.reproduction import VERDICTS, counts, predicted, reproduction, verdict
+from jetbench.report import collect
+from jetbench.report.data import Data
+from jetbench.report.figures import style
+from jetbench.report.registry import TABLES
+from jetbench.report.reproduction import published
+from jetbench.report.reproduction.comparison import VERDICTS, predicted, reproduction, tally, verdict
+from jetbench.report.reproduction.overlay import GROUPS, shares
+from jetbench.report.reproduction.page import page
 from report_records import NESTED, record, sweep, write
 
 
 def data_of(records, folder):
-    return tables.Data(collect.read(write(records, folder)), published.load())
+    return Data(collect.read(write(records, folder)), published.load())
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def test_every_published_slope_has_one_row(frame):
         ["backend", "study", "operator", "estimator", "rank_ratio", "mode", "series", "metric"]
     ).any()
     assert set(frame.verdict) <= set(VERDICTS)
-    assert sum(counts(frame).values()) == 192
+    assert sum(tally(frame).values()) == 192
     assert (frame.verdict == "reference").sum() == 66
 
 
@@ -134,7 +139,7 @@ def test_shares_make_nested_one_at_its_largest_position():
 @pytest.mark.parametrize("name", GROUPS)
 def test_published_figures_show_the_published_points_and_ours_where_there_are_some(name, data):
     with style.settings():
-        figure = gallery.make(name, data)
+        figure = style.draw(name, data)
     gids = {str(line.get_gid()) for axes in figure.axes for line in axes.lines}
     assert any(gid.startswith("published-") for gid in gids)
     assert any(gid.startswith("measured-") for gid in gids) == (name != "published_jax")
@@ -144,11 +149,11 @@ def test_published_figures_show_the_published_points_and_ours_where_there_are_so
 def test_the_page_tells_all_slopes_and_all_verdicts(data, frame):
     text = page(data, "reproduction.png")
     assert "publishes 192 slopes" in text and "](reproduction.png)" in text
-    assert text.count("| PyTorch |") + text.count("| JAX |") == 192
-    for name, count in counts(frame).items():
+    assert len(re.findall(r"^\| (?:PyTorch|JAX) +\|", text, flags=re.MULTILINE)) == 192
+    for name, count in tally(frame).items():
         assert f"| {name} | {count} |" in text
 
 
 def test_without_published_numbers_there_is_an_empty_table(tmp_path):
-    made = tables.make("reproduction", tables.Data(collect.read(write(sweep(), tmp_path)), published.empty()))
+    made = TABLES.make("reproduction", Data(collect.read(write(sweep(), tmp_path)), published.empty()))
     assert made.frame.empty and "No data" in made.latex()

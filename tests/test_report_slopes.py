@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetbench.report import collect, predicted, published, slopes
+from jetbench.report import collect, slopes
+from jetbench.report.reproduction import published
+from jetbench.report.tables import predicted
 from report_records import BYTES, NESTED, SECONDS, failure, record, sweep, write
 
 

@@ -8,13 +8,16 @@ import pandas as pd
 import pytest
 
 from jetbench.errors import JetbenchError
-from jetbench.report import collect, labels, published, tables
-from jetbench.report.layout import Field, Table, decimals, escape
+from jetbench.report import collect, labels
+from jetbench.report.data import Data
+from jetbench.report.registry import TABLES
+from jetbench.report.reproduction import published
+from jetbench.report.tables.layout import Field, Table, decimals, escape
 from report_records import NESTED, SECONDS, failure, record, sweep, write
 
 
 def data_of(records, folder):
-    return tables.Data(collect.read(write(records, folder)), published.load())
+    return Data(collect.read(write(records, folder)), published.load())
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +31,11 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def nothing(tmp_path_factory):
-    return tables.Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
+    return Data(collect.read(tmp_path_factory.mktemp("empty")), published.load())
 
 
 def rows(name, data, **where):
-    frame = tables.make(name, data).frame
+    frame = TABLES.make(name, data).frame
     for key, value in where.items():
         frame = frame[frame[key] == value]
     return frame.set_index("method")
@@ -103,12 +106,12 @@ def test_the_operators_table_takes_the_largest_size_that_most_methods_reached(da
 
 def test_an_operators_study_replaces_the_other_points(tmp_path):
     records = [*sweep(("nested", "taylor")), record("helmholtz", 3, "taylor", study="operators", value=16)]
-    frame = tables.make("operators", data_of(records, tmp_path)).frame
+    frame = TABLES.make("operators", data_of(records, tmp_path)).frame
     assert frame.operator.tolist() == ["Helmholtz, D = 3"]
 
 
 def test_the_dimension_table_goes_through_the_dimensions(data):
-    found = tables.make("dimension", data).frame
+    found = TABLES.make("dimension", data).frame
     found = found[(found.operator == "Biharmonic") & (found["mode"] == "eager") & (found.method == "Apolar Taylor")]
     assert dict(zip(found.dim, found.vectors, strict=True)) == {2: 9, 5: 27, 10: 77, 20: 252}
 
@@ -119,7 +122,7 @@ def test_public_libraries_stand_beside_the_method_that_does_the_same(tmp_path):
     for made in theirs:
         made |= {"time_s": 2 * made["time_s"], "time_interval_s": [2 * t for t in made["time_interval_s"]]}
     alone = record(method="jax_jet", mode="compiled", backend="jax", value=8)
-    found = tables.make("peers", data_of([*ours, *theirs, alone], tmp_path)).frame
+    found = TABLES.make("peers", data_of([*ours, *theirs, alone], tmp_path)).frame
     (row,) = found.itertuples()
     assert (row.package, row.counterpart) == ("Forward Laplacian (folx)", "Collapsed Taylor")
     assert row.time == pytest.approx(2) and row.time_low < 2 < row.time_high
@@ -127,7 +130,7 @@ def test_public_libraries_stand_beside_the_method_that_does_the_same(tmp_path):
 
 
 def test_the_status_table_names_what_failed_where_and_why(data):
-    found = tables.make("status", data)
+    found = TABLES.make("status", data)
     row = found.frame[(found.frame.method == "Nested") & (found.frame["mode"] == "eager")].iloc[0]
     assert row.status == "oom" and row["at"] == "batch 64" and "90_000 MiB" in row.reason
     unsupported = found.frame[found.frame.status == "unsupported"]
@@ -138,25 +141,25 @@ def test_the_status_table_names_what_failed_where_and_why(data):
 def test_rows_of_unknown_methods_and_operators_come_after_the_known_ones(tmp_path):
     methods = ["zeta", "apolar", "alpha", "nested"]
     records = [record(o, 50, m, value=v) for o in ("zoo", "laplacian") for m in methods for v in (1, 2, 3)]
-    frame = tables.make("main", data_of(records, tmp_path)).frame
+    frame = TABLES.make("main", data_of(records, tmp_path)).frame
     assert frame.method.tolist() == ["Nested", "Apolar Taylor", "Alpha", "Zeta"] * 2
     assert list(dict.fromkeys(frame.operator)) == ["Laplacian, D = 50", "Zoo, D = 50"]
 
 
 def test_cases_that_would_read_the_same_are_told_apart(tmp_path):
     records = [record(value=v, dtype=d) for v in (1, 2) for d in ("float32", "float64")]
-    frame = tables.make("main", data_of(records, tmp_path)).frame
+    frame = TABLES.make("main", data_of(records, tmp_path)).frame
     assert sorted(frame.operator) == ["Laplacian, D = 50 (dtype float32)", "Laplacian, D = 50 (dtype float64)"]
 
 
-@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("name", TABLES)
 def test_latex_is_well_formed(name, data):
-    check_latex(tables.make(name, data))
+    check_latex(TABLES.make(name, data))
 
 
-@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("name", TABLES)
 def test_without_records_every_table_says_so(name, nothing, tmp_path):
-    made = tables.make(name, nothing)
+    made = TABLES.make(name, nothing)
     check_latex(made)
     if name in ("reproduction", "reproduction_compact", "vectors"):  # published and counted numbers need no records
         assert len(made.frame)
@@ -231,13 +234,13 @@ def test_text_is_escaped_for_latex():
 
 
 def test_one_format_can_be_asked_for(data, tmp_path):
-    assert tables.make("main", data).write(tmp_path / "main.tex") == [tmp_path / "main.tex"]
+    assert TABLES.make("main", data).write(tmp_path / "main.tex") == [tmp_path / "main.tex"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["main.tex"]
 
 
 def test_an_unknown_table_names_those_there_are(data):
     with pytest.raises(JetbenchError, match="main, compiled"):
-        tables.make("mian", data)
+        TABLES.make("mian", data)
 
 
 def test_small_ratios_do_not_read_zero():

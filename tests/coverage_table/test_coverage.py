@@ -131,11 +131,6 @@ def test_methods_of_jets_support_the_same_functions_in_torch():
     assert len({frozenset(names) for names in of_method.values()}) == 1
 
 
-def test_readme_counts_what_the_table_says():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert table.summary(COMMITTED) in text
-
-
 def test_the_page_says_what_the_data_say():
     assert (ROOT / "docs" / "coverage.md").read_text(encoding="utf-8") == table.markdown(COMMITTED)
 

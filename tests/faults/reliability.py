@@ -78,21 +78,21 @@ TRIED: dict[str, int] = {
     "the public API": 1200,
     "lines of records, and tables": 1500,
 }
-HEAD = """# What was survived
+HEAD = """# Reliability
 
-Each row is a fault that a test in [tests/faults](../tests/faults) injects, what the user then saw, and what was lost.
-`make reliability` runs these tests and writes this page from what they observed; every run of the tests compares the
-two. Running the same command again goes on after each of these faults; what is recorded is not measured again. What
-becomes of jobs on a cluster that are cancelled, drained or out of time is in [cluster.md](cluster.md).
+Each row is a fault that a test in `tests/faults` injects, what the user then sees, and what is lost. `make
+reliability` runs these tests and writes this page from what they observe; every run of the tests compares the two.
+After each of these faults, running the same command again continues; recorded points are not measured again.
+[Clusters](cluster.md) describes what happens to jobs on a cluster that are cancelled, drained or out of time.
 """
-INPUTS = """## Bad input
+INPUTS = """## Invalid input
 
-Each bad input ends as one line on the standard error that names the value and tells what is allowed, with exit status
-2, without a traceback, and nothing is written. In Python it is a `ValueError`, `TypeError` or `JetbenchError` with such
-a message. Results are read as JSON, Parquet and CSV and never unpickled, YAML with the safe loader, names of machines,
-studies and curves cannot leave the results folder, and an operators file runs only when a command or config names it.
-Inputs are drawn by hypothesis alone: what parses bytes here (libyaml, json, Arrow) is compiled, so that a fuzzer led by
-the coverage of Python code, such as atheris, would see little of it.
+Each invalid input produces one line on the standard error that names the value and states what is allowed, with exit
+status 2 and without a traceback; nothing is written. In Python it raises `ValueError`, `TypeError` or `JetbenchError`
+with such a message. Results are read as JSON, Parquet and CSV and never unpickled, YAML with the safe loader. Names
+of machines, studies and curves cannot leave the results folder, and an operators file runs only when a command or
+config names it. Hypothesis draws the inputs; the parsers (libyaml, json, Arrow) are compiled, so that a fuzzer guided
+by the coverage of Python code, such as atheris, would cover little of them.
 """
 
 

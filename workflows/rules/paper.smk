@@ -1,8 +1,9 @@
-# The paper, from whatever records there are of the best machine. It needs latexmk, and goes without it in a run of all.
+# The paper, from whatever records there are of the best machine. It needs latexmk; without it, a run of all leaves the paper out.
 import shutil
 
 PAPER = "paper/jetbench.pdf"
 SOURCES = sorted(str(path) for path in (ROOT / "paper").iterdir() if path.suffix in (".tex", ".bib", ".sty"))
+TOOLS = sorted(str(path) for path in (ROOT / "paper" / "tools").glob("*.py"))
 LATEX = shutil.which("latexmk") is not None
 
 
@@ -10,16 +11,16 @@ rule paper:
     input:
         records=SCOPED.format(scope="all"),
         sources=SOURCES,
-        code=DRAWING,
+        code=DRAWING + TOOLS,
     output:
         PAPER,
     log:
         "logs/paper.log",
     params:
-        sources=str(ROOT / "paper"),
+        root=str(ROOT),
         results=RESULTS,
     message:
         "The paper: values, tables and figures from the records, then LaTeX"
     shell:
-        "jetbench report paper --records {input.records:q} --sources {params.sources:q} --results {params.results:q}"
+        "PYTHONPATH={params.root:q} python -m paper.tools --records {input.records:q} --results {params.results:q}"
         " --out {output:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"

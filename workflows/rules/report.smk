@@ -1,9 +1,10 @@
 # From records to one tidy table, and from that to every table and figure by its name.
-from jetbench.report.captions import caption
-from jetbench.report.gallery import FIGURES
-from jetbench.report.tables import TABLES
+from jetbench.report.registry import FIGURES, TABLES
 
 COLLECTED = f"{RESULTS}/records.parquet"
+# Each machine has folders of its own.
+TABLE = f"tables/{MACHINE}/{{name}}"
+FIGURE = f"figures/{MACHINE}/{{name}}"
 # What draws: after an edit, tables, figures and paper are made anew.
 DRAWING = sorted(str(path) for path in (ROOT / "src" / "jetbench" / "report").rglob("*.py"))
 
@@ -49,9 +50,9 @@ rule table:
         code=DRAWING,
         records=SCOPED.format(scope="all"),
     output:
-        report("tables/{name}.csv", category="Tables", labels={"table": "{name}"}),
-        "tables/{name}.md",
-        "tables/{name}.tex",
+        report(f"{TABLE}.csv", category="Tables", labels={"table": "{name}"}),
+        f"{TABLE}.md",
+        f"{TABLE}.tex",
     log:
         "logs/tables/{name}.log",
     wildcard_constraints:
@@ -71,8 +72,8 @@ rule figure:
         code=DRAWING,
         records=collected,
     output:
-        "figures/{name}.pdf",
-        report("figures/{name}.png", caption="../report/figure.rst", category="Figures", labels={"figure": "{name}"}),
+        f"{FIGURE}.pdf",
+        report(f"{FIGURE}.png", caption="../report/figure.rst", category="Figures", labels={"figure": "{name}"}),
     log:
         "logs/figures/{name}.log",
     wildcard_constraints:
@@ -80,7 +81,7 @@ rule figure:
     params:
         machine=MACHINE,
         out=lambda wildcards, output: str(Path(output[0]).with_suffix("")),
-        caption=lambda wildcards: caption(wildcards.name),
+        caption=lambda wildcards: FIGURES[wildcards.name].caption,
     message:
         "Figure {wildcards.name}"
     shell:
@@ -108,9 +109,23 @@ rule html:
 
 rule tables:
     input:
-        expand("tables/{name}.{suffix}", name=TABLES, suffix=["csv", "md", "tex"]),
+        expand(f"{TABLE}.{{suffix}}", name=TABLES, suffix=["csv", "md", "tex"]),
 
 
 rule figures:
     input:
-        expand("figures/{name}.{suffix}", name=FIGURES, suffix=["pdf", "png"]),
+        expand(f"{FIGURE}.{{suffix}}", name=FIGURES, suffix=["pdf", "png"]),
+
+
+# `snakemake figure_width` and `snakemake table_main` make one of them, whatever the machine is called.
+for _kind, _names, _path, _suffixes in [
+    ("table", TABLES, TABLE, ["csv", "md", "tex"]),
+    ("figure", FIGURES, FIGURE, ["pdf", "png"]),
+]:
+    for _name in _names:
+
+        rule:
+            name:
+                f"{_kind}_{_name}"
+            input:
+                expand(f"{_path}.{{suffix}}", name=_name, suffix=_suffixes),

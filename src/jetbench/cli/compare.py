@@ -184,7 +184,7 @@ def recommend_command(
     from jetbench.cli.console import stdout_console
     from jetbench.measure.case import DTYPES
     from jetbench.report import collect, recommend
-    from jetbench.report.paper.values import best_machine
+    from jetbench.report.data import best_machine
 
     if dtype not in DTYPES:
         raise ConfigError(unknown("value", dtype, DTYPES, "--dtype"))

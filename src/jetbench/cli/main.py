@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from jetbench.cli import collapse, compare, measure
-from jetbench.cli.documents import app as report_app
 from jetbench.cli.errors import OneLineErrors
 from jetbench.cli.options import MethodsFile, OperatorsFile, SeveralValues
+from jetbench.cli.report import app as report_app
 from jetbench.errors import ConfigError, JetbenchError, unknown
 
 app = typer.Typer(

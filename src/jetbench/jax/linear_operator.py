@@ -1,4 +1,4 @@
-"""The function that users call: a network and an operator in, the operator's values out."""
+"""`linear_operator`: from a network and an operator to a function that evaluates the operator of the network."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from jetbench.operators.symbol import Symbol
 
 
 class LinearOperator:
-    """x ↦ L net(x), made by `linear_operator`.
+    """The function x ↦ L net(x), returned by `linear_operator`.
 
     Attributes:
-        problem: operator, estimator and scheme for directions.
-        method: name of the method.
-        vectors: how many vectors of layer width pass through each linear layer, per datum.
+        problem: the operator, the estimator and the scheme of directions.
+        method: the name of the method.
+        vectors: the number of vectors of layer width that pass through each linear layer, per datum.
     """
 
     def __init__(self, net: Callable[[Array], Array], problem: Problem, method: str) -> None:
@@ -33,24 +33,25 @@ class LinearOperator:
         self._evaluation = METHODS[method].build(net, problem, plan)
 
     def __call__(self, x: Array, seed: int | Array | None = None) -> Array | Mapping[str, Array]:
-        """The operator of the network at the points x.
+        """Evaluate the operator of the network at the points x.
 
         Args:
-            x: (..., D), any leading axes or none; rows are independent points.
-            seed: of the random directions, a whole number or a key of `jax.random`; needed for a random estimator only.
+            x: (..., D), with any number of leading axes; rows are independent points.
+            seed: the seed of the random directions, a whole number or a key of `jax.random`; only for a random
+                estimator, which needs one.
 
         Returns:
-            (..., C…), the shape of net(x); a dictionary of these for an operator with several outputs.
+            (..., C…), the shape of net(x); for an operator with several outputs, a dictionary of such values.
 
         Raises:
-            ValueError: x has the wrong number of coordinates, or a seed is missing or superfluous.
-            TypeError: x is no array of real floating-point numbers.
+            ValueError: x has the wrong number of coordinates, or a seed is missing or not needed.
+            TypeError: x is not an array of real floating-point numbers.
             JetbenchError: the network cannot be captured, mixes rows, or uses a primitive without a rule.
         """
         return self.evaluate(x, self.draw(x, seed))
 
     def draw(self, x: Array, seed: int | Array | None = None) -> tuple[Array, ...]:
-        """The random directions for the points x, () for the exact estimator; the same for the same seed."""
+        """Draw the random directions for the points x, () for the exact estimator. A seed determines them."""
         estimator = self.problem.estimator
         if estimator.is_exact:
             if seed is not None:
@@ -59,7 +60,7 @@ class LinearOperator:
         return draw(self._groups, self._checked(x), _key(seed, estimator.kind))
 
     def evaluate(self, x: Array, draws: Sequence[Array] = ()) -> Array | Mapping[str, Array]:
-        """As a call, with directions that `draw` returned. This is what to give to `jax.jit` for speed."""
+        """Evaluate with directions that `draw` returned."""
         outputs = self._evaluation(self._checked(x), draws)
         operator = self.problem.operator
         if operator.combine is not None:
@@ -80,7 +81,7 @@ class LinearOperator:
         return jnp.asarray(x)
 
     def __reduce__(self) -> tuple:
-        """Copied and pickled as what it was made from; what it remembers is found again."""
+        """Copies and pickles hold the arguments; everything derived from them is computed again."""
         return LinearOperator, (self.net, self.problem, self.method)
 
     def __repr__(self) -> str:
@@ -115,31 +116,43 @@ def linear_operator(
     estimator: Estimator | None = None,
     directions: str = "polarization",
 ) -> LinearOperator:
-    """Make x ↦ p(∂) net(x), a function like those that `jax.grad` makes: `jit`, `vmap`, `grad` and `shard_map` apply.
+    """Return the function x ↦ p(∂) net(x), where p is the symbol of the operator.
 
-    Parameters are what `net` closes over. To differentiate with respect to them, make the operator inside of the
-    function that takes them, as in the example; under `jax.jit` that costs nothing at run time.
+    `jit`, `vmap`, `grad` and `shard_map` apply to it. Parameters are what `net` closes over. To differentiate with
+    respect to them, make the operator inside the function that takes them, as in the second example; under `jax.jit`
+    this costs nothing at run time.
 
     Args:
-        net: (..., D) → (..., C…), any function; it must not mix rows of x. A function of one point, (D,) → (C…),
-            serves as well: apply `jax.vmap` to it or to the operator.
-        operator: from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs in one pass.
-        method: a name in `jetbench.jax.METHODS`.
-        estimator: from `jetbench.estimators`; exact by default.
-        directions: "polarization" or "griewank", the scheme for symbols of degree above 2.
+        net: a function (..., D) → (..., C…) that does not mix rows of x. A function of one point, (D,) → (C…), works as
+            well: apply `jax.vmap` to it or to the operator.
+        operator: an operator from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs
+            in one pass.
+        method: the name of a method in `jetbench.jax.METHODS`.
+        estimator: an estimator from `jetbench.estimators`; exact by default.
+        directions: the scheme of directions for symbols of degree above 2, "polarization" or "griewank".
 
     Raises:
-        ValueError: an unknown method or scheme.
-        TypeError: `net` is not callable, `operator` or `estimator` of the wrong type.
-        Unsupported: the method cannot do this operator with this estimator; the message says why.
+        ValueError: the method or the scheme is unknown.
+        TypeError: `net` is not callable, or `operator` or `estimator` is of the wrong type.
+        Unsupported: the method does not support this operator with this estimator; the message says why.
 
-    Example:
-        @jax.jit
-        def loss(params, x):
-            laplacian = linear_operator(lambda x: net(params, x), operators.laplacian(dim=50), method="collapsed")
-            return jnp.mean(laplacian(x) ** 2)  # x (N, 50) → (N, C)
+    Examples:
+        The Laplacian of Σ_i x_i⁴ is 12 Σ_i x_i²:
 
-        gradient = jax.grad(loss)(params, x)
+        >>> import jax, jax.numpy as jnp
+        >>> from jetbench import operators
+        >>> laplacian = linear_operator(lambda x: (x**4).sum(-1), operators.laplacian(dim=2), method="collapsed")
+        >>> jax.jit(laplacian)(jnp.array([[1.0, 2.0], [0.0, 1.0]])).tolist()
+        [60.0, 12.0]
+        >>> laplacian.vectors
+        4
+
+        The gradient with respect to a parameter a of the mean of Δ(a Σ_i x_i²) = 2aD:
+
+        >>> def mean(a, x):
+        ...     return linear_operator(lambda x: a * (x**2).sum(-1), operators.laplacian(dim=2))(x).mean()
+        >>> jax.grad(mean)(3.0, jnp.ones((5, 2))).item()
+        4.0
     """
     if not callable(net):
         raise TypeError(f"net must be a function; got {type(net).__name__}.")

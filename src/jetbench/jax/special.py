@@ -8,17 +8,22 @@ nested methods run the same functions with these towers as their derivatives.
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Callable, Sequence
+from itertools import accumulate, permutations
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Primitive, jaxprs_in_params, primitives
 from jax.scipy import special
 
 from jetbench.algebra import derivatives
 from jetbench.algebra.derivatives import Tower
+from jetbench.errors import MissingRule
 from jetbench.jax.author import Authored
 
 TowerFunction = Callable[[Array, int], Tower]
@@ -26,6 +31,9 @@ TowerFunction = Callable[[Array, int], Tower]
 OF_JAX = os.path.dirname(jax.__file__) + os.sep
 SINE_RADIUS, SINE_TERMS = 2.2, 36  # where a power series is used, and how much of it
 BESSEL_RADIUS, BESSEL_TERMS = 8.0, 32
+LOGARITHM_RADIUS, LOGARITHM_TERMS = 0.4, 48
+OF_SPENCE = 4.65128586073990045278e-5  # the first number of JAX's formula for it
+MILLS_RADIUS, MILLS_TERMS = 4.0, 48  # beyond which a continued fraction is used, and how much of it
 
 
 def _series(coefficients: Sequence[float], u: Array, m: int) -> Array:
@@ -103,6 +111,54 @@ def log1mexp(u: Array, order: int) -> Tower:
     return [jax.nn.log1mexp(u), *slopes]
 
 
+_logarithmic_quotient = _quotient(
+    lambda q, order: [
+        jnp.log1p(q),
+        *((-1) ** (m - 1) * math.factorial(m - 1) / (1 + q) ** m for m in range(1, order + 1)),
+    ],
+    [(-1) ** k / (k + 1) for k in range(LOGARITHM_TERMS)],
+    LOGARITHM_RADIUS,
+)
+
+
+def spence(u: Array, order: int) -> Tower:
+    """∫ log(t)/(1 − t) dt from 1 to u: φ' = −log(1 + q)/q with q = u − 1."""
+    return [special.spence(u), *([-f for f in _logarithmic_quotient(u - 1, order - 1)] if order else [])]
+
+
+def _log_mills(v: Array, order: int) -> list[Array]:
+    """Derivatives by −v of log M from the first on, for Mills' ratio M of v ≥ MILLS_RADIUS.
+
+    M(v − s) = Σ_m a_m s^m has a_(m−1) = v·a_m + (m + 1)·a_(m+1): downwards, a continued fraction of a_m/a_(m−1).
+    """
+    ratio, ratios = jnp.zeros_like(v), []
+    for m in range(order + MILLS_TERMS, 0, -1):
+        ratio = 1 / (v + (m + 1) * ratio)
+        ratios.append(ratio)
+    terms = list(accumulate(ratios[: -order - 1 : -1], operator.mul))  # a_m/a_0
+    logarithm: list[Array] = []
+    for n in range(1, order + 1):
+        known = sum(k * logarithm[k - 1] * terms[n - k - 1] for k in range(1, n))
+        logarithm.append(terms[n - 1] - known / n)
+    return [math.factorial(n) * c for n, c in enumerate(logarithm, 1)]
+
+
+def log_ndtr(u: Array, order: int) -> Tower:
+    """log of the normal distribution function: φ' = h with h' = −h·(u + h), and for u far below 0, where u + h cancels,
+    −u²/2 + log M(−u) with Mills' ratio M."""
+    if order == 0:
+        return [special.log_ndtr(u)]
+    far = u < -MILLS_RADIUS
+    near, v = jnp.where(far, 0, u).astype(u.dtype), jnp.where(far, -u, MILLS_RADIUS).astype(u.dtype)
+    slopes = [jnp.exp(-(near**2) / 2) / (math.sqrt(2 * math.pi) * special.ndtr(near))]
+    for m in range(1, order):
+        above = [slopes[j] + (near if j == 0 else 1 if j == 1 else 0) for j in range(m)]
+        slopes.append(-sum(math.comb(m - 1, j) * slopes[m - 1 - j] * above[j] for j in range(m)))
+    of_square = [v, -jnp.ones_like(v), *[jnp.zeros_like(v)] * order]
+    beyond = [t + square for t, square in zip(_log_mills(v, order), of_square, strict=False)]
+    return [special.log_ndtr(u), *(jnp.where(far, b, s) for b, s in zip(beyond, slopes, strict=True))]
+
+
 def _scaled_bessel(a: Array, last: int) -> list[Array]:
     """e^(−a) I_n(a) for n = 0 … last and a ≥ 0: by power series, and by I_(n+1) = I_(n−1) − 2n/a·I_n beyond them."""
     near = a < BESSEL_RADIUS
@@ -159,6 +215,11 @@ def hypot(x: Array, y: Array) -> Array:
     return scale * jnp.sqrt((x / scale) ** 2 + (y / scale) ** 2)
 
 
+def complex_sign(u: Array) -> Array:
+    """u/|u|, and 0 at 0. JAX has it as a primitive, which has no derivative before version 0.12."""
+    return u / jnp.where(u == 0, 1, jnp.abs(u))
+
+
 def _angle_and_slope(
     primals: Sequence[Array], moving: Sequence[int], tangents: Sequence[Array]
 ) -> tuple[list[Array], list[Array]]:
@@ -174,13 +235,6 @@ ANGLE = Authored(lambda y, x: [lax.atan2(y, x)], _angle_and_slope)
 OF_PRIMITIVES: dict[Primitive, TowerFunction] = {
     primitives.bessel_i0e_p: _exponentially_scaled(0),
     primitives.bessel_i1e_p: _exponentially_scaled(1),
-}
-OF_ONE: dict[str, tuple[TowerFunction, ...]] = {
-    "sinc": (sinc,),
-    "_i0": (bessel_i0,),
-    "fresnel": (_fresnel(0), _fresnel(1)),
-    "sici": (sine_integral, cosine_integral),
-    "log1mexp": (log1mexp,),
 }
 OF_TWO: dict[str, Callable[[Array, Array], Array]] = {"hypot": hypot}
 
@@ -204,17 +258,17 @@ def name_in_jax(closed: ClosedJaxpr) -> str | None:
     return name if place.startswith(OF_JAX) else None
 
 
-def acts_in_place(jaxpr: Jaxpr) -> bool:
+def acts_in_place(closed: ClosedJaxpr) -> bool:
     """Whether a function of one argument, the last after constants, is applied entry by entry: no axes are moved, as
     `vmap` may do."""
-    shapes = {atom.aval.shape for atom in (jaxpr.invars[-1], *jaxpr.outvars)}
-    return len(shapes) == 1 and not _moves_axes(jaxpr)
+    shapes = {atom.aval.shape for atom in (closed.jaxpr.invars[-1], *closed.jaxpr.outvars)}
+    return len(shapes) == 1 and not _moves_axes(closed.jaxpr)
 
 
-def acts_on_two_in_place(jaxpr: Jaxpr) -> bool:
+def acts_on_two_in_place(closed: ClosedJaxpr) -> bool:
     """Likewise for two arguments, of one shape or numbers."""
-    shapes = {atom.aval.shape for atom in jaxpr.invars} - {()} or {()}
-    return shapes == {atom.aval.shape for atom in jaxpr.outvars} and not _moves_axes(jaxpr)
+    shapes = {atom.aval.shape for atom in closed.jaxpr.invars} - {()} or {()}
+    return shapes == {atom.aval.shape for atom in closed.jaxpr.outvars} and not _moves_axes(closed.jaxpr)
 
 
 def _moves_axes(jaxpr: Jaxpr) -> bool:
@@ -224,17 +278,91 @@ def _moves_axes(jaxpr: Jaxpr) -> bool:
     )
 
 
+def _axes_of_spence(closed: ClosedJaxpr) -> tuple[int, ...] | None:
+    """Which axis of the argument each axis of the result is, where a piecewise function is Spence's by the first
+    coefficient of JAX's formula; None for others."""
+    if not any(
+        np.ndim(c) and np.ravel(c)[0] == c.dtype.type(OF_SPENCE) for c in map(np.asarray, _known(closed.consts))
+    ):
+        return None
+    shape = closed.in_avals[0].shape
+    with jax.ensure_compile_time_eval():  # numbers that differ from entry to entry, each in the piece of the formula
+        x = jnp.linspace(1.1, 1.4, math.prod(shape), dtype=closed.in_avals[0].dtype).reshape(shape)
+        rest = [jnp.zeros(aval.shape, aval.dtype) for aval in closed.in_avals[1:]]
+        found = np.asarray(*jax.core.eval_jaxpr(closed.jaxpr, closed.consts, x, *rest))
+        expected = np.asarray(special.spence(x))
+    for axes in permutations(range(len(shape))):
+        moved = expected.transpose(axes)
+        if moved.shape == found.shape and np.allclose(found, moved, rtol=1e-5):
+            return axes
+    return None
+
+
+def _known(values: Sequence[object]) -> list[object]:
+    return [value for value in values if not isinstance(value, jax.core.Tracer)]
+
+
+class Entrywise(NamedTuple):
+    """A function of JAX that is applied entry by entry.
+
+    Attributes:
+        towers: of its results.
+        applies: whether a call of it moves no axes, or which axis of the array each axis of the result is.
+        place: of the array among the arguments.
+    """
+
+    towers: tuple[TowerFunction, ...]
+    applies: Callable[[ClosedJaxpr], bool | tuple[int, ...] | None] = acts_in_place
+    place: int = -1
+
+
+OF_ONE = {
+    "sinc": Entrywise((sinc,)),
+    "_i0": Entrywise((bessel_i0,)),
+    "fresnel": Entrywise((_fresnel(0), _fresnel(1))),
+    "sici": Entrywise((sine_integral, cosine_integral)),
+    "log1mexp": Entrywise((log1mexp,)),
+    "log_ndtr": Entrywise((log_ndtr,)),
+    "_piecewise": Entrywise((spence,), _axes_of_spence, 0),
+}
+
+
+REFUSED = {
+    "bessel_jn": "JAX's bessel_jn is NaN at 0 and its derivatives are wrong near 0: its recurrence overflows. Put it "
+    "into a function with jax.custom_jvp that says J_n' = (J_(n−1) − J_(n+1))/2 and is right at 0, or use a series."
+}
+
+
+def _without_derivatives(closed: ClosedJaxpr, sentence: str) -> Authored:
+    """The function itself, with an error in the place of its derivative."""
+
+    def derivative(primals: object, moving: object, tangents: object) -> tuple[list[Array], list[Array]]:
+        raise MissingRule(sentence)
+
+    return Authored(lambda *arrays: jax.core.eval_jaxpr(closed.jaxpr, closed.consts, *arrays), derivative)
+
+
+def arranged(x: Array, axes: tuple[int, ...] | None) -> Array:
+    """With axes in the given order, or as they are."""
+    return x if axes is None else jnp.transpose(x, axes)
+
+
 def right_function(equation: JaxprEqn) -> Callable[..., list[Array]] | None:
     """What to run for an equation so that its derivatives are right; None where JAX's are."""
     if equation.primitive is primitives.atan2_p:
         return ANGLE
+    if equation.primitive is primitives.sign_p and jnp.issubdtype(equation.invars[0].aval.dtype, jnp.complexfloating):
+        return lambda u: [complex_sign(u)]
     if (tower := OF_PRIMITIVES.get(equation.primitive)) is not None:
         return differentiable(tower)
     closed = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
     name = name_in_jax(closed) if isinstance(closed, ClosedJaxpr) else None
-    if name in OF_ONE and acts_in_place(closed.jaxpr):
-        return lambda *arrays: [differentiable(tower)(arrays[-1])[0] for tower in OF_ONE[name]]
-    if name in OF_TWO and acts_on_two_in_place(closed.jaxpr):
+    if name in REFUSED:
+        return _without_derivatives(closed, REFUSED[name])
+    if (one := OF_ONE.get(name)) is not None and (axes := one.applies(closed)) not in (False, None):
+        order = None if axes is True else axes
+        return lambda *arrays: [arranged(differentiable(t)(arrays[one.place])[0], order) for t in one.towers]
+    if name in OF_TWO and acts_on_two_in_place(closed):
         dtype = closed.out_avals[0].dtype  # a number among the arguments may have a wider one
         return lambda x, y: [OF_TWO[name](x, y).astype(dtype)]
     return None

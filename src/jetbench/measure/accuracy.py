@@ -1,4 +1,4 @@
-"""How far random estimates lie from the exact operator: what sampling alone costs in accuracy."""
+"""The distance of random estimates from the exact operator: what sampling alone costs in accuracy."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from jetbench.errors import Unsupported
-from jetbench.measure import clock, machine, nvidia
+from jetbench.measure import clock, fields, machine, nvidia
 from jetbench.measure.case import Point
 from jetbench.measure.config import has_gradient
 from jetbench.measure.subject import Session, Subject
@@ -30,43 +30,15 @@ GRADIENT_SHARE = 1 / 3  # of a point's budget, where the gradient is timed too
 def blank(point: Point) -> Record:
     """A record with the identity and place of a point and nothing measured."""
     return {
+        **fields.blank(),
         "key": point.case.key,
         **point.case.identity,
         **point.place,
         "status": "error",
         "reason": "The measurement did not begin.",
-        "vectors": None,
-        "order": None,
-        "time_s": None,
-        "time_interval_s": None,
-        "time_min_s": None,
-        "time_samples_s": [],
-        "stable": None,
-        "warnings": [],
-        "first_call_s": None,
-        "floor_vectors": None,
-        "floor_s": None,
-        "floor_samples_s": [],
-        "time_over_floor": None,
-        "time_over_floor_interval": None,
-        "own_floor_s": None,
-        "time_over_own_floor": None,
-        "gradient_time_s": None,
-        "gradient_time_interval_s": None,
-        "gradient_time_samples_s": [],
-        "peak_memory_bytes": {"differentiable": None, "nondifferentiable": None, "source": None},
-        "flops": None,
-        "compiler_flops": None,
-        "network_flops": None,
-        "relative_error": None,
-        "sampling_error": None,
-        "device_state": None,
-        "machine": None,
         "node": machine.node(),
         "gpu": nvidia.gpu_id() if point.case.device == "cuda" else None,
         "started_at": machine.now(),
-        "duration_s": None,
-        "threads": None,
     }
 
 
@@ -236,7 +208,7 @@ def _memory(subject: Subject, memory: Record, kind: str) -> None:
 
 
 def _extra(what: str, session: Session, record: Record, act: Callable[[], None]) -> None:
-    """Something measured after the time; if it fails, the time stands and a warning says why this is missing."""
+    """Something measured after the time; if it fails, the time remains valid and a warning gives the reason."""
     try:
         act()
     except Exception as error:

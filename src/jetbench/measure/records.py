@@ -13,31 +13,10 @@ from typing import Any
 
 from jetbench.errors import unknown
 from jetbench.measure.case import Point
+from jetbench.measure.fields import FIELDS, STATUSES, TYPES, of_kind
 
-STATUSES = ("ok", "oom", "timeout", "error", "mismatch", "unsupported")
-
-
-_TEXTS = (
-    *("key", "backend", "operator", "estimator", "method", "directions", "network", "activation", "mode", "dtype"),
-    *("device", "study", "axis", "status", "reason", "machine", "node", "gpu", "started_at"),
-)
-_NUMBERS = (
-    *("dim", "samples", "method_version", "outputs", "network_seed", "batch", "axis_value", "vectors", "order"),
-    *("time_s", "time_min_s", "first_call_s", "floor_vectors", "floor_s", "time_over_floor", "own_floor_s"),
-    *("time_over_own_floor", "gradient_time_s", "flops", "network_flops", "relative_error", "sampling_error"),
-    *("duration_s", "threads"),
-)
-_INTERVALS = ("time_interval_s", "time_over_floor_interval", "gradient_time_interval_s")
-_LISTS = ("widths", "warnings", "time_samples_s", "floor_samples_s", "gradient_time_samples_s", *_INTERVALS)
-_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(_TEXTS, (str,)),
-    **dict.fromkeys(_NUMBERS, (int, float)),
-    **dict.fromkeys(_LISTS, (list,)),
-    **dict.fromkeys(("operator_options", "peak_memory_bytes"), (dict,)),
-    "stable": (bool,),
-}
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character, which no file can hold if the other is missing
-# NaN and Infinity, which JSON does not have, stand in no record that this project wrote.
+# NaN and Infinity, which JSON does not have, are not in any record that this project wrote.
 _DECODER = json.JSONDecoder(parse_constant=lambda name: None)
 
 
@@ -92,7 +71,7 @@ def read(path: str | Path) -> list[dict[str, Any]]:
 
 
 def parse(line: str) -> dict[str, Any] | None:
-    """The record that a line holds; None where it holds none.
+    """The record in a line; None if the line is not a record.
 
     That is a line that was cut off or garbled, whose values are of other types than a record's, whose status this
     version does not know, or that says ok and has no time.
@@ -108,17 +87,16 @@ def parse(line: str) -> dict[str, Any] | None:
 
 def _is_record(found: Mapping[str, Any]) -> bool:
     for name, value in found.items():
-        kinds = _TYPES.get(name)
-        if value is None or kinds is None:
+        if value is None or name not in FIELDS:
             continue
         kind = type(value)
-        if kind not in kinds or (kind is int and not -(2**63) <= value < 2**63):
+        if kind not in TYPES[FIELDS[name].kind] or (kind is int and not -(2**63) <= value < 2**63):
             return False
     if found.get("status") not in STATUSES or ("key" in found and found["key"] is None):
         return False
     if found["status"] == "ok" and "time_s" in found and not 0 < (found["time_s"] or 0) < math.inf:
         return False
-    intervals = [found[name] for name in _INTERVALS if found.get(name) is not None]
+    intervals = [found[name] for name in of_kind("interval") if found.get(name) is not None]
     if any(len(ends) != 2 or not all(_is_number(end) for end in ends) for ends in intervals):
         return False
     return all(_is_number(value) or isinstance(value, str) for value in (found.get("peak_memory_bytes") or {}).values())

@@ -10,17 +10,13 @@ from jetbench.measure.clock import Clock
 
 
 class Subject(Protocol):
-    """One case, ready to be called.
+    """One case, ready to be called. `vectors`, `order`, `floor_vectors` and `network_flops` are fields of a record.
 
     Attributes:
-        vectors: through each linear layer per datum; None where the method has no such number.
-        order: K of the operator.
-        floor_vectors: the smallest number known for the operator; None where there is none.
         has_own_floor: whether the floor with the method's own number of vectors means anything for it.
         tolerance: relative error up to which a value counts as right, for the case's type.
         clock: the clock of the device.
         memory_source: what `peak_memory` relies on.
-        network_flops: of one plain forward pass.
     """
 
     vectors: int | None

@@ -17,7 +17,7 @@ KINDS = ("exact", "normal", "rademacher", "coordinate")
 
 @dataclass(frozen=True)
 class Estimator:
-    """A way to choose directions.
+    """The choice of directions along which an operator is evaluated; made by the functions of this module.
 
     Attributes:
         kind: "exact" takes all directions of the symbol; "normal" and "rademacher" draw vectors with independent
@@ -53,20 +53,53 @@ class Estimator:
 
 
 def exact() -> Estimator:
-    """All directions of the symbol; no randomness."""
+    """Return the estimator that takes all directions of the symbol; nothing is drawn.
+
+    Examples:
+        >>> exact().is_exact
+        True
+    """
     return Estimator("exact")
 
 
 def normal(samples: int) -> Estimator:
-    """Directions with independent standard normal entries: E[v vᵀ] = I and E[(v·ξ)⁴] = 3(ξ·ξ)²."""
+    """Return the estimator whose directions have independent standard normal entries.
+
+    E[v vᵀ] = I and E[(v·ξ)⁴] = 3(ξ·ξ)²: it is unbiased for forms of order 2 and for squares of semidefinite ones.
+
+    Args:
+        samples: the number of directions per datum, and per sign of the coefficients.
+
+    Examples:
+        >>> normal(samples=8)
+        Estimator(kind='normal', samples=8)
+    """
     return Estimator("normal", samples)
 
 
 def rademacher(samples: int) -> Estimator:
-    """Directions with independent entries ±1: E[v vᵀ] = I, with the smallest variance (Hutchinson 1990)."""
+    """Return the estimator whose directions have independent entries ±1, with probability ½ each.
+
+    E[v vᵀ] = I. For a trace, no other independent entries have a smaller variance (Hutchinson 1990).
+
+    Args:
+        samples: the number of directions per datum, and per sign of the coefficients.
+
+    Examples:
+        >>> rademacher(samples=8)
+        Estimator(kind='rademacher', samples=8)
+    """
     return Estimator("rademacher", samples)
 
 
 def coordinate(samples: int) -> Estimator:
-    """Directions of the symbol drawn without replacement; exact when as many are drawn as there are."""
+    """Return the estimator that draws directions of the symbol without replacement; drawing all of them is exact.
+
+    Args:
+        samples: the number of directions per datum, at most the number of directions of the symbol.
+
+    Examples:
+        >>> coordinate(samples=2)
+        Estimator(kind='coordinate', samples=2)
+    """
     return Estimator("coordinate", samples)

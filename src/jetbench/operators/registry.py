@@ -40,12 +40,16 @@ def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int
         TypeError: the arguments of the function are not of this kind.
         ValueError: another file has registered an operator of this name.
 
-    Example:
-        @operator
-        def screened_poisson(dim, kappa=1.0):
-            '''Δu − κ²u.'''
-            xi = variables(dim)
-            return xi @ xi - kappa**2
+    Examples:
+        >>> from jetbench.operators import operator
+        >>> from jetbench import variables
+        >>> @operator
+        ... def screened_poisson(dim, kappa=1.0):
+        ...     '''Δu − κ²u.'''
+        ...     xi = variables(dim)
+        ...     return xi @ xi - kappa**2
+        >>> screened_poisson(dim=3, kappa=2.0).symbols[""]
+        Symbol(dim=3: ξ0^2 + ξ1^2 + ξ2^2 + -4.0·1)
     """
     if function is None:
         return lambda wrapped: operator(wrapped, min_dim=min_dim, max_dim=max_dim)
@@ -99,10 +103,15 @@ def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int
 
 
 def make(name: str, **options: Any) -> Operator:
-    """The operator of this name; `dim` is among the options.
+    """Return the operator of this name; `dim` is one of the options.
 
     Raises:
         ValueError: there is no such operator, it has no such option, or a value is not allowed.
+
+    Examples:
+        >>> from jetbench import operators
+        >>> operators.make("biharmonic", dim=5).order
+        4
     """
     if name not in REGISTRY:
         raise ValueError(unknown("operator", name, sorted(REGISTRY)))
@@ -110,13 +119,28 @@ def make(name: str, **options: Any) -> Operator:
 
 
 def load(path: str | Path) -> tuple[str, ...]:
-    """Run a Python file that registers operators with `@operator`; returns their names.
+    """Run a Python file that registers operators with `@operator`, and return their names.
 
     Loading the same file again replaces its operators.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it registers no operator, or one whose name is taken.
+
+    Examples:
+        >>> import pathlib, tempfile
+        >>> from jetbench import operators
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "own_operators.py"
+        >>> _ = path.write_text('''
+        ... from jetbench.operators import operator
+        ... from jetbench import variables
+        ...
+        ... @operator
+        ... def own_laplacian(dim):
+        ...     return variables(dim) @ variables(dim)
+        ... ''')
+        >>> operators.load(path)
+        ('own_laplacian',)
     """
     path = Path(path).resolve()
     run(path, "operators")

@@ -282,9 +282,20 @@ def _inner(left: Sequence[Symbol], right: Sequence[Symbol | Real]) -> Symbol:
 
 
 def variables(dim: int) -> Variables:
-    """The variables ξ_1, …, ξ_D of symbols in `dim` = D dimensions.
+    """Return the variables ξ_1, …, ξ_D of symbols in `dim` = D dimensions.
 
-    Example: `xi = variables(2); heat = xi[0] - xi[1] ** 2` is the symbol of ∂_t − ∂_x².
+    Raises:
+        ValueError: `dim` is not a whole number from 1 to 4000.
+
+    Examples:
+        The symbol of the heat operator ∂_t − ∂_x², and of the biharmonic operator in three dimensions:
+
+        >>> t, x = variables(2)
+        >>> t - x**2
+        Symbol(dim=2: ξ0 + -1·ξ1^2)
+        >>> xi = variables(3)
+        >>> ((xi @ xi) ** 2).degree
+        4
     """
     if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
         raise ValueError(f"The number of variables must be a whole number, at least 1; got {dim!r}.")

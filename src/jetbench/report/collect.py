@@ -1,7 +1,7 @@
-"""From JSON Lines to one tidy table: reading records, naming curves, and comparing each point with nested.
+"""From JSON Lines to one tidy table: records are read, curves named, and points compared with nested.
 
-A record belongs to the machine in whose folder it lies. Ratios are formed only within one machine, case, mode
-and place.
+A record belongs to the machine whose folder contains it. Ratios are formed only within one machine, case, mode and
+place.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from jetbench.atomic_files import replacing
 from jetbench.errors import JetbenchError
 from jetbench.measure import changes
 from jetbench.measure.records import parse
-from jetbench.report import columns
+from jetbench.report import columns, costs, labels
 
 log = logging.getLogger(__name__)
 
-REFERENCE = "nested"
+#: The training records beside a collected table.
+TRAINING = "training.json"
 #: Rows that are held as Python objects before they become a part of the table: so memory grows with the table alone.
 ROWS_AT_ONCE = 10_000
-#: Methods that work along directions, so that their scheme matters for exact operators above degree 2.
-DIRECTIONAL = ("taylor", "collapsed", "jax_jet", "jet_for_pytorch", "jet_for_pytorch_standard")
 
 
 def read(results: Path) -> pd.DataFrame:
@@ -37,25 +35,30 @@ def read(results: Path) -> pd.DataFrame:
     with a warning; of a point measured again, the newest version of the method, and then the last line, is kept.
 
     Raises:
-        JetbenchError: `results` is no folder.
+        JetbenchError: `results` is not a folder.
     """
     results = Path(results)
     if not results.is_dir():
-        raise JetbenchError(f"{results} is not a folder. Give the folder that holds <machine>/<study>/*.jsonl.")
-    parts = []
+        raise JetbenchError(f"{results} is not a folder. Give the folder that contains <machine>/<study>/*.jsonl.")
+    return machines_in(path for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def machines_in(folders: Iterable[Path]) -> pd.DataFrame:
+    """The records of some machines, each a folder with <study>/*.jsonl, as `read` returns them."""
+    parts = [columns.typed(pd.DataFrame(columns=columns.NAMES))]
     rows: list[dict[str, Any]] = []
-    for folder in sorted(path for path in results.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    for folder in sorted(folders):
         machine = Machine(folder)
         for path in sorted(folder.glob("*/*.jsonl")):
-            source = str(path.relative_to(results))
+            source = str(path.relative_to(folder.parent))
             rows += [_row(record, machine, path.parent.name, source) for record in _records(path)]
             if len(rows) >= ROWS_AT_ONCE:
                 parts.append(columns.typed(pd.DataFrame(rows)))
                 rows = []
         machine.tell_of_settings()
-    if rows or not parts:
-        parts.append(columns.typed(pd.DataFrame(rows, columns=None if rows else columns.NAMES)))
-    return over_nested(_newest(pd.concat(parts, ignore_index=True)))
+    parts.append(columns.typed(pd.DataFrame(rows, columns=None if rows else columns.NAMES)))
+    filled = [part for part in parts if len(part)] or parts[:1]
+    return costs.over_nested(_newest(pd.concat(filled, ignore_index=True)))
 
 
 def write(frame: pd.DataFrame, folder: Path) -> list[Path]:
@@ -97,6 +100,25 @@ def load(path: Path) -> pd.DataFrame:
         raise JetbenchError(
             f"{path} is not a collected table: {why}. Make it with `jetbench report collect`."
         ) from error
+
+
+def write_training(runs: pd.DataFrame, folder: Path) -> Path | None:
+    """Keep the training records beside the collected table; None, and no file, where there are none."""
+    path = folder / TRAINING
+    if runs.empty:
+        path.unlink(missing_ok=True)
+        return None
+    path.write_text(json.dumps(runs.to_dict("records"), allow_nan=True), encoding="utf-8")
+    return path
+
+
+def load_training(records: Path, machine: str | None) -> pd.DataFrame:
+    """The training records beside a collected table, of one machine if it is named."""
+    path = records.parent / TRAINING
+    if not path.is_file():
+        return pd.DataFrame()
+    runs = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+    return runs if machine is None else runs[runs.machine == machine].reset_index(drop=True)
 
 
 class Machine:
@@ -158,7 +180,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         else:
             broken += bool(line.strip())
     if broken:
-        log.warning("%s: skipped %d lines that are no record (a run that was killed leaves one).", path, broken)
+        log.warning("%s: skipped %d lines that are not records (a run that was killed leaves one).", path, broken)
 
 
 def _descriptions(path: Path) -> Mapping[str, Any]:
@@ -182,40 +204,27 @@ def hardware(description: Any, device: str) -> str | None:
 
 
 def _row(record: dict[str, Any], machine: Machine, study: str, source: str) -> dict[str, Any]:
-    row = {name: record[name] for name in _AS_THEY_ARE if name in record}
+    row = columns.row(record)
     options = record.get("operator_options") or {}
-    widths = record.get("widths") or []
-    memory = record.get("peak_memory_bytes") or {}
-    machine_id = record.get("machine")
+    machine_id, flops, network_flops = (record.get(name) for name in ("machine", "flops", "network_flops"))
     row.update(
         machine=machine.name(machine_id),
-        machine_id=machine_id,
         hardware=machine.hardware(machine_id, record.get("device", "cpu")),
         study=record.get("study") or study,
-        operator_options=json.dumps(options, sort_keys=True) if options else "{}",
-        widths="-".join(map(str, widths)) or None,
-        warnings="; ".join(map(str, record.get("warnings") or [])) or None,
-        time_count=len(record.get("time_samples_s") or []) or None,
-        memory_differentiable_bytes=memory.get("differentiable"),
-        memory_nondifferentiable_bytes=memory.get("nondifferentiable"),
-        memory_source=memory.get("source"),
-        flops_over_network=_quotient(record.get("flops"), record.get("network_flops")),
+        directions=record.get("directions") if _scheme_matters(record) else None,
+        flops_over_network=flops / network_flops if flops is not None and network_flops else None,
         rank_ratio=rank_ratio(record.get("operator"), options, record.get("dim")),
         source=source,
     )
-    for name in ("time", "gradient_time"):
-        row[f"{name}_low_s"], row[f"{name}_high_s"] = record.get(f"{name}_interval_s") or (None, None)
-    row["time_over_floor_low"], row["time_over_floor_high"] = record.get("time_over_floor_interval") or (None, None)
-    row["directions"] = record.get("directions") if _scheme_matters(record) else None
-    row["series"] = f"{row.get('method')}_griewank" if row["directions"] == "griewank" else row.get("method")
-    row["x"] = row["rank_ratio"] if row.get("axis") == "rank" else row.get("axis_value")
+    row["series"] = f"{row['method']}{labels.GRIEWANK}" if row["directions"] == "griewank" else row["method"]
+    row["x"] = row["rank_ratio"] if row["axis"] == "rank" else row["axis_value"]
     row["case"] = _case(record, row["widths"], options)
     return row
 
 
 def _scheme_matters(record: dict[str, Any]) -> bool:
     exact = record.get("estimator", "exact") == "exact"
-    return record.get("method") in DIRECTIONAL and exact and (record.get("order") or 3) > 2
+    return labels.is_directional(record.get("method")) and exact and (record.get("order") or 3) > 2
 
 
 def rank_ratio(operator: str | None, options: Mapping[str, Any], dim: int | None) -> float | None:
@@ -254,18 +263,7 @@ def _case(record: dict[str, Any], widths: str | None, options: Mapping[str, Any]
     return " ".join(str(part) for part in parts if part not in (None, ""))
 
 
-_DERIVED = (
-    *("machine", "machine_id", "hardware", "operator_options", "widths", "warnings", "time_count", "memory_source"),
-    *("memory_differentiable_bytes", "memory_nondifferentiable_bytes", "flops_over_network", "rank_ratio", "source"),
-    *("series", "x", "case"),
-)
-#: Columns whose values stand in a record under the same name, as a number or a text.
-_AS_THEY_ARE = tuple(name for name in columns.NAMES if name not in _DERIVED)
 _OPTION_OF = {"rank": "rank", "dimension": "dim"}
-
-
-def _quotient(numerator: Any, denominator: Any) -> float | None:
-    return numerator / denominator if numerator is not None and denominator else None
 
 
 def _newest(frame: pd.DataFrame) -> pd.DataFrame:
@@ -273,35 +271,6 @@ def _newest(frame: pd.DataFrame) -> pd.DataFrame:
     place = ["machine", "study", "case", "series", "mode", "axis", "axis_value"]
     order = frame.assign(_version=frame.method_version.fillna(0)).sort_values("_version", kind="stable")
     return order.drop_duplicates(place, keep="last").drop(columns="_version").sort_index().reset_index(drop=True)
-
-
-def over_nested(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its `*_over_nested` columns filled from the nested point at the same place, where that is ok."""
-    place = ["machine", "study", "case", "mode", "axis", "axis_value"]
-    measured = ["time_s", "time_low_s", "time_high_s", "gradient_time_s"]
-    measured += ["memory_differentiable_bytes", "memory_nondifferentiable_bytes"]
-    nested = frame[(frame.series == REFERENCE) & (frame.status == "ok")].drop_duplicates(place, keep="last")
-    joined = frame[[*place, *measured]].merge(
-        nested[[*place, *measured]], on=place, how="left", suffixes=("", "_nested")
-    )
-    joined.index = frame.index
-    ok = frame.status == "ok"
-    frame = frame.copy()
-    for target, source in [
-        ("time_over_nested", "time_s"),
-        ("gradient_time_over_nested", "gradient_time_s"),
-        ("memory_differentiable_over_nested", "memory_differentiable_bytes"),
-        ("memory_nondifferentiable_over_nested", "memory_nondifferentiable_bytes"),
-    ]:
-        frame[target] = (joined[source] / joined[f"{source}_nested"].replace(0.0, np.nan)).where(ok)
-    own, other = joined["time_s"], joined["time_s_nested"]
-    for end, opposite, sign in (("low", "high", -1), ("high", "low", 1)):
-        # A ratio is lowest where nested is highest. On the logarithmic scale, so that no end is below zero.
-        distance = np.hypot(
-            np.log(own / joined[f"time_{end}_s"]), np.log(joined[f"time_{opposite}_s_nested"] / other)
-        ).where(frame.series != REFERENCE, 0.0)
-        frame[f"time_over_nested_{end}"] = frame.time_over_nested * np.exp(sign * distance)
-    return frame
 
 
 def machines(frame: pd.DataFrame) -> list[str]:

@@ -1,172 +1,105 @@
-"""The data dictionary of the collected table: every column with its type, unit and meaning.
+"""The columns of the collected table: those that follow from a record's fields, and those that the report adds.
 
-`collect` fills exactly these columns in this order, and writes `document()` beside the table as COLUMNS.md.
+`collect` fills exactly these columns, and writes `document()` beside the table as COLUMNS.md.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from jetbench.measure.fields import FIELDS, Field
+
 DTYPES = {"text": "string", "integer": "Int64", "number": "float64", "flag": "boolean"}
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `kind` is text, integer, number or flag; `unit` is "" for what has none."""
+    """One column: `kind` is a key of `DTYPES`; `value` reads it from a record, None where `collect` computes it."""
 
     name: str
     kind: str
     unit: str
     meaning: str
+    shown: bool = False
+    value: Callable[[Record], Any] | None = None
 
 
-def _group(kind: str, *rows: tuple[str, str, str]) -> list[Column]:
-    return [Column(name, kind, unit, meaning) for name, unit, meaning in rows]
+def _of_field(field: Field) -> Iterator[Column]:
+    """The columns that hold a field: one, two ends of an interval, a count of samples, one for each known entry."""
+    name, unit, meaning, shown = field.name, field.unit, field.meaning, field.shown
+    if field.kind == "interval":
+        for place, (end, word) in enumerate((("low", "lower"), ("high", "upper"))):
+            column = name.replace("_interval", f"_{end}")
+            yield Column(column, "number", unit, f"{word} end of the {meaning}", shown, _part(name, place))
+    elif field.kind == "samples":
+        column, told = name.replace("_samples_s", "_count"), f"number of {meaning} (the JSON Lines files contain all)"
+        yield Column(column, "integer", "", told, shown, lambda record: len(record.get(name) or []) or None)
+    elif field.kind == "list":
+        separator = "-" if name == "widths" else "; "
+        told = f"{meaning}, joined by {separator.strip()}"
+        yield Column(
+            name, "text", unit, told, shown, lambda record: separator.join(map(str, record.get(name) or [])) or None
+        )
+    elif field.entries:
+        stem = name.removeprefix("peak_").removesuffix("_bytes")
+        for entry in field.entries:
+            column = f"{stem}_{entry.name}{'_bytes' if entry.unit == 'B' else ''}"
+            yield Column(column, entry.kind, entry.unit, entry.meaning, entry.shown, _part(name, entry.name))
+    elif field.kind == "mapping":
+        yield Column(name, "text", unit, f"{meaning}, as JSON", shown, lambda record: _json(record.get(name)))
+    else:
+        yield Column(name, field.kind, unit, meaning, shown, lambda record: record.get(name))
 
 
+def _part(name: str, key: Any) -> Callable[[Record], Any]:
+    def value(record: Record) -> Any:
+        found = record.get(name)
+        return found.get(key) if isinstance(found, Mapping) else found[key] if found else None
+
+    return value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value or {}, sort_keys=True)
+
+
+#: Fields that are not columns of the same name: `collect` translates the first, the second is not used.
+_LEFT_OUT = ("machine", "device_state")
 PLACE = [
-    *_group(
-        "text",
-        ("machine", "", "folder under results/ that the record was read from; rows of two machines are never combined"),
-        ("machine_id", "", "hash of the machine description that the record points to"),
-        ("hardware", "", "name of the GPU, or of the CPU, that did the work"),
-        ("node", "", "name of the machine in its network: which of several equal nodes it was"),
-        ("gpu", "", "UUID of the GPU that did the work"),
-        ("study", "", "study that the point belongs to"),
-        ("axis", "", "x-axis of the study: batch, samples, rank, width, depth or dimension"),
-    ),
-    *_group(
-        "number",
-        ("axis_value", "", "position on the x-axis as configured"),
-        (
-            "x",
-            "",
-            "position on the x-axis as plotted and fitted: axis_value, but rank over dimension where the axis is rank",
-        ),
-    ),
-    *_group("text", ("case", "", "everything that is the same along a curve except method, directions and mode")),
+    Column("machine", "text", "", "folder of results that contains the record; machines are never combined", True),
+    Column("machine_id", "text", "", FIELDS["machine"].meaning, value=lambda record: record.get("machine")),
+    Column("hardware", "text", "", "name of the GPU, or of the CPU, that did the work"),
+    Column("series", "text", "", "method, with _griewank appended for the paper's directions; a curve in a figure"),
+    Column("case", "text", "", "everything that is the same along a curve except method, directions and mode"),
+    Column("x", "number", "", "position on the x-axis as plotted: axis_value, or rank over dimension on the axis rank"),
+    Column("rank_ratio", "number", "", "rank of the coefficient matrix over dim; 1 for full rank, empty without one"),
 ]
-
-IDENTITY = [
-    *_group(
-        "text",
-        ("key", "", "hash that identifies the point"),
-        ("backend", "", "torch or jax"),
-        ("operator", "", "name in the operator zoo"),
-        ("operator_options", "", "arguments of the operator as JSON"),
-    ),
-    *_group(
-        "integer",
-        ("dim", "", "number D of input coordinates"),
-        ("order", "", "degree K of the operator's symbol"),
-    ),
-    *_group(
-        "number", ("rank_ratio", "", "rank of the coefficient matrix over dim; 1 where it is full, empty without one")
-    ),
-    *_group("text", ("estimator", "", "exact, normal, rademacher or coordinate")),
-    *_group("integer", ("samples", "", "number of random directions; empty where exact")),
-    *_group(
-        "text",
-        ("method", "", "how the derivatives are obtained"),
-        ("directions", "", "scheme of the directions where it matters: exact Taylor methods above degree 2"),
-        ("series", "", "method, with _griewank appended for the paper's directions; one curve in a figure"),
-        ("mode", "", "eager or compiled"),
-    ),
-    *_group("integer", ("method_version", "", "version of the method's implementation")),
-    *_group(
-        "text",
-        ("dtype", "", "floating-point type"),
-        ("network", "", "kind of network"),
-        ("widths", "", "widths of the hidden layers, joined by -"),
-        ("activation", "", "elementwise function between layers"),
-    ),
-    *_group(
-        "integer",
-        ("outputs", "", "number of network outputs"),
-        ("network_seed", "", "seed of the network's weights"),
-        ("batch", "", "number of points x evaluated together"),
-    ),
-    *_group("text", ("device", "", "cpu or cuda")),
-    *_group("integer", ("threads", "", "threads that the backend was given")),
+DERIVED = [
+    Column("flops_over_network", "number", "", "flops over network_flops"),
+    Column("time_over_nested", "number", "", "time over that of nested: same place, machine, mode and case", True),
+    Column("time_over_nested_low", "number", "", "lower end of its 95% interval: logarithmic distances in quadrature"),
+    Column("time_over_nested_high", "number", "", "upper end of that interval"),
+    Column("gradient_time_over_nested", "number", "", "gradient time over that of nested"),
+    Column("memory_differentiable_over_nested", "number", "", "differentiable memory over that of nested"),
+    Column("memory_nondifferentiable_over_nested", "number", "", "non-differentiable memory over that of nested"),
+    Column("source", "text", "", "JSON Lines file of the record, relative to the folder of results"),
 ]
-
-RESULTS = [
-    *_group(
-        "text",
-        ("status", "", "ok, oom, timeout, error, mismatch or unsupported"),
-        ("reason", "", "why the status is not ok, in a sentence"),
-    ),
-    *_group(
-        "integer",
-        ("vectors", "", "vectors of layer width pushed through each linear layer, per datum"),
-        ("floor_vectors", "", "smallest known number of vectors for the operator"),
-    ),
-    *_group(
-        "number",
-        ("time_s", "s", "median time of one evaluation"),
-        ("time_low_s", "s", "lower end of the 95% interval of that median"),
-        ("time_high_s", "s", "upper end of the 95% interval of that median"),
-        ("time_min_s", "s", "fastest sample"),
-    ),
-    *_group("integer", ("time_count", "", "number of timed samples (all are kept in the JSON Lines files)")),
-    *_group("flag", ("stable", "", "whether the interval is as narrow as asked for")),
-    *_group("text", ("warnings", "", "what may have disturbed the measurement, joined by ;")),
-    *_group(
-        "number",
-        ("first_call_s", "s", "time of the first call, tracing and compilation included"),
-        (
-            "floor_s",
-            "s",
-            "median time of only the network's matrix products on floor_vectors vectors, interleaved with time_s",
-        ),
-        ("time_over_floor", "", "median of the paired ratios of time to floor"),
-        ("time_over_floor_low", "", "lower end of its 95% interval"),
-        ("time_over_floor_high", "", "upper end of its 95% interval"),
-        ("own_floor_s", "s", "the floor with the method's own number of vectors"),
-        ("time_over_own_floor", "", "ratio of time to that floor: what the method spends outside matrix products"),
-        ("gradient_time_s", "s", "median time of the operator and the gradient of its mean square in the parameters"),
-        ("gradient_time_low_s", "s", "lower end of the 95% interval of that median"),
-        ("gradient_time_high_s", "s", "upper end of the 95% interval of that median"),
-        ("memory_differentiable_bytes", "B", "peak memory with the graph for parameter gradients kept"),
-        ("memory_nondifferentiable_bytes", "B", "peak memory without a graph"),
-    ),
-    *_group("text", ("memory_source", "", "what counted the memory")),
-    *_group(
-        "number",
-        ("flops", "", "floating-point operations of the matrix products and convolutions of one evaluation"),
-        ("compiler_flops", "", "all floating-point operations of one evaluation as its compiler (XLA) counts them"),
-        ("network_flops", "", "floating-point operations of one forward pass of the network on the same batch"),
-        ("relative_error", "", "largest deviation from nested derivatives in float64, relative"),
-        ("sampling_error", "", "root-mean-square deviation of the random estimate from the exact operator, relative"),
-    ),
-]
-
-DERIVED = _group(
-    "number",
-    ("flops_over_network", "", "flops over network_flops"),
-    ("time_over_nested", "", "time over that of nested at the same place, same machine, mode and case"),
-    (
-        "time_over_nested_low",
-        "",
-        "lower end of its 95% interval (logarithmic distances of both times added in quadrature)",
-    ),
-    ("time_over_nested_high", "", "upper end of that interval"),
-    ("gradient_time_over_nested", "", "gradient time over that of nested"),
-    ("memory_differentiable_over_nested", "", "differentiable memory over that of nested"),
-    ("memory_nondifferentiable_over_nested", "", "non-differentiable memory over that of nested"),
-)
-
-RUN = [
-    *_group("text", ("started_at", "", "start of the measurement, ISO 8601, UTC")),
-    *_group("number", ("duration_s", "s", "wall time that the point took altogether")),
-    *_group("text", ("source", "", "JSON Lines file that the record was read from, relative to the results folder")),
-]
-
-COLUMNS: list[Column] = [*PLACE, *IDENTITY, *RESULTS, *DERIVED, *RUN]
+RECORDED = [column for name, field in FIELDS.items() if name not in _LEFT_OUT for column in _of_field(field)]
+COLUMNS: list[Column] = [*PLACE, *RECORDED, *DERIVED]
 NAMES: list[str] = [column.name for column in COLUMNS]
+SHOWN: list[str] = [column.name for column in COLUMNS if column.shown]
+
+
+def row(record: Record) -> dict[str, Any]:
+    """The values of all columns that a record alone determines."""
+    return {column.name: column.value(record) for column in COLUMNS if column.value is not None}
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -178,7 +111,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
             frame[column.name] = _finite(values)
         elif column.kind == "integer":
             numbers = _finite(values).round()
-            # Larger ones are no whole numbers any more in double precision.
+            # Double precision does not represent all larger integers.
             frame[column.name] = numbers.where(numbers.abs() < 2**53).astype("Int64")
         else:
             frame[column.name] = values.astype(DTYPES[column.kind])
@@ -186,7 +119,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _finite(values: pd.Series) -> pd.Series:
-    """Numbers; empty where something else stands, infinity included."""
+    """Finite numbers; empty for everything else."""
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
     return numbers.where(np.isfinite(numbers))
 

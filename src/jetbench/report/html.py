@@ -17,20 +17,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from jetbench.errors import JetbenchError
-from jetbench.report import gallery, labels, style, tables
-from jetbench.report.captions import caption
-from jetbench.report.curves import AXIS_LABELS, LOGARITHMIC
-from jetbench.report.figures import NoData
-from jetbench.report.findings import FINDINGS, told
-from jetbench.report.tables import Data
+from jetbench.report import columns, labels
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.phrases import answers
+from jetbench.report.registry import FIGURES, FINDINGS, TABLES
+from jetbench.report.tables.layout import Table
 
 DPI = 130
-SHOWN = [
-    *("study", "operator", "dim", "estimator", "method", "directions", "mode", "backend", "dtype", "network", "widths"),
-    *("axis", "axis_value", "batch", "samples", "status", "reason", "vectors", "time_s", "time_low_s", "time_high_s"),
-    *("time_over_floor", "time_over_nested", "gradient_time_s", "memory_differentiable_bytes"),
-    *("memory_nondifferentiable_bytes", "flops", "relative_error", "stable", "warnings", "machine", "started_at"),
-]
 CONFIG = {"displaylogo": False, "responsive": True}
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 0 auto; padding: 1rem 1.5rem 4rem; }
@@ -99,17 +93,17 @@ def report(
         "<p>Hover for values; click a name to hide it, twice to show it alone.</p>",
     ]
     for axis, plot in interactive(data):
-        parts.append(f"<h3>{html.escape(_plain(AXIS_LABELS[axis]))}</h3>")
+        parts.append(f"<h3>{html.escape(_plain(labels.AXES[axis]))}</h3>")
         parts.append(plotly.io.to_html(plot, full_html=False, include_plotlyjs=False, config=CONFIG))
     parts.append("<h2 id='figures'>All figures</h2>")
-    for name in gallery.FIGURES:
+    for name in FIGURES:
         if name != "overview" and name not in FINDINGS:
             parts += _figure(name, data, described, config)
     parts += [
-        "<h2 id='records'>All records</h2><p>Sort by a click on a column, filter by the box above or those below.</p>",
+        "<h2 id='records'>All records</h2><p>Click on a column to sort; filter with the box above or those below.</p>",
         f"<div id='table'>{_records(data, itables)}</div>",
         "<h2 id='failures'>What failed, and why</h2>",
-        _plain_table(tables.make("status", data)),
+        _plain_table(TABLES.make("status", data)),
         "<h2 id='machine'>Machine</h2>",
         *_machines(described),
         f"<p id='shown'></p><script>{SCRIPT}</script></body></html>",
@@ -129,23 +123,23 @@ def _summary(data: Data, machines: list[str]) -> Iterator[str]:
     if len(machines) > 1:
         others = ", ".join(name for name in machines if name not in set(data.records.machine))
         yield f"<p>There are records of other machines too, which are never mixed: {html.escape(others)}.</p>"
-    yield f"<p>{html.escape(caption('overview'))}</p>"
+    yield f"<p>{html.escape(FIGURES['overview'].caption)}</p>"
 
 
 def _findings(data: Data, described: dict, config: Path | None) -> Iterator[str]:
-    sentences = told(data)
+    sentences = answers(data)
     for name, finding in FINDINGS.items():
-        yield f"<h3>{html.escape(finding.question)}</h3>"
+        yield f"<h3>{html.escape(finding.shows)}</h3>"
         if name in sentences:
             yield f"<p class='lead'>{html.escape(sentences[name])}</p>"
-        yield from _figure(finding.figure, data, described, config, titled=False)
+        yield from _figure(name, data, described, config, titled=False)
 
 
 def _figure(name: str, data: Data, described: dict, config: Path | None, titled: bool = True) -> Iterator[str]:
     if titled:
         yield f"<h3>{html.escape(_title(name))}</h3>"
     yield f"<figure id='figure-{name}'>{_picture(name, data)}"
-    yield f"<figcaption>{html.escape(caption(name))}</figcaption>"
+    yield f"<figcaption>{html.escape(FIGURES[name].caption)}</figcaption>"
     lines = "".join(f"<li>{html.escape(line)}</li>" for line in provenance(name, data, described, config))
     yield f"<details><summary>Where it comes from</summary><ul>{lines}</ul></details></figure>"
 
@@ -159,19 +153,19 @@ def _title(name: str) -> str:
 def _picture(name: str, data: Data) -> str:
     with style.settings():
         try:
-            drawn: Figure = gallery.FIGURES[name].draw(data)
+            drawn: Figure = FIGURES.make(name, data)
         except NoData as missing:
             return f"<p class='missing'>{html.escape(str(missing))}</p>"
         stream = io.BytesIO()
         drawn.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
     encoded = base64.b64encode(stream.getvalue()).decode()
-    return f"<img alt='{html.escape(gallery.FIGURES[name].shows, quote=True)}' src='data:image/png;base64,{encoded}'>"
+    return f"<img alt='{html.escape(FIGURES[name].shows, quote=True)}' src='data:image/png;base64,{encoded}'>"
 
 
 def provenance(name: str, data: Data, described: dict, config: Path | None) -> list[str]:
     """What a figure was made from: records, machine, versions, commit, configuration, command."""
     axis = name.partition("_")[0]
-    records = data.records[data.records.axis == axis] if axis in AXIS_LABELS else data.records
+    records = data.records[data.records.axis == axis] if axis in labels.AXES else data.records
     if name == "training":
         told_of = [f"{len(data.training)} training runs"]
     else:
@@ -199,7 +193,7 @@ def interactive(data: Data) -> Iterator[tuple[str, object]]:
     import plotly.graph_objects as go
 
     records = data.records[~data.records.study.isin([*labels.SNAPSHOTS])]
-    for axis in AXIS_LABELS:
+    for axis in labels.AXES:
         own = labels.ordered(
             records[(records.axis == axis) & (records.status == "ok") & records.time_over_floor.notna()]
         )
@@ -209,7 +203,7 @@ def interactive(data: Data) -> Iterator[tuple[str, object]]:
         shown = labels.ranked(own.series, labels.SERIES)
         plot = go.Figure()
         for (case, series, mode), curve in own.groupby(["case", "series", "mode"], sort=False):
-            look = style.look(series, shown)
+            look = labels.look(series, shown)
             texts = [
                 f"{1e3 * r.time_s:.3g} ms, {r.vectors} vectors"
                 + ("" if pd.isna(r.time_over_nested) else f", {labels.ratio_text(r.time_over_nested)} of nested")
@@ -230,8 +224,8 @@ def interactive(data: Data) -> Iterator[tuple[str, object]]:
             )
         # The margin at the top is where the buttons are.
         plot.update_layout(template="plotly_white", height=420, margin={"l": 50, "r": 10, "t": 32, "b": 40})
-        plot.update_xaxes(title=_plain(AXIS_LABELS[axis]))
-        if axis in LOGARITHMIC:
+        plot.update_xaxes(title=_plain(labels.AXES[axis]))
+        if axis in labels.LOGARITHMIC:
             positions = sorted(own.x.unique().tolist())
             positions = positions[:: -(-len(positions) // 8)]
             plot.update_xaxes(type="log", tickvals=positions, ticktext=[f"{value:g}" for value in positions])
@@ -244,7 +238,7 @@ def _plain(label: str) -> str:
 
 
 def _records(data: Data, itables: object) -> str:
-    frame = data.records[[name for name in SHOWN if name in data.records]]
+    frame = data.records[[name for name in columns.SHOWN if name in data.records]]
     if frame.empty:
         return "<p class='missing'>No records.</p>"
     shown = frame.assign(**{n: frame[n].map(_short) for n in frame if frame[n].dtype.kind == "f"})
@@ -268,7 +262,7 @@ def _short(value: float) -> float | None:
     return None if pd.isna(value) else float(f"{value:.4g}")
 
 
-def _plain_table(table: tables.Table) -> str:
+def _plain_table(table: Table) -> str:
     frame = table.frame[[f.key for f in table.fields]] if len(table.frame) else table.frame
     if not len(frame):
         return "<p>Every point was measured.</p>"

@@ -1,30 +1,93 @@
-"""What things are called in tables and figures, and the order in which they are shown, everywhere the same."""
+"""How methods, operators and cases are named, drawn and ordered, the same in all tables and figures."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-#: From the most to the fewest vectors; unknown methods come after these in alphabetical order.
-SERIES: dict[str, str] = {
-    "nested": "Nested",
-    "nested_reverse": "Nested (reverse)",
-    "jax_jet": "Standard Taylor (stock jet)",
-    "jet_for_pytorch_standard": "Standard Taylor (jet-for-pytorch)",
-    "taylor_griewank": "Standard Taylor (Griewank)",
-    "taylor": "Standard Taylor",
-    "folx": "Forward Laplacian (folx)",
-    "stock_rewrite": "Forward over forward (rewritten)",
-    "collapsed_rewrite": "Standard Taylor (rewritten)",
-    "forward_laplacian": "Forward Laplacian",
-    "jet_for_pytorch": "Collapsed Taylor (jet-for-pytorch)",
-    "collapsed_griewank": "Collapsed Taylor (Griewank)",
-    "collapsed": "Collapsed Taylor",
-    "apolar": "Apolar Taylor",
+from jetbench.methods import METHODS
+
+GRIEWANK = "_griewank"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a series is drawn: `line` is a line style of matplotlib, `terminal` the colour in a terminal, if any."""
+
+    label: str
+    colour: str
+    marker: str
+    line: Any = ":"
+    terminal: str | None = None
+
+
+#: Colour, marker and line of the methods, and of those with the paper's directions. The paper's colours are kept
+#: (nested blue, standard orange, collapsed green) in the tones of Okabe and Ito, which readers with any colour vision
+#: can tell apart; marker and line style repeat the distinction for print in grey.
+_LOOKS: dict[str, tuple] = {
+    "nested": ("#0072B2", "o", "-", "blue"),
+    "nested_reverse": ("#56B4E9", "h", (0, (1, 1)), "bright_blue"),
+    "jax_jet": ("#8C1400", "X", (0, (3, 1))),
+    "jet_for_pytorch_standard": ("#DCC878", "p", (0, (1, 1))),
+    "taylor_griewank": ("#B07500", "<", (0, (2, 1.2))),
+    "taylor": ("#E69F00", "s", (0, (5, 1.5)), "yellow"),
+    "folx": ("#141414", "P", (0, (3, 1, 1, 1))),
+    "stock_rewrite": ("#101074", "8", (0, (1, 2))),
+    "collapsed_rewrite": ("#74D8B0", "*", (0, (3, 1, 1, 1))),
+    "forward_laplacian": ("#CC79A7", "v", (0, (4, 1, 1, 1))),
+    "jet_for_pytorch": ("#3C50DC", "d", (0, (1, 1))),
+    "collapsed_griewank": ("#00543D", ">", (0, (2, 1.2))),
+    "collapsed": ("#009E73", "^", "-", "green"),
+    "apolar": ("#5A0A4A", "D", (0, (6, 1, 1, 1, 1, 1))),
 }
-#: What was published of methods that no method here is.
+
+
+def _series() -> Iterator[tuple[str, Look]]:
+    for name, method in METHODS.items():
+        for series, label in ((f"{name}{GRIEWANK}", f"{method.label} (Griewank)"), (name, method.label)):
+            if series in _LOOKS:
+                yield series, Look(label, *_LOOKS[series])
+
+
+#: Series → how it is drawn, from the most to the fewest vectors; unknown ones come after these in alphabetical order.
+SERIES: dict[str, Look] = dict(_series())
+#: Looks of methods that are not listed, in alphabetical order of their names.
+SPARE = [("#000000", "H"), ("#777777", "X"), ("#5B5BD6", "p"), ("#8C6D31", "*")]
+#: What all methods are compared with, and the methods that the project is about, from the most to the fewest vectors.
+REFERENCE = "nested"
+CHAIN = ("nested", "taylor", "collapsed", "apolar")
+#: Taylor mode in JAX that multiplies dense zeros, and the same mode without them.
+STOCK, AWARE = "jax_jet", "taylor"
+#: The compiler pass: before it, after it, and the scheme derived by hand.
+REWRITTEN = ("taylor", "stock_rewrite", "collapsed_rewrite", "collapsed")
+#: Method of a public library → the method of this suite that does the same.
+PEERS = {"jax_jet": "taylor", "jet_for_pytorch_standard": "taylor", "folx": "collapsed", "jet_for_pytorch": "collapsed"}
+#: Published series that are not a method here.
 PUBLISHED_ONLY = {"jax_jet_nested": "Nested stock jets"}
+
+
+def is_nested(series: str) -> bool:
+    """Whether a series nests first-order derivatives."""
+    return series in METHODS and METHODS[series].is_nested
+
+
+def is_directional(method: str) -> bool:
+    """Whether the cost of a method depends on the scheme by which directions are found."""
+    return method in METHODS and METHODS[method].is_directional
+
+
+def look(series: str, shown: Iterable[str] = ()) -> Look:
+    """How a series is drawn; unknown ones take a spare look by their place among the unknown ones `shown`."""
+    if series in SERIES:
+        return SERIES[series]
+    unknown = [name for name in ranked([*shown, series], SERIES) if name not in SERIES]
+    return Look(series_label(series), *SPARE[unknown.index(series) % len(SPARE)])
+
+
 OPERATORS: dict[str, str] = {
     "laplacian": "Laplacian",
     "weighted_laplacian": "Weighted Laplacian",
@@ -38,9 +101,20 @@ OPERATORS: dict[str, str] = {
     "kuramoto_sivashinsky": "Kuramoto–Sivashinsky",
     "cahn_hilliard": "Cahn–Hilliard",
 }
-#: Studies that vary something else than their axis: their costs are no curves.
+#: x-axis → its label.
+AXES = {
+    "batch": "Batch size (points)",
+    "samples": "Samples (directions)",
+    "rank": "Rank / dimension",
+    "width": "Width (neurons)",
+    "depth": "Depth (hidden layers)",
+    "dimension": "Dimension $D$ (coordinates)",
+}
+LOGARITHMIC = ("batch", "width", "dimension")
+#: Studies that vary something else than their axis: their costs are not curves.
 SNAPSHOTS = ("operators", "precision", "networks", "accuracy", "peers")
-STUDIES = ("batch", "samples", "rank", "width", "depth", "dimension", *SNAPSHOTS)
+STUDIES = (*AXES, *SNAPSHOTS)
+FLOOR = "The floor is the time of the network's matrix products alone, on the fewest vectors that are known to suffice."
 NETWORKS = {
     "mlp": "MLP",
     "residual_mlp": "residual MLP",
@@ -58,10 +132,13 @@ ESTIMATORS = {
 
 def series_label(series: str) -> str:
     """A method's name for readers."""
-    method = series.removesuffix("_griewank")
-    if series != method and series not in SERIES:
+    method = series.removesuffix(GRIEWANK)
+    if series in SERIES:
+        return SERIES[series].label
+    if series != method:
         return f"{series_label(method)} (Griewank)"
-    return SERIES.get(series) or PUBLISHED_ONLY.get(series) or series.replace("_", " ").capitalize()
+    known = METHODS[series].label if series in METHODS else PUBLISHED_ONLY.get(series)
+    return known or series.replace("_", " ").capitalize()
 
 
 def backend_label(backend: str) -> str:
@@ -85,21 +162,27 @@ def ranked(values: object, known: object) -> list[str]:
     return sorted(set(values), key=lambda v: (known.index(v), "") if v in known else (len(known), str(v)))
 
 
-def ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in reading order: study, backend, operator, rank (full first), dimension, estimator, mode, method, place."""
-    positions = {
-        "study": {v: i for i, v in enumerate(ranked(frame.study.dropna(), STUDIES))},
-        "backend": {v: i for i, v in enumerate(ranked(frame.backend.dropna(), BACKENDS))},
-        "operator": {v: i for i, v in enumerate(ranked(frame.operator.dropna(), OPERATORS))},
-        "mode": {v: i for i, v in enumerate(ranked(frame["mode"].dropna(), MODES))},
-        "series": {v: i for i, v in enumerate(ranked(frame.series.dropna(), SERIES))},
-        "estimator": {v: i for i, v in enumerate(ranked(frame.estimator.dropna(), ["exact", *ESTIMATORS]))},
-    }
-    keys = frame.assign(**{name: frame[name].map(order) for name, order in positions.items()})
-    keys["rank_ratio"] = -keys.rank_ratio.fillna(0)
-    names = ["study", "backend", "operator", "rank_ratio", "dim", "estimator", "case", "mode", "series"]
-    names += ["x"] if "x" in keys else []
-    return frame.loc[keys.sort_values(names, kind="stable").index]
+ORDERS = {
+    "study": STUDIES,
+    "backend": BACKENDS,
+    "operator": OPERATORS,
+    "estimator": ("exact", *ESTIMATORS),
+    "mode": MODES,
+    "series": SERIES,
+}
+READING = ("study", "backend", "operator", "rank_ratio", "dim", "estimator", "case", "mode", "series", "x")
+
+
+def ordered(frame: pd.DataFrame, by: Iterable[str] = READING) -> pd.DataFrame:
+    """Rows in reading order: by these columns, full rank first, names in the order of `ORDERS`."""
+    keys = pd.DataFrame({name: _positions(frame[name]) for name in by if name in frame}, index=frame.index)
+    return frame.loc[keys.sort_values(list(keys), kind="stable").index]
+
+
+def _positions(column: pd.Series) -> pd.Series:
+    if column.name in ORDERS:
+        return column.map({name: i for i, name in enumerate(ranked(column.dropna(), ORDERS[column.name]))})
+    return -column.fillna(0) if column.name == "rank_ratio" else column
 
 
 DISTINGUISHING = ("dtype", "network", "widths", "activation", "outputs", "batch", "samples", "device")
@@ -122,6 +205,11 @@ def case_labels(frame: pd.DataFrame, *, dim: bool = True) -> dict[str, str]:
             extra = ", ".join(_distinction(name, getattr(row, name)) for name in varying if name != row.axis)
             labels[row.case] = f"{label} ({extra})" if extra else label
     return labels
+
+
+def case_names(frame: pd.DataFrame) -> dict[str, str]:
+    """Case → label of all cases of a frame; those of one study are told apart within it."""
+    return {case: name for _, study in frame.groupby("study") for case, name in case_labels(study).items()}
 
 
 def _distinction(name: str, value: object) -> str:

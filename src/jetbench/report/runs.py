@@ -10,26 +10,21 @@ import pandas as pd
 from rich.table import Table
 
 from jetbench.errors import JetbenchError, unknown
+from jetbench.measure.fields import of_part
 from jetbench.report import collect, labels
-from jetbench.report.pairs import quadrature
+from jetbench.report.costs import COSTS, interval_of_ratio
 
 #: What two points must share to be compared; everything that defines a point but the device and the machine.
-SAME = ["study", "axis", "axis_value", "backend", "operator", "operator_options", "dim", "estimator", "samples"]
-SAME += ["series", "mode", "network", "widths", "activation", "outputs", "network_seed", "dtype", "batch"]
-#: What can be compared → its column, and those of its interval.
+_SERIES = ("method", "directions", "method_version", "device")
+SAME = [*of_part("place"), "series", *(name for name in of_part("identity") if name not in _SERIES)]
+MEMORY, GRAPH = COSTS["memory_nondifferentiable"], COSTS["memory_differentiable"]
+#: What can be compared → its title, its column, and those of its interval.
 QUANTITIES = {
-    "time": ("time_s", "time_low_s", "time_high_s"),
-    "floor": ("time_over_floor", "time_over_floor_low", "time_over_floor_high"),
-    "nested": ("time_over_nested", "time_over_nested_low", "time_over_nested_high"),
-    "memory": ("memory_nondifferentiable_bytes",) * 3,  # counted, so that it is its own interval
-    "memory_differentiable": ("memory_differentiable_bytes",) * 3,
-}
-TITLES = {
-    "time": "time",
-    "floor": "time over floor",
-    "nested": "time over nested",
-    "memory": "peak memory",
-    "memory_differentiable": "peak memory with the graph for gradients",
+    "time": ("time", "time_s", "time_low_s", "time_high_s"),
+    "floor": ("time over floor", "time_over_floor", "time_over_floor_low", "time_over_floor_high"),
+    "nested": ("time over nested", "time_over_nested", "time_over_nested_low", "time_over_nested_high"),
+    "memory": ("peak memory", MEMORY.column, *MEMORY.ends),
+    "memory_differentiable": ("peak memory with the graph for gradients", GRAPH.column, *GRAPH.ends),
 }
 VERDICTS = ("same", "faster", "slower", "unstable")
 
@@ -47,16 +42,16 @@ def run(name: str | Path, results: Path = Path("results")) -> pd.DataFrame:
     """The records of one folder, given by its path or by its name below `results`.
 
     Raises:
-        JetbenchError: there is no such folder, or it holds no records.
+        JetbenchError: there is no such folder, or it does not contain records.
     """
     path = next((p for p in (Path(name), results / name) if p.is_dir()), None)
     if path is None:
         known = sorted(p.name for p in results.iterdir() if (p / "machine.json").is_file()) if results.is_dir() else []
         raise JetbenchError(f"There is no run {str(name)!r}: neither a folder nor one of {', '.join(known) or 'none'}.")
-    frame = collect.read(path.resolve().parent)
+    frame = collect.machines_in([path.resolve()])
     own = frame[frame.machine == path.resolve().name]
     if own.empty:
-        raise JetbenchError(f"The folder {path} holds no records; a run is a folder like results/<machine>.")
+        raise JetbenchError(f"The folder {path} contains no records; a run is a folder like results/<machine>.")
     return own.reset_index(drop=True)
 
 
@@ -72,7 +67,7 @@ def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", 
     """
     if quantity not in QUANTITIES:
         raise JetbenchError(unknown("quantity", quantity, QUANTITIES))
-    value, low, high = QUANTITIES[quantity]
+    _, value, low, high = QUANTITIES[quantity]
     sides = []
     for frame in (first, second):
         ok = frame[(frame.status == "ok") & (frame[value] > 0)]
@@ -80,10 +75,9 @@ def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", 
         stable = ok.stable.fillna(True).astype(bool) if low != value else True
         sides.append(keys.assign(value=ok[value], low=ok[low], high=ok[high], stable=stable))
     joined = sides[0].merge(sides[1], on=SAME, suffixes=("_first", "_second"))
-    ratio = joined.value_second / joined.value_first
-    below = quadrature(joined.value_second, joined.low_second, joined.value_first, joined.high_first)
-    above = quadrature(joined.value_second, joined.high_second, joined.value_first, joined.low_first)
-    found = joined[SAME].assign(ratio=ratio, low=ratio * np.exp(-below), high=ratio * np.exp(above))
+    ends = [joined[f"{end}_{whose}"] for whose in ("second", "first") for end in ("value", "low", "high")]
+    low_end, high_end = interval_of_ratio(*ends)
+    found = joined[SAME].assign(ratio=joined.value_second / joined.value_first, low=low_end, high=high_end)
     same = (found.low <= 1) & (found.high >= 1) | ((found.ratio - 1).abs() <= within)
     stable = joined.stable_first & joined.stable_second
     found["verdict"] = np.select([~stable, same, found.ratio < 1], ["unstable", "same", "faster"], "slower")
@@ -92,7 +86,7 @@ def compared(first: pd.DataFrame, second: pd.DataFrame, quantity: str = "time", 
 
 def table(found: Comparison, names: tuple[str, str], quantity: str) -> Table:
     """A line a point, in reading order, for a terminal."""
-    title = f"{names[1]} over {names[0]}: {TITLES[quantity]}"
+    title = f"{names[1]} over {names[0]}: {QUANTITIES[quantity][0]}"
     made = Table(title=title, title_justify="left")
     for name in ("study", "operator", "method", "mode", "at"):
         made.add_column(name, overflow="fold")

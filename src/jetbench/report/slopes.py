@@ -13,7 +13,8 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from jetbench.report import labels
-from jetbench.report.collect import REFERENCE
+from jetbench.report.costs import COSTS, Cost
+from jetbench.report.labels import REFERENCE
 
 CONFIDENCE = 0.95
 
@@ -21,27 +22,8 @@ CONFIDENCE = 0.95
 LINEAR_AXES = {"batch": "datum", "samples": "sample", "rank": "rank ratio"}
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A cost: the column it is read from, the factor to its unit, and how it is called."""
-
-    name: str
-    column: str
-    factor: float
-    unit: str
-    label: str
-
-
-METRICS: dict[str, Metric] = {
-    m.name: m
-    for m in [
-        Metric("time", "time_s", 1e3, "ms", "Time"),
-        Metric("memory_differentiable", "memory_differentiable_bytes", 2.0**-20, "MiB", "Memory (differentiable)"),
-        Metric("memory_nondifferentiable", "memory_nondifferentiable_bytes", 2.0**-20, "MiB", "Memory (non-diff.)"),
-        Metric("gradient_time", "gradient_time_s", 1e3, "ms", "Time with gradient"),
-        Metric("vectors", "batch_vectors", 1.0, "", "Vectors"),
-    ]
-}
+#: The costs whose slopes are fitted.
+METRICS: dict[str, Cost] = {**COSTS, "vectors": Cost("vectors", "batch_vectors", 1.0, "", "Vectors")}
 
 
 @dataclass(frozen=True)
@@ -69,21 +51,19 @@ def fit(x: np.ndarray, y: np.ndarray) -> Fit:
 
     Fewer than two different x give NaN everywhere; with two points the slope has no interval.
     """
+    from scipy.stats import linregress  # half a second to import, for fits alone
+
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     kept = np.isfinite(x) & np.isfinite(y)
     x, y = x[kept], y[kept]
     if len(np.unique(x)) < 2:
         return Fit(math.nan, math.nan, math.nan, math.nan, math.nan, len(x))
-    centred = x - x.mean()
-    spread = float(centred @ centred)
-    slope = float(centred @ (y - y.mean())) / spread
-    intercept = float(y.mean() - slope * x.mean())
-    if len(x) < 3:
-        return Fit(slope, intercept, math.nan, math.nan, math.nan, len(x))
-    residual = y - intercept - slope * x
-    error = math.sqrt(float(residual @ residual) / (len(x) - 2) / spread)
-    half = _quantile(len(x) - 2) * error
-    return Fit(slope, intercept, error, slope - half, slope + half, len(x))
+    line = linregress(x, y)
+    slope, intercept, points = float(line.slope), float(line.intercept), len(x)
+    if points < 3:
+        return Fit(slope, intercept, math.nan, math.nan, math.nan, points)
+    half = _quantile(points - 2) * line.stderr
+    return Fit(slope, intercept, float(line.stderr), slope - half, slope + half, points)
 
 
 def _quantile(freedom: float) -> float:

@@ -1,4 +1,4 @@
-"""What is printed at the end of a run: the costs relative to nested, what failed, and where tables and figures lie."""
+"""What a run prints at its end: the costs relative to nested, what failed, and where tables and figures are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from jetbench.report import labels
-from jetbench.report.tables import Data, reference_points
-
-STYLES = {"nested": "blue", "nested_reverse": "bright_blue", "taylor": "yellow", "collapsed": "green"}
+from jetbench.report.data import Data, reference_points
 
 
 def summary(data: Data, folders: Iterable[tuple[str, Path]] = ()) -> RenderableType:
@@ -45,7 +43,7 @@ def _comparison(data: Data, points: pd.DataFrame) -> RichTable:
     for mode in modes:
         table.add_column(f"{mode}\n/ nested", justify="right", no_wrap=True)
         table.add_column("\n/ floor", justify="right", no_wrap=True)
-    named = {c: n for _, study in points.groupby("study") for c, n in labels.case_labels(study).items()}
+    named = labels.case_names(points)
     for (study, case), group in points.groupby(["study", "case"], sort=False):
         axis, value = group.axis.iloc[0], group.axis_value.iloc[0]
         table.add_row(Text(f"{named[case]}, {axis} {value:g}", style="bold"))
@@ -57,7 +55,7 @@ def _comparison(data: Data, points: pd.DataFrame) -> RichTable:
             if any(cells):
                 vectors = own.vectors.dropna()
                 counted = str(vectors.iloc[0]) if len(vectors) else ""
-                table.add_row(f"  {labels.series_label(series)}", counted, *cells, style=STYLES.get(series))
+                table.add_row(f"  {labels.series_label(series)}", counted, *cells, style=labels.look(series).terminal)
         table.add_section()
     return table
 

@@ -33,7 +33,7 @@ from jetbench.errors import JetbenchError, MissingRule
 from jetbench.torch._compat import modes, quietly, undisturbed, unseen
 from jetbench.torch.noting import Notes, Substitutes, draws_nothing
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
-from jetbench.torch.steps import Captured, Described, Slot, Step
+from jetbench.torch.steps import Captured, Described, Slot, Step, placed
 
 aten = torch.ops.aten
 CACHED_FUNCTIONS = 4096
@@ -64,6 +64,24 @@ def _decompositions(kept: frozenset[OpOverload], references: bool) -> dict:
         and operation not in OWN
         and (references or not function.__module__.startswith("torch._refs"))
     }
+
+
+def _of_tensors(function: Callable, args: tuple, kwargs: dict) -> Callable:
+    """The function of the tensors among its arguments, the others being given."""
+    leaves = [*args, *kwargs.values()]
+    is_flat = all(isinstance(leaf, Tensor) or type(leaf) in _PLAIN or type(leaf) is float for leaf in leaves)
+    if not is_flat:
+        leaves, structure = pytree.tree_flatten((args, kwargs))
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+
+    def called(*tensors: Tensor) -> object:
+        given = _replaced(leaves, places, tensors)
+        if is_flat:
+            return function(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+        full_args, full_kwargs = pytree.tree_unflatten(given, structure)
+        return function(*full_args, **full_kwargs)
+
+    return called
 
 
 def _replaced(leaves: Sequence, places: Sequence[int], tensors: Sequence[Tensor]) -> list:
@@ -193,13 +211,7 @@ class Capturing:
         """As `function`, without a look into the cache."""
         if not _is_of_torch(function):
             raise NotImplementedError(f"{function} is not a function of PyTorch")
-        leaves, structure = pytree.tree_flatten((args, kwargs))
-        places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
-
-        def called(*tensors: Tensor) -> object:
-            args, kwargs = pytree.tree_unflatten(_replaced(leaves, places, tensors), structure)
-            return function(*args, **kwargs)
-
+        called = _of_tensors(function, args, kwargs)
         if _are_small(described):
             try:
                 return self._decomposed(functools.partial(_captured, called, _zeros(described), described))
@@ -314,12 +326,12 @@ def _captured(
         undisturbed(),
         torch.inference_mode(False),
         sdpa_kernel(SDPBackend.MATH),
-        quietly(),
         unseen(),
         contextlib.ExitStack() as open_,
     ):
         examples = make()
         if all(isinstance(example, FakeTensor) for example in examples):
+            open_.enter_context(quietly())
             open_.enter_context(_fakes())
         depends = [of_x for *_, of_x in described]
 
@@ -337,7 +349,7 @@ def _captured(
         has_values = is_network and not examples[0].is_meta and not isinstance(examples[0], FakeTensor)
         steps = Notes(kept, table, examples, depends, is_network, has_values)
         result = run(function, steps, is_network)
-        leaves, structure = pytree.tree_flatten(result)
+        leaves, structure = ([result], None) if isinstance(result, Tensor) else pytree.tree_flatten(result)
         relations = [_relation(leaf, examples) for leaf in leaves]
         if is_network:
             _refuse_author_derivatives(leaves)
@@ -358,7 +370,7 @@ def _captured(
             len(examples),
             steps.constants,
             tuple(steps.steps),
-            pytree.tree_unflatten(output, structure),
+            output[0] if structure is None else pytree.tree_unflatten(output, structure),
             steps.count,
             changed,
         )
@@ -372,11 +384,7 @@ def _replayed(steps: Notes, leaves: Sequence[object], noting: Notes) -> Callable
     def replay(*tensors: Tensor) -> list:
         values: dict[int | None, object] = {**dict(enumerate(tensors)), **constants}
         for step in noted:
-            args, kwargs = pytree.tree_map(
-                lambda leaf: values[leaf.index] if isinstance(leaf, Slot) else leaf,
-                (step.args, step.kwargs),
-                is_leaf=lambda leaf: isinstance(leaf, Slot),
-            )
+            args, kwargs = placed((step.args, step.kwargs), values.__getitem__)
             detaching = noting.detaching() if step.target is aten.detach.default else contextlib.nullcontext()
             with detaching:
                 result = step.target(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""The function that users call: a network and an operator in, the operator's values out."""
+"""`linear_operator`: from a network and an operator to a function that evaluates the operator of the network."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from jetbench.torch.methods import METHODS
 
 
 class LinearOperator:
-    """x ↦ L net(x), made by `linear_operator`.
+    """The function x ↦ L net(x), returned by `linear_operator`.
 
     Attributes:
-        problem: operator, estimator and scheme for directions.
-        method: name of the method.
-        vectors: how many vectors of layer width pass through each linear layer, per datum.
+        problem: the operator, the estimator and the scheme of directions.
+        method: the name of the method.
+        vectors: the number of vectors of layer width that pass through each linear layer, per datum.
     """
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, method: str) -> None:
@@ -31,25 +31,25 @@ class LinearOperator:
         self._evaluation = METHODS[method].build(net, problem, plan)
 
     def __call__(self, x: Tensor, seed: int | None = None) -> Tensor | Mapping[str, Tensor]:
-        """The operator of the network at the points x.
+        """Evaluate the operator of the network at the points x.
 
         Args:
-            x: (..., D), any leading axes or none; rows are independent points.
-            seed: of the random directions; needed for a random estimator only.
+            x: (..., D), with any number of leading axes; rows are independent points.
+            seed: the seed of the random directions; only for a random estimator, which needs one.
 
         Returns:
-            (..., C…), the shape of net(x); a dictionary of these for an operator with several outputs.
+            (..., C…), the shape of net(x); for an operator with several outputs, a dictionary of such values.
 
         Raises:
-            ValueError: x has the wrong number of coordinates, or a seed is missing or superfluous.
-            TypeError: x is no tensor of real floating-point numbers.
+            ValueError: x has the wrong number of coordinates, or a seed is missing or not needed.
+            TypeError: x is not a tensor of real floating-point numbers.
             JetbenchError: the network cannot be captured, mixes rows, or uses an operation without a rule.
         """
         return self.evaluate(x, self.draw(x, seed))
 
     @torch.compiler.disable
     def draw(self, x: Tensor, seed: int | None = None) -> tuple[Tensor, ...]:
-        """The random directions for the points x, () for the exact estimator; the same for the same seed."""
+        """Draw the random directions for the points x, () for the exact estimator. A seed determines them."""
         if self.problem.estimator.is_exact:
             if seed is not None:
                 raise ValueError("The exact estimator draws nothing: leave `seed` out.")
@@ -63,7 +63,7 @@ class LinearOperator:
         return draw(self._groups, x, seed)
 
     def evaluate(self, x: Tensor, draws: Sequence[Tensor] = ()) -> Tensor | Mapping[str, Tensor]:
-        """As a call, with directions that `draw` returned. This is what to give to `torch.compile` for speed."""
+        """Evaluate with directions that `draw` returned. To compile, pass this method to `torch.compile`."""
         self._check(x)
         outputs = self._evaluation(x, draws)
         operator = self.problem.operator
@@ -86,7 +86,7 @@ class LinearOperator:
             )
 
     def __reduce__(self) -> tuple:
-        """Copied and pickled as what it was made from; what it remembers is found again."""
+        """Copies and pickles hold the arguments; everything derived from them is computed again."""
         return LinearOperator, (self.net, self.problem, self.method)
 
     def __repr__(self) -> str:
@@ -105,24 +105,42 @@ def linear_operator(
     estimator: Estimator | None = None,
     directions: str = "polarization",
 ) -> LinearOperator:
-    """Make x ↦ p(∂) net(x), differentiable in the parameters and in x; `torch.compile` and `torch.vmap` apply.
+    """Return the function x ↦ p(∂) net(x), where p is the symbol of the operator.
+
+    It is differentiable in the parameters and in x. `torch.vmap` applies to it, and `torch.compile` to its `evaluate`.
 
     Args:
-        net: (..., D) → (..., C…), a module or any function; it must not mix rows of x. Its Python runs at every call,
-            so whatever it reads may change in between. What it computes under `torch.no_grad` is a constant.
-        operator: from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs in one pass.
-        method: a name in `jetbench.torch.METHODS`.
-        estimator: from `jetbench.estimators`; exact by default.
-        directions: "polarization" or "griewank", the scheme for symbols of degree above 2.
+        net: a module or function (..., D) → (..., C…) that does not mix rows of x. Its Python code runs at every
+            call, so that whatever it reads may change. What it computes under `torch.no_grad` is a constant.
+        operator: an operator from `jetbench.operators`, a symbol, or a dictionary of name → symbol for several outputs
+            in one pass.
+        method: the name of a method in `jetbench.torch.METHODS`.
+        estimator: an estimator from `jetbench.estimators`; exact by default.
+        directions: the scheme of directions for symbols of degree above 2, "polarization" or "griewank".
 
     Raises:
-        ValueError: an unknown method or scheme.
-        TypeError: `net` is not callable, `operator` or `estimator` of the wrong type.
-        Unsupported: the method cannot do this operator with this estimator; the message says why.
+        ValueError: the method or the scheme is unknown.
+        TypeError: `net` is not callable, or `operator` or `estimator` is of the wrong type.
+        Unsupported: the method does not support this operator with this estimator; the message says why.
 
-    Example:
-        laplacian = linear_operator(net, operators.laplacian(dim=50), method="collapsed")
-        laplacian(x)  # x (N, 50) → (N, C)
+    Examples:
+        The Laplacian of Σ_i x_i⁴ is 12 Σ_i x_i²:
+
+        >>> import torch
+        >>> from jetbench import operators
+        >>> laplacian = linear_operator(lambda x: (x**4).sum(-1), operators.laplacian(dim=2), method="collapsed")
+        >>> laplacian(torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
+        tensor([60., 12.])
+        >>> laplacian.vectors
+        4
+
+        Several outputs in one pass:
+
+        >>> from jetbench import variables
+        >>> t, y = variables(2)
+        >>> heat = linear_operator(lambda x: x[..., 0] * x[..., 1] ** 2, {"u_t": t, "u_yy": y**2})
+        >>> heat(torch.tensor([3.0, 5.0]))
+        {'u_t': tensor(25.), 'u_yy': tensor(6.)}
     """
     if not callable(net):
         raise TypeError(f"net must be a function or a module; got {type(net).__name__}.")

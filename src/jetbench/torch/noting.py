@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jetbench.errors import JetbenchError, Unsupported
 from jetbench.torch._compat import undisturbed
 from jetbench.torch.refusals import DECIDES, changes_outside
-from jetbench.torch.steps import Slot, Step
+from jetbench.torch.steps import Slot, Step, slots
 
 aten = torch.ops.aten
 _DETACHING_IN_PLACE = {torch.detach_, Tensor.detach_, aten.detach_, aten.detach_.default}
@@ -252,10 +252,19 @@ class Notes(TorchDispatchMode):
             if is_written and (id(value) not in self._places or value.untyped_storage()._cdata in outside):
                 raise changes_outside(str(function))
 
+    def _with_slots(self, value: object) -> object:
+        """Arguments of an operation with slots in the place of tensors."""
+        if isinstance(value, Tensor):
+            return Slot(self.place_of_argument(value))
+        if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
+            return (tuple if isinstance(value, tuple) else list)([self._with_slots(item) for item in value])
+        if isinstance(value, dict):
+            return {name: self._with_slots(item) for name, item in value.items()}
+        return value
+
     def _note(self, function: OpOverload, args: tuple, kwargs: dict, leaves: Sequence, several: bool) -> None:
-        args, kwargs = pytree.tree_map_only(Tensor, lambda t: Slot(self.place_of_argument(t)), (args, kwargs))
-        used = [leaf.index for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Slot)]
-        depends = any(place in self._dependent for place in used)
+        args, kwargs = self._with_slots(args), self._with_slots(kwargs)
+        depends = any(place in self._dependent for place in (*slots(args), *slots(kwargs)))
         results = tuple(self.place_of(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves)
         made = {place for place in results if place is not None}
         for leaf, place in zip(leaves, results, strict=True):

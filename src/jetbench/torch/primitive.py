@@ -30,9 +30,10 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_on
 
 from jetbench.errors import JetbenchError, Unsupported
 from jetbench.torch._compat import is_wrapped, modes, saving_hooks, undisturbed
-from jetbench.torch.capture import Captured, Capturing, Described, Slot, casts
+from jetbench.torch.capture import Capturing, casts
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
+from jetbench.torch.steps import Captured, Described, contiguous, placed
 from jetbench.torch.trusted import OPERATIONS
 
 _KNOWN_AT_MOST = 20_000
@@ -136,19 +137,15 @@ _OF_STEPS = ChainMap(FORMULAS, OF_ROOTS)
 
 def _described(tensor: Tensor) -> tuple:
     shape = tuple(tensor.shape)
-    strides = torch.empty(shape, device="meta").stride()
-    return shape, strides, tensor.dtype, tensor.device, True
+    return shape, contiguous(shape), tensor.dtype, tensor.device, True
 
 
 def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
     """Runs the operations of a function, with formulas in the place of those that have one."""
     values: dict[int, object] = {**dict(enumerate(tensors)), **captured.constants}
 
-    def filled(leaf: object) -> object:
-        return values[leaf.index] if isinstance(leaf, Slot) else leaf
-
     for step in captured.steps:
-        args, kwargs = tree_map(filled, (step.args, step.kwargs))
+        args, kwargs = placed((step.args, step.kwargs), values.__getitem__)
         result = _OF_STEPS.get(step.target, step.target)(*args, **kwargs)
         values.update(zip(step.results, result if step.several else (result,), strict=True))
     for index, place in captured.changed.items():

@@ -10,12 +10,11 @@ from operator import itemgetter
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from jetbench.torch.capture import casts
 from jetbench.torch.jet import Jet
 from jetbench.torch.rules import RULES
-from jetbench.torch.steps import Captured, Slot, Step
+from jetbench.torch.steps import Captured, Slot, Step, placed, slots
 
 Call = tuple[Captured, tuple[int, ...], int]
 
@@ -85,8 +84,8 @@ def uncast(x: Tensor) -> contextlib.AbstractContextManager:
 
 def _application(step: Step, literals: list[object], first: int) -> Callable[[list], object]:
     """The step as a function of all values, `literals` among them from place `first` on."""
-    slots = [leaf.index for leaf in pytree.tree_leaves((step.args, step.kwargs)) if type(leaf) is Slot]
-    return functools.partial(_apply, step, _arguments(step.args, literals, first), slots)
+    places = [*slots(step.args), *slots(step.kwargs)]
+    return functools.partial(_apply, step, _arguments(step.args, literals, first), places)
 
 
 def _arguments(args: tuple, literals: list[object], first: int) -> Callable[[list], Sequence]:
@@ -95,8 +94,8 @@ def _arguments(args: tuple, literals: list[object], first: int) -> Callable[[lis
     for value in args:
         if type(value) is Slot:
             places.append(value.index)
-        elif _contains_slot(value):
-            return lambda values: [_filled(value, values) for value in args]
+        elif any(True for _ in slots(value)):
+            return lambda values: placed(args, values.__getitem__)
         else:
             places.append(first + len(literals))
             literals.append(value)
@@ -105,29 +104,16 @@ def _arguments(args: tuple, literals: list[object], first: int) -> Callable[[lis
     return lambda values: [values[place] for place in places]
 
 
-def _apply(step: Step, arguments: Callable[[list], Sequence], slots: Sequence[int], values: list) -> object:
+def _apply(step: Step, arguments: Callable[[list], Sequence], places: Sequence[int], values: list) -> object:
     function = step.target
     if step.depends:
-        for place in slots:
+        for place in places:
             if type(values[place]) is Jet:
                 function = RULES.get(function) or function.jet
                 break
     if step.kwargs:
-        kwargs = {name: _filled(value, values) for name, value in step.kwargs.items()}
-        return function(*arguments(values), **kwargs)
+        return function(*arguments(values), **placed(step.kwargs, values.__getitem__))
     return function(*arguments(values))
-
-
-def _contains_slot(value: object) -> bool:
-    return type(value) in (list, tuple) and any(type(item) is Slot or _contains_slot(item) for item in value)
-
-
-def _filled(value: object, values: list) -> object:
-    if type(value) is Slot:
-        return values[value.index]
-    if type(value) in (list, tuple):
-        return type(value)(_filled(item, values) for item in value)
-    return value
 
 
 def assemble(calls: Sequence[Call], output: int, constants: int, inputs: Sequence[int] = (0,)) -> Graph | None:
@@ -161,11 +147,11 @@ def assemble(calls: Sequence[Call], output: int, constants: int, inputs: Sequenc
                 return final(sources[place])
             return inside[place] if place in inside else final(offset + place)
 
-        def slot(leaf: object, local=local) -> object:
-            return Slot(local(leaf.index)) if isinstance(leaf, Slot) else leaf
+        def slot(place: int, local=local) -> Slot:
+            return Slot(local(place))
 
         for step in captured.steps:
-            args, kwargs = pytree.tree_map(slot, (step.args, step.kwargs), is_leaf=lambda leaf: isinstance(leaf, Slot))
+            args, kwargs = placed((step.args, step.kwargs), slot)
             results = tuple(None if place is None else local(place) for place in step.results)
             if step.target is torch.ops.aten.alias.default:
                 renamed[results[0]] = args[0].index
@@ -186,7 +172,7 @@ def _graph(
     for step in reversed(steps):
         if not any(place in needed and place not in given for place in step.results):
             continue
-        used = {leaf.index for leaf in pytree.tree_leaves((step.args, step.kwargs)) if isinstance(leaf, Slot)}
+        used = {*slots(step.args), *slots(step.kwargs)}
         kept.append(step)
         unread = {place for place in step.results if place is not None and place not in needed}
         frees.append((used - needed) | unread)
@@ -197,12 +183,12 @@ def _graph(
     more = len(inputs) - 1
     moved = {place: index for index, place in enumerate(inputs)}
 
-    def move(leaf: object) -> object:
-        return Slot(moved.get(leaf.index, leaf.index + more)) if isinstance(leaf, Slot) else leaf
+    def move(place: int) -> Slot:
+        return Slot(moved.get(place, place + more))
 
     if more or inputs[0]:
         for index, step in enumerate(kept):
-            args, kwargs = pytree.tree_map(move, (step.args, step.kwargs), is_leaf=lambda leaf: isinstance(leaf, Slot))
+            args, kwargs = placed((step.args, step.kwargs), move)
             results = tuple(place if place is None else moved.get(place, place + more) for place in step.results)
             kept[index] = replace(step, args=args, kwargs=kwargs, results=results)
     final_frees = tuple(tuple(moved.get(place, place + more) for place in found) for found in reversed(frees))

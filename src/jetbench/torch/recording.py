@@ -36,7 +36,7 @@ from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.propagate import Call, Graph, assemble
 from jetbench.torch.refusals import author_derivative, changes_input, draws
 from jetbench.torch.rules import RULES
-from jetbench.torch.steps import Captured, Described, Slot, Step
+from jetbench.torch.steps import Captured, Described, Slot, Step, contiguous
 from jetbench.torch.trusted import OPERATIONS
 from jetbench.torch.untouched import Untouched
 
@@ -193,7 +193,7 @@ class Recording:
     def start(self, x: Tensor) -> Traced:
         """What stands for x. A recording does not keep it, so that both are freed at once when the run ends."""
         shape = tuple(x.shape)
-        traced = _traced(self, 0, (shape, _contiguous(shape), x.dtype, x.device, True))
+        traced = _traced(self, 0, (shape, contiguous(shape), x.dtype, x.device, True))
         traced.memory = _Memory("x", traced)
         return traced
 
@@ -354,14 +354,6 @@ def _answer(output: object) -> object:
         if not isinstance(leaf, _ANSWERS):
             raise NotFollowed(f"A function returns {type(leaf).__name__}.")
     return output
-
-
-def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
-    strides, step = [], 1
-    for length in reversed(shape):
-        strides.append(step)
-        step *= max(length, 1)
-    return tuple(reversed(strides))
 
 
 class Recorder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,28 @@ class Slot:
     """The place of a tensor among the values of a computation."""
 
     index: int
+
+
+def slots(value: object) -> Iterator[int]:
+    """The places in arguments of a step, in order."""
+    if type(value) is Slot:
+        yield value.index
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from slots(item)
+    elif isinstance(value, dict):
+        yield from slots(tuple(value.values()))
+
+
+def placed(value: object, place: Callable[[int], object]) -> object:
+    """Arguments of a step with something else in the place of slots."""
+    if type(value) is Slot:
+        return place(value.index)
+    if type(value) in (tuple, list):
+        return type(value)([placed(item, place) for item in value])
+    if type(value) is dict:
+        return {name: placed(item, place) for name, item in value.items()}
+    return value
 
 
 @dataclass(frozen=True)
@@ -37,6 +59,15 @@ class Step:
     results: tuple[int | None, ...]
     several: bool
     depends: bool
+
+
+def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides of a new tensor."""
+    strides, step = [], 1
+    for length in reversed(shape):
+        strides.append(step)
+        step *= max(length, 1)
+    return tuple(reversed(strides))
 
 
 @dataclass(frozen=True)

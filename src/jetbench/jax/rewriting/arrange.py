@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from jax import lax
+from jax.extend.core import JaxprEqn
 
 from jetbench.collapse.graph import Node, is_inexact
 from jetbench.collapse.layout import numbered
@@ -15,9 +16,9 @@ from jetbench.jax.rewriting.lower import Call, Lowering, lowering
 
 
 @lowering("copy", "copy_p", "name", "optimization_barrier", "pvary")
-def _same(low: Lowering, aval: Any, x: Node, *_: Node, **__: Any) -> Node:
+def _same(low: Lowering, result: Any, *values: Node, **_: Any) -> Node | tuple[Node, ...]:
     """That a value may differ along an axis of a mesh is said again where it is used."""
-    return x
+    return values if isinstance(result, JaxprEqn) else values[0]
 
 
 @lowering("reshape")

@@ -24,7 +24,6 @@ for _primitive in (
     primitives.eq_to_p,
     primitives.lt_to_p,
     primitives.le_to_p,
-    primitives.sign_p,
     primitives.floor_p,
     primitives.ceil_p,
     primitives.round_p,

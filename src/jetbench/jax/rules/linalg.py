@@ -13,7 +13,7 @@ from itertools import accumulate, chain, pairwise
 
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import ClosedJaxpr, Jaxpr, primitives
+from jax.extend.core import ClosedJaxpr, primitives
 from jax.lax import linalg
 
 from jetbench.errors import MissingRule
@@ -222,10 +222,10 @@ def _trace_of_product(a: Jet, b: Jet) -> Jet:
     return linear(lambda t: t.sum((-2, -1)), times(a, linear(lambda t: t.mT, b)))
 
 
-def _is_of_last_axes(jaxpr: Jaxpr) -> bool:
+def _is_of_last_axes(closed: ClosedJaxpr) -> bool:
     """Whether the argument is factorized as it is; under `vmap` the axes of a matrix may come first."""
-    first = jaxpr.eqns[0]
-    return first.primitive is primitives.lu_p and first.invars == jaxpr.invars
+    first = closed.jaxpr.eqns[0]
+    return first.primitive is primitives.lu_p and first.invars == closed.jaxpr.invars
 
 
 @rule_by_name("_slogdet_lu", _is_of_last_axes)

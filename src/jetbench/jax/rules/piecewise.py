@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import primitives
 
 from jetbench.jax.jet import Jet, Value, add, broadcast, elementwise, jointly_linear, linear, primal, times
+from jetbench.jax.propagate import propagate
 from jetbench.jax.rules.elementwise import real_power
 from jetbench.jax.rules.registry import rule
+from jetbench.jax.special import complex_sign
 
 
 def sloped(x: Jet, value: Array, slope: Array) -> Jet:
@@ -25,6 +28,16 @@ def absolute(x: Jet) -> Jet:
     parts = [linear(part, x, part) for part in (jnp.real, jnp.imag)]
     squares = [elementwise(lambda u, order: real_power(u, order, 2), part) for part in parts]
     return elementwise(lambda u, order: real_power(u, order, 0.5), add(*squares))
+
+
+@rule(primitives.sign_p)
+def sign(x: Jet) -> Value:
+    """Constant for real u; u/|u| for complex u."""
+    if not jnp.iscomplexobj(x.primal):
+        return jnp.sign(x.primal)
+    closed = jax.make_jaxpr(complex_sign)(x.primal)
+    (result,) = propagate(closed.jaxpr, closed.consts, [x])
+    return result
 
 
 @rule(primitives.max_p)

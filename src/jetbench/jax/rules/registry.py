@@ -14,17 +14,42 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Primitive
+from jax.extend.core import ClosedJaxpr, Primitive
 
 from jetbench.jax.jet import Jet, Value, linear
-from jetbench.jax.special import name_in_jax
+from jetbench.jax.special import arranged, name_in_jax
+
+Applies = Callable[[ClosedJaxpr], bool | tuple[int, ...] | None]
 
 RULES: dict[Primitive, Callable] = {}
-NAMED: dict[str, tuple[Callable, Callable[[Jaxpr], bool]]] = {}
+NAMED: dict[str, tuple[Callable, Applies]] = {}
 
 
 def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
-    """Register the decorated function as the rule of the given primitives."""
+    """Register the decorated function as the rule of the given primitives.
+
+    Raises:
+        TypeError: an argument is not a primitive.
+
+    Examples:
+        A primitive φ(u) = u² with its derivatives [u², 2u, 2, 0, …]; None stands for zero:
+
+        >>> import jax.numpy as jnp
+        >>> from jax.extend.core import Primitive
+        >>> from jetbench import operators
+        >>> from jetbench.jax import linear_operator, rule
+        >>> from jetbench.jax.jet import elementwise
+        >>> squared_p = Primitive("squared")
+        >>> _ = squared_p.def_impl(lambda x: x * x)
+        >>> _ = squared_p.def_abstract_eval(lambda x: x)
+        >>> @rule(squared_p)
+        ... def squared_rule(x):
+        ...     def derivatives(u, order):
+        ...         return [u * u, 2 * u, jnp.full_like(u, 2), *[None] * order][: order + 1]
+        ...     return elementwise(derivatives, x)
+        >>> linear_operator(lambda x: squared_p.bind(x).sum(-1), operators.laplacian(dim=3))(jnp.ones(3)).item()
+        6.0
+    """
 
     for primitive in primitives:
         if not isinstance(primitive, Primitive):
@@ -39,12 +64,13 @@ def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
     return register
 
 
-def rule_by_name(name: str, applies: Callable[[Jaxpr], bool]) -> Callable[[Callable], Callable]:
+def rule_by_name(name: str, applies: Applies) -> Callable[[Callable], Callable]:
     """Register the decorated function as the rule of a function of JAX itself, for calls of it that jaxprs keep.
 
     Args:
         name: as in the source of JAX.
-        applies: whether a call's jaxpr is one that the rule is for; `vmap` may have moved the axes of its arguments.
+        applies: whether a call's jaxpr is one that the rule is for; `vmap` may have moved the axes of its arguments. Or
+            which axis of what the rule returns each axis of the call's results is, and None where there is no rule.
     """
 
     def register(function: Callable) -> Callable:
@@ -57,14 +83,20 @@ def rule_by_name(name: str, applies: Callable[[Jaxpr], bool]) -> Callable[[Calla
 def named_rule(closed: ClosedJaxpr) -> Callable | None:
     """The rule of the function that a call's jaxpr was made from, if it has one."""
     function, applies = NAMED.get(name_in_jax(closed), (None, None))
-    if function is None or not applies(closed.jaxpr):
+    axes = None if function is None else applies(closed)
+    if axes is None or axes is False:
         return None
+    order = None if axes is True else axes
 
     def run(*values: Value) -> list[Value]:
         results = zip(function(*values), closed.jaxpr.outvars, strict=True)
-        return [_as_type(value, variable.aval.dtype) for value, variable in results]
+        return [_as_type(_arranged(value, order), variable.aval.dtype) for value, variable in results]
 
     return run
+
+
+def _arranged(value: Value, axes: tuple[int, ...] | None) -> Value:
+    return linear(lambda t: arranged(t, axes), value) if isinstance(value, Jet) else arranged(value, axes)
 
 
 def _as_type(value: Value, dtype: np.dtype) -> Value:

@@ -2,20 +2,3 @@
 
 A sentence is made from the data of one machine and names it; where the records do not show a thing, there is none.
 """
-
-from jetbench.report.findings import accuracy, apolar, compiling, floor, randomization, stock, training, winners
-from jetbench.report.findings.registry import FINDINGS, Finding, told
-
-__all__ = [
-    "FINDINGS",
-    "Finding",
-    "accuracy",
-    "apolar",
-    "compiling",
-    "floor",
-    "randomization",
-    "stock",
-    "told",
-    "training",
-    "winners",
-]

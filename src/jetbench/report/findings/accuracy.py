@@ -10,18 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jetbench.report import labels, style
-from jetbench.report.figures import NoData, figure
+from jetbench.report import labels
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
 from jetbench.report.findings.randomization import chosen
-from jetbench.report.findings.registry import finding, method_phrase, operator_phrase, where
-from jetbench.report.tables import Data
+from jetbench.report.phrases import method_phrase, operator_phrase, where
+from jetbench.report.registry import figure, finding
 
 #: What the sampling error depends on besides estimator and samples.
 SUBJECT = ["operator", "operator_options", "dim", "network", "widths", "activation"]
 #: Estimators whose draws are independent of each other: the error falls as S^(-1/2).
 INDEPENDENT = ("normal", "rademacher")
 MARKS = {"normal": ("0.1", "o", "-"), "rademacher": ("0.45", "s", (0, (4, 1.5))), "coordinate": ("0.65", "^", ":")}
-#: The error whose price the sentence tells.
+#: The error whose price the sentence names.
 WANTED = 0.01
 
 
@@ -56,7 +57,13 @@ def prices(data: Data) -> pd.DataFrame:
     return found.assign(wanted=wanted, wanted_over_exact=(found.intercept + found.slope * wanted) / found.exact_s)
 
 
-@figure("accuracy", "error of random estimates against samples and time, beside the exact operator's rounding error")
+@figure(
+    "accuracy",
+    "error of random estimates against samples and time, beside the exact operator's rounding error",
+    "Upper panels: the distance of random estimates from the exact operator, against their number of samples S. Lower"
+    " panels: the same against time; the line falls as S^(-1/2), the marker is the exact operator with its rounding"
+    " error.",
+)
 def draw(data: Data) -> Figure:
     """One column a subject: error against samples above, and below it against time where both kinds were timed."""
     errors = measured(data)
@@ -94,12 +101,9 @@ def draw(data: Data) -> Figure:
     ]
     methods = labels.ranked([*priced.random, *priced.exact], labels.SERIES)
     style.legend(drawn, [*handles, *style.method_handles(methods)])
-    told = "Error: root mean square over draws, relative to the exact operator."
-    if rows == 2:
-        told += (
-            " Lower panels: line, the random estimate by $S^{-1/2}$ and its cost a sample; marker, the exact operator."
-        )
-    style.footnote(drawn, style.wrapped(f"{data.place} {told}"))
+    lower = "Lower panels: line, the random estimate by $S^{-1/2}$ and its cost a sample; marker, the exact operator."
+    error = "Error: root mean square over draws, relative to the exact operator."
+    style.footnote(drawn, data.place, error, lower if rows == 2 else None)
     return drawn
 
 
@@ -109,7 +113,7 @@ def _against_time(axes: Axes, priced: pd.DataFrame) -> None:
         axes.remove()
         return
     row = next(priced.itertuples())
-    random, exact = style.look(row.random), style.look(row.exact)
+    random, exact = labels.look(row.random), labels.look(row.exact)
     samples = np.geomspace(1, row.wanted, 50)
     times = (row.intercept + row.slope * samples) / row.exact_s
     axes.plot(times, row.unit / np.sqrt(samples), color=random.colour, gid="random")

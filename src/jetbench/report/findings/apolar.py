@@ -2,52 +2,45 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jetbench.algebra.apolar.inverse_system import inverse_system
-from jetbench.operators.directions import decompose
-from jetbench.operators.symbol import variables
-from jetbench.report import labels, style
-from jetbench.report.figures import figure
-from jetbench.report.findings.registry import counted, finding, interval, listed, operator_phrase, where
-from jetbench.report.pairs import paired
-from jetbench.report.tables import Data
+from jetbench.report import counts, labels
+from jetbench.report.costs import paired
+from jetbench.report.data import Data
+from jetbench.report.figures import style
+from jetbench.report.phrases import counted, interval, listed, operator_phrase, where
+from jetbench.report.registry import figure, finding
 
 #: Order K → the dimensions that are counted, for the polyharmonic symbol (ξ·ξ)^(K/2).
 COUNTED = {2: (1, 2, 3, 4, 5, 8, 12, 20, 50), 4: (1, 2, 3, 4, 5, 8, 12, 20, 50), 6: (1, 2, 3, 4, 5, 6, 8)}
 COLOURS = {2: "#0072B2", 4: "#5A0A4A", 6: "#D55E00"}
-#: The memory that is shown, and of how many curves the sentence tells.
+#: The memory that is shown, and the number of curves that the sentence names.
 MEMORY, TOLD = "memory_nondifferentiable", 5
 MARKERS = {2: "o", 4: "D", 6: "s"}
 
 
-@cache
-def vectors(order: int, dim: int) -> tuple[int, int]:
-    """Vectors of apolar and of collapsed Taylor mode (directions by polarization) for (ξ·ξ)^(order/2)."""
-    xi = variables(dim)
-    symbol = sum(coordinate**2 for coordinate in xi) ** (order // 2)
-    directions = len(decompose(symbol, "polarization").weights)
-    return sum(inverse_system((symbol,)).hilbert), 2 + (order - 1) * directions
-
-
 def measured(data: Data) -> pd.DataFrame:
     """Apolar over collapsed wherever both were measured for an operator whose vectors differ."""
-    frame = labels.ordered(data.records) if len(data.records) else data.records
-    found = paired(frame, "series", "apolar", "collapsed")
+    found = paired(labels.ordered(data.records), "series", "apolar", "collapsed")
     return found[found.estimator == "exact"]
 
 
-@figure("apolar", "apolar over collapsed Taylor mode: vectors over D and K (counted), time and memory (measured)")
+@figure(
+    "apolar",
+    "apolar over collapsed Taylor mode: vectors over D and K (counted), time and memory (measured)",
+    "Left, counted: vectors of apolar over those of collapsed Taylor mode for powers of the Laplacian. Then, measured:"
+    " the ratios of time and of memory against the ratio of vectors. On the line the cost follows the count; below one"
+    " apolar is cheaper.",
+)
 def draw(data: Data) -> Figure:
     """Left: counted ratios of vectors. Then measured ratios of time, and of memory, against those of vectors."""
     drawn = style.new(2.6)
     left, *measurements = drawn.subplots(1, 3)
     for order, dims in COUNTED.items():
-        ratios = [vectors(order, dim)[0] / vectors(order, dim)[1] for dim in dims]
+        found = [counts.per_datum(counts.polyharmonic(order, dim)) for dim in dims]
+        ratios = [vectors["apolar"] / vectors["collapsed"] for vectors in found]
         look = {"color": COLOURS[order], "marker": MARKERS[order]}
         left.plot(dims, ratios, label=f"$K$ = {order}", gid=f"counted-{order}", **look)
     left.set_xscale("log", base=2)
@@ -67,7 +60,7 @@ def draw(data: Data) -> Figure:
     }
     if handles:
         measurements[0].legend(handles.values(), handles, loc="upper left", frameon=False, fontsize=7)
-    style.footnote(drawn, style.wrapped(f"{data.place} On the line the cost follows the count. 95% intervals."))
+    style.footnote(drawn, data.place, "On the line the cost follows the count. 95% intervals.")
     return drawn
 
 
@@ -77,7 +70,7 @@ def _against_vectors(axes: Axes, found: pd.DataFrame, column: str) -> None:
         filled = {"markerfacecolor": "none"} if mode == "compiled" else {}
         kind = {"color": COLOURS.get(int(order), "0.4"), "marker": MARKERS.get(int(order), "^"), "linestyle": "none"}
         if column == "time":
-            kind["yerr"] = [(own.time - own.low).clip(lower=0).fillna(0), (own.high - own.time).clip(lower=0).fillna(0)]
+            kind["yerr"] = style.error_bars(own.time, own.low, own.high)
         about = {"elinewidth": 0.8, "gid": f"measured-{mode}", "label": f"$K$ = {order}, {mode}"}
         axes.errorbar(own.vectors_ratio, own[column], **kind, **about, **filled)
     axes.plot([0, 1.05], [0, 1.05], color="0.6", linewidth=0.8, zorder=1)
@@ -87,7 +80,7 @@ def _against_vectors(axes: Axes, found: pd.DataFrame, column: str) -> None:
     axes.set_ylim(0, max(1.08, 1.5 * float(found[column].max()) if len(found) else 0))
     axes.set_xlabel("Vectors, apolar / collapsed")
     if found.empty:
-        axes.text(0.5, 0.5, "not measured", color=style.GREY, ha="center", transform=axes.transAxes)
+        style.say(axes)
 
 
 @finding("apolar", "What does apolar Taylor mode save over collapsed Taylor mode?")

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from jetbench.report import labels, style
-from jetbench.report.figures import NoData, figure
-from jetbench.report.findings.registry import counted, finding, listed, method_phrase, where
-from jetbench.report.pairs import paired
-from jetbench.report.tables import Data
+from jetbench.report import labels
+from jetbench.report.costs import paired
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.phrases import counted, listed, method_phrase, where
+from jetbench.report.registry import figure, finding
 
 
 def measured(data: Data) -> pd.DataFrame:
     """Compiled over eager at the same place, in reading order."""
-    found = paired(data.records, "mode", "compiled", "eager")
-    return labels.ordered(found) if len(found) else found
+    return labels.ordered(paired(data.records, "mode", "compiled", "eager"))
 
 
-@figure("compiling", "time compiled over eager, against the work of an evaluation")
+@figure(
+    "compiling",
+    "time compiled over eager, against the work of an evaluation",
+    "Left: time compiled over eager against the size of the evaluation. Right: the distance to the floor before and"
+    " after compilation; below the line compilation helps.",
+)
 def draw(data: Data) -> Figure:
     """Left: the ratio against the floating-point operations of the evaluation. Right: the distances to the floor."""
     found = measured(data)
@@ -30,10 +34,16 @@ def draw(data: Data) -> Figure:
     drawn = style.new(2.7)
     left, right = drawn.subplots(1, 2)
     for series in shown:
-        own, look = found[found.series == series], style.look(series, shown)
+        own, look = found[found.series == series], labels.look(series, shown)
         kind = {"color": look.colour, "marker": look.marker, "linestyle": "none"}
-        bars = np.nan_to_num([own.time - own.low, own.high - own.time]).clip(min=0)
-        left.errorbar(own.flops, own.time, yerr=bars, elinewidth=0.8, gid=f"measured-{series}", **kind)
+        left.errorbar(
+            own.flops,
+            own.time,
+            yerr=style.error_bars(own.time, own.low, own.high),
+            elinewidth=0.8,
+            gid=f"measured-{series}",
+            **kind,
+        )
         eager = data.ok[(data.ok["mode"] == "eager") & (data.ok.series == series)]
         joined = own.merge(eager, on=["study", "case", "axis_value"], suffixes=("", "_eager"))
         right.plot(joined.time_over_floor_eager, joined.time_over_floor, gid=f"floors-{series}", **kind)
@@ -42,19 +52,13 @@ def draw(data: Data) -> Figure:
     left.xaxis.set_minor_formatter(NullFormatter())  # within a decade, its labels would overlap
     left.axhline(1, color="0.6", linewidth=0.8, zorder=1)
     left.set_ylim(bottom=0)
-    left.set_xlabel("Operations of one evaluation")
+    left.set_xlabel("Floating-point operations of one evaluation")
     left.set_ylabel("Time, compiled / eager")
-    for axis in (right.set_xscale, right.set_yscale):
-        axis("log")
-    low, high = 0.95, 1.15 * max(right.get_xlim()[1], right.get_ylim()[1])
-    right.plot([low, high], [low, high], color="0.6", linewidth=0.8, zorder=1)
-    for axis, limit in ((right.xaxis, right.set_xlim), (right.yaxis, right.set_ylim)):
-        limit(low, high)
-        style.plain_ticks(axis, low, high)
+    style.equal_axes(right, 0.95, 1.15 * max(right.get_xlim()[1], right.get_ylim()[1]))
     right.set_xlabel("Eager time / floor")
     right.set_ylabel("Compiled time / floor")
     style.legend(drawn, style.method_handles(shown, lines=False))
-    style.footnote(drawn, style.wrapped(f"{data.place} Medians with 95% intervals; compilation itself is not counted."))
+    style.footnote(drawn, data.place, "Medians with 95% intervals; compilation itself is not counted.")
     return drawn
 
 

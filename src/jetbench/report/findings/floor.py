@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from jetbench.report import labels, style
-from jetbench.report.figures import NoData, figure
-from jetbench.report.findings.registry import finding, interval, listed, method_phrase, where
-from jetbench.report.tables import Data
+from jetbench.report import labels
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.phrases import interval, listed, method_phrase, where
+from jetbench.report.registry import figure, finding
 
-#: Of whose distances the sentence tells.
-CHAIN = ("nested", "taylor", "collapsed", "apolar")
 WHAT = ["backend", "operator", "dim", "rank_ratio", "estimator", "network", "dtype"]
 #: Studies that vary the size of the network, whose floor is that of another network, or the operator.
 RESIZED = ("width", "depth", "rank")
@@ -48,7 +46,11 @@ def subjects(frame: pd.DataFrame) -> pd.Series:
     return frame.apply(name, axis=1)
 
 
-@figure("floor", "time over the floor of every method, network and precision")
+@figure(
+    "floor",
+    "time over the floor of every method, network and precision",
+    f"Every method, network and precision on one axis. {labels.FLOOR} Filled: eager, hollow: compiled.",
+)
 def draw(data: Data) -> Figure:
     """One line a case, one marker a method; compiled hollow."""
     points = largest(data)
@@ -60,26 +62,17 @@ def draw(data: Data) -> Figure:
     drawn = style.new(0.23 * len(lines) + 1.2)
     axes = drawn.subplots()
     for (series, mode), own in points.groupby(["series", "mode"], sort=False):
-        look = style.look(series, shown)
+        look = labels.look(series, shown)
         heights = [lines.index(line) + (0.16 if mode == "compiled" else -0.16) for line in own.line]
-        bars = np.nan_to_num(
-            [own.time_over_floor - own.time_over_floor_low, own.time_over_floor_high - own.time_over_floor]
-        )
+        ends = style.error_bars(own.time_over_floor, own.time_over_floor_low, own.time_over_floor_high)
         kind = {"color": look.colour, "marker": look.marker, "linestyle": "none", "elinewidth": 0.8}
         kind |= {"markerfacecolor": "none"} if mode == "compiled" else {}
-        axes.errorbar(own.time_over_floor, heights, xerr=bars.clip(min=0), gid=f"measured-{series}-{mode}", **kind)
-    for place in range(0, len(lines), 2):
-        axes.axhspan(place - 0.5, place + 0.5, color="0.96", zorder=0, linewidth=0)
-    axes.set_xscale("log")
-    axes.axvline(1, color="0.6", linewidth=0.8, zorder=1)
-    axes.set_xlim(left=min(0.95, axes.get_xlim()[0]))
-    style.plain_ticks(axes.xaxis, *axes.get_xlim())
-    axes.set_yticks(range(len(lines)), lines)
-    axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+        axes.errorbar(own.time_over_floor, heights, xerr=ends, gid=f"measured-{series}-{mode}", **kind)
+    style.ratio_axis(axes)
+    style.rows(axes, lines, ((place, place) for place in range(0, len(lines), 2)))
     axes.set_xlabel("Time / floor")
     style.legend(drawn, style.method_handles(shown, lines=False))
-    style.footnote(drawn, style.wrapped(f"{data.place} Filled: eager, hollow: compiled. Medians with 95% intervals."))
+    style.footnote(drawn, data.place, "Filled: eager, hollow: compiled. Medians with 95% intervals.")
     return drawn
 
 
@@ -95,7 +88,7 @@ def sentence(data: Data) -> str | None:
         value = interval(best.time_over_floor, best.time_over_floor_low, best.time_over_floor_high)
         parts.append(f"{method_phrase(best.series)} with {value} floors among {mode} evaluations ({best.line})")
     ranges = []
-    for series in labels.ranked(set(points.series) & set(CHAIN), CHAIN):
+    for series in labels.ranked(set(points.series) & set(labels.CHAIN), labels.CHAIN):
         own = points[points.series == series].time_over_floor
         ends = labels.ratio_text(own.min()), labels.ratio_text(own.max())
         span = (

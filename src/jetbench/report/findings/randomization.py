@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from jetbench.report import labels, style
-from jetbench.report.figures import NoData, figure
-from jetbench.report.findings.apolar import vectors
-from jetbench.report.findings.registry import finding, listed, method_phrase, operator_phrase, where
+from jetbench.report import counts, labels
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.phrases import listed, method_phrase, operator_phrase, where
+from jetbench.report.registry import figure, finding
 from jetbench.report.slopes import fit
-from jetbench.report.tables import Data
 
 #: What an exact and a random evaluation share where their costs are compared.
 SHARED = ["backend", "operator", "operator_options", "dim", "widths", "network", "activation", "dtype", "batch", "mode"]
@@ -32,13 +33,13 @@ def crossings(data: Data) -> pd.DataFrame:
     curves = ok[(ok.axis == "samples") & ~ok.study.isin(labels.SNAPSHOTS)]
     for (case, _), own in curves.groupby(["case", "mode"], sort=False):
         about = own.iloc[0]
-        exact = ok[(ok.estimator == "exact") & ~ok.series.str.startswith("nested")]
+        exact = ok[(ok.estimator == "exact") & ~ok.series.map(labels.is_nested)]
         for name in SHARED:
             exact = exact[exact[name] == about[name]]
         lines = {}
         for series, curve in own.groupby("series", sort=False):
             line = fit(curve.x.to_numpy(), curve.time_s.to_numpy(dtype=float))
-            if math.isfinite(line.slope) and line.slope > 0 and not series.startswith("nested"):
+            if math.isfinite(line.slope) and line.slope > 0 and not labels.is_nested(series):
                 lines[series] = line, fit(curve.x.to_numpy(), curve.vectors.to_numpy(dtype=float))
         if exact.empty or not lines:
             continue
@@ -69,13 +70,16 @@ def crossings(data: Data) -> pd.DataFrame:
 def chosen(data: Data) -> pd.DataFrame:
     """Of `crossings` one row an operator: that of the first backend and mode in reading order."""
     found = crossings(data)
-    order = {name: list(known) for name, known in (("backend", labels.BACKENDS), ("mode", labels.MODES))}
-    keys = found.assign(**{name: found[name].map(known.index) for name, known in order.items()})
-    first = keys.sort_values(["backend", "mode"], kind="stable").drop_duplicates(["operator", "dim"]).index
+    first = labels.ordered(found, ["backend", "mode"]).drop_duplicates(["operator", "dim"]).index
     return found.loc[sorted(first)]
 
 
-@figure("randomization", "time of random estimates against samples, beside that of the exact operator")
+@figure(
+    "randomization",
+    "time of random estimates against samples, beside that of the exact operator",
+    "Time of the random estimate against its number of samples S, in units of the fastest exact method (the line at 1)."
+    " Right of the dotted line the exact operator is cheaper. Last panel: the samples with as many vectors.",
+)
 def draw(data: Data) -> Figure:
     """One panel a measured operator, in units of the exact one, and one that counts vectors over D."""
     found = chosen(data)
@@ -87,10 +91,10 @@ def draw(data: Data) -> Figure:
     for axes, row in zip(panels, found.itertuples(), strict=False):
         curve = data.ok[(data.ok.case == row.case) & (data.ok["mode"] == row.mode) & (data.ok.series == row.random)]
         curve = curve.sort_values("x")
-        look, exact = style.look(row.random), style.look(row.exact)
-        bars = np.array([curve.time_s - curve.time_low_s, curve.time_high_s - curve.time_s]) / row.exact_s
+        look, exact = labels.look(row.random), labels.look(row.exact)
+        bars = style.error_bars(curve.time_s, curve.time_low_s, curve.time_high_s) / row.exact_s
         kind = {"color": look.colour, "marker": look.marker, "linestyle": "none", "elinewidth": 0.8}
-        axes.errorbar(curve.x, curve.time_s / row.exact_s, yerr=np.nan_to_num(bars).clip(min=0), gid="random", **kind)
+        axes.errorbar(curve.x, curve.time_s / row.exact_s, yerr=bars, gid="random", **kind)
         ends = np.array([0, max(curve.x.max(), 1.1 * row.samples_by_time)])
         axes.plot(ends, (row.intercept + row.slope * ends) / row.exact_s, color=look.colour, linewidth=0.8)
         axes.axhline(1, color=exact.colour, linestyle=exact.line, gid="exact")
@@ -98,24 +102,25 @@ def draw(data: Data) -> Figure:
             axes.axvline(row.samples_by_time, color="0.5", linestyle=":", linewidth=0.8)
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
-        title = f"{labels.operator_label(row.operator)}, $D$ = {row.dim},"
+        title = f"{labels.operator_label(row.operator)}, $D$ = {row.dim}"
         axes.set_title(f"{title}\n{labels.backend_label(row.backend)} {row.mode}")
         axes.set_xlabel("Samples $S$")
         shown += [row.random, row.exact]
     panels[0].set_ylabel("Time / fastest exact method")
     counted = panels[-1]
-    for series, look in (("apolar", style.look("apolar")), ("collapsed", style.look("collapsed"))):
-        place = 0 if series == "apolar" else 1
-        samples = [(vectors(4, dim)[place] - 2) / 3 for dim in DIMS]
+    for series in ("apolar", "collapsed"):
+        look = labels.look(series)
+        samples = [(counts.per_datum(counts.polyharmonic(4, dim))[series] - 2) / 3 for dim in DIMS]
         counted.plot(DIMS, samples, color=look.colour, marker=look.marker, markersize=2.5, linestyle=look.line)
-    counted.set_title("Biharmonic,\ncounted")
+    counted.set_title("Biharmonic\ncounted")
     counted.set_xlabel("Dimension $D$")
     counted.set_ylabel("Samples with as many vectors")
+    counted.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     counted.set_yscale("log")
     style.plain_ticks(counted.yaxis, *counted.get_ylim())
     style.legend(drawn, style.method_handles(labels.ranked([*shown, "apolar", "collapsed"], labels.SERIES)))
-    told = "Points and line: the random estimate; horizontal: the fastest exact method; dotted: where they cross."
-    style.footnote(drawn, style.wrapped(f"{data.place} {told}"))
+    read = "Points and line: the random estimate; horizontal: the fastest exact method; dotted: where they cross."
+    style.footnote(drawn, data.place, read)
     return drawn
 
 

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from jetbench.report import labels, style
-from jetbench.report.figures import NoData, figure
-from jetbench.report.findings.registry import finding, listed, method_phrase
-from jetbench.report.tables import Data
+from jetbench.report import labels
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.phrases import listed, method_phrase
+from jetbench.report.registry import figure, finding
 
-FILE = "training.json"
 TITLES = {"poisson": "Poisson equation", "plate": "simply supported plate"}
 #: The same in a word, below a bar.
 SHORT = {"poisson": "Poisson", "plate": "Plate"}
-
-
-def write(runs: pd.DataFrame, folder: Path) -> Path | None:
-    """Keep the training records beside the collected table; None, and no file, where there are none."""
-    path = folder / FILE
-    if runs.empty:
-        path.unlink(missing_ok=True)
-        return None
-    path.write_text(json.dumps(runs.to_dict("records"), allow_nan=True), encoding="utf-8")
-    return path
-
-
-def load(records: Path, machine: str | None) -> pd.DataFrame:
-    """The training records beside a collected table, of one machine if it is named."""
-    path = records.parent / FILE
-    if not path.is_file():
-        return pd.DataFrame()
-    runs = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
-    return runs if machine is None else runs[runs.machine == machine].reset_index(drop=True)
 
 
 def measured(data: Data) -> pd.DataFrame:
@@ -46,16 +24,20 @@ def measured(data: Data) -> pd.DataFrame:
         return runs
     runs = runs[runs.status == "ok"].drop_duplicates(["key"], keep="last")
     place = ["problem", "dim", "device", "mode", "dtype", "points"]
-    nested = runs[runs.method == "nested"][[*place, "step_s", "seconds_to_target", "step_memory_bytes"]]
+    nested = runs[runs.method == labels.REFERENCE][[*place, "step_s", "seconds_to_target", "step_memory_bytes"]]
     found = runs.merge(nested, on=place, how="left", suffixes=("", "_nested"))
     found["to_target"] = found.seconds_to_target.astype(float) / found.seconds_to_target_nested.astype(float)
     found["per_step"] = found.step_s.astype(float) / found.step_s_nested.astype(float)
     found["memory"] = found.step_memory_bytes.astype(float) / found.step_memory_bytes_nested.astype(float)
-    order = {name: place for place, name in enumerate(labels.ranked(found.method, labels.SERIES))}
-    return found.sort_values(["problem", "method"], key=lambda c: c.map(order) if c.name == "method" else c)
+    return labels.ordered(found.assign(series=found.method), ["problem", "series"])
 
 
-@figure("training", "loss against wall time of a network trained with each method, and memory of a step")
+@figure(
+    "training",
+    "loss against wall time of a network trained with each method, and memory of a step",
+    "The same network trained by the same steps with each method. Only the time of the steps differs. Last panel: peak"
+    " memory of a step over that of nested.",
+)
 def draw(data: Data) -> Figure:
     """One panel a problem: the same path of losses, faster or slower; the last panel: memory over nested."""
     found = measured(data)
@@ -68,7 +50,7 @@ def draw(data: Data) -> Figure:
     for axes, problem in zip(panels, problems, strict=False):
         own = found[found.problem == problem]
         for run in own.itertuples():
-            look = style.look(run.method, shown)
+            look = labels.look(run.method, shown)
             seconds, losses = np.cumsum(run.seconds), np.array(run.losses) / run.losses[0]
             axes.plot(seconds, losses, color=look.colour, linestyle=look.line, gid=f"measured-{run.method}")
             axes.plot(seconds[-1:], losses[-1:], color=look.colour, marker=look.marker, linestyle="none")
@@ -83,14 +65,14 @@ def draw(data: Data) -> Figure:
         own = found[found.method == method]
         heights = [own[own.problem == problem].memory.max() for problem in problems]
         at = np.arange(len(problems)) + width * (place - (len(shown) - 1) / 2)
-        panels[-1].bar(at, heights, width=0.9 * width, color=style.look(method, shown).colour)
+        panels[-1].bar(at, heights, width=0.9 * width, color=labels.look(method, shown).colour)
     panels[-1].set_xticks(range(len(problems)), [SHORT.get(p, p) for p in problems])
     panels[-1].set_ylabel("Peak memory / nested")
     panels[-1].set_xlabel("Problem")
     style.legend(drawn, style.method_handles(shown))
     place = f"Trained on {found.machine.iloc[0]}, {', '.join(sorted(set(found['mode'])))}, {found.dtype.iloc[0]}."
-    told = "All methods take the same path; steps of all methods in turn. Grey: the loss to reach."
-    style.footnote(drawn, style.wrapped(f"{place} {told}"))
+    same = "All methods take the same path; steps of all methods in turn. Grey: the loss to reach."
+    style.footnote(drawn, place, same)
     return drawn
 
 

@@ -7,13 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from jetbench.report import labels, style
-from jetbench.report.figures import NoData, figure
-from jetbench.report.findings.registry import counted, finding, listed, method_phrase, operator_phrase, where
-from jetbench.report.published import DTYPE
-from jetbench.report.tables import Data
+from jetbench.report import labels
+from jetbench.report.data import Data, NoData
+from jetbench.report.figures import style
+from jetbench.report.phrases import counted, listed, method_phrase, operator_phrase, where
+from jetbench.report.registry import figure, finding
+from jetbench.report.reproduction.published import DTYPE
 
-#: How many positions of a curve the map has room for, and of how many curves a sentence tells.
+#: How many positions of a curve the map has room for, and the number of curves that the sentence names.
 POSITIONS, TOLD = 4, 3
 #: Of more rows than this only those of the published type are shown.
 MOST_ROWS = 40
@@ -40,7 +41,12 @@ def winners(data: Data) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*names, "dim"])
 
 
-@figure("winners", "which method wins where: the fastest at every measured place, and by how much")
+@figure(
+    "winners",
+    "which method wins where: the fastest at every measured place, and by how much",
+    "The fastest method at every measured place. The number is the runner-up's time over the winner's; pale cells are"
+    " not clear wins, since the 95% intervals overlap. Of long curves a few positions are shown.",
+)
 def draw(data: Data) -> Figure:
     """One row a case and mode, one cell a position: coloured by the winner, pale where the runner-up may be as fast.
 
@@ -54,7 +60,7 @@ def draw(data: Data) -> Figure:
     kinds = data.records.drop_duplicates("case").set_index("case").dtype.reindex(found.case).to_numpy()
     only = len(found.groupby(["study", "case", "mode"])) > MOST_ROWS and (kinds == DTYPE).any()
     found = found[kinds == DTYPE] if only else found
-    named = {c: n for _, s in data.records.groupby("study") for c, n in labels.case_labels(s).items()}
+    named = labels.case_names(data.records)
     rows = list(dict.fromkeys(zip(found.study, found.case, found["mode"], strict=True)))
     drawn = style.new((0.24 if len(rows) <= 20 else 0.2) * len(rows) + 0.9)
     axes = drawn.subplots()
@@ -66,7 +72,7 @@ def draw(data: Data) -> Figure:
         left_out += len(own) - len(kept)
         own = kept
         for place, cell in enumerate(own.itertuples()):
-            look = style.look(cell.winner, shown)
+            look = labels.look(cell.winner, shown)
             alpha = 0.85 if cell.clear else 0.35
             axes.add_patch(
                 Rectangle((place, height - 0.42), 0.94, 0.84, color=look.colour, alpha=alpha, linewidth=0, gid="cell")
@@ -83,11 +89,11 @@ def draw(data: Data) -> Figure:
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)
-    patches = [Patch(color=style.look(s, shown).colour, label=labels.series_label(s)) for s in shown]
+    patches = [Patch(color=labels.look(s, shown).colour, label=labels.series_label(s)) for s in shown]
     style.legend(drawn, patches)
-    told = f" Only {DTYPE} is shown." if only else ""
-    told += f" {counted(left_out, 'position')} between those shown left out." if left_out else ""
-    style.footnote(drawn, style.wrapped(f"{data.place} Pale: the 95% intervals of the two overlap.{told}"))
+    left_told = f"{counted(left_out, 'position')} between those shown left out." if left_out else None
+    pale = "Pale: the 95% intervals of the two overlap."
+    style.footnote(drawn, data.place, pale, f"Only {DTYPE} is shown." if only else None, left_told)
     return drawn
 
 

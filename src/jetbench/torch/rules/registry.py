@@ -18,7 +18,33 @@ RULES: dict[OpOverload, Callable] = {}
 
 
 def rule(*operations: OpOverload) -> Callable[[Callable], Callable]:
-    """Register the decorated function as the rule of the given ATen operations."""
+    """Register the decorated function as the rule of the given operations.
+
+    Args:
+        operations: overloads, such as `torch.ops.aten.tanh.default`, or those of custom operators.
+
+    Raises:
+        TypeError: an argument is not an overload.
+
+    Examples:
+        A custom operator φ(u) = u² with its derivatives [u², 2u, 2, 0, …]; None stands for zero:
+
+        >>> import torch
+        >>> from jetbench import operators
+        >>> from jetbench.torch import linear_operator, rule
+        >>> from jetbench.torch.jet import elementwise
+        >>> @torch.library.custom_op("docs::squared", mutates_args=())
+        ... def squared(x: torch.Tensor) -> torch.Tensor:
+        ...     return x * x
+        >>> _ = squared.register_fake(torch.empty_like)
+        >>> @rule(torch.ops.docs.squared.default)
+        ... def squared_rule(x):
+        ...     def derivatives(u, order):
+        ...         return [u * u, 2 * u, torch.full_like(u, 2), *[None] * order][: order + 1]
+        ...     return elementwise(derivatives, x)
+        >>> linear_operator(lambda x: squared(x).sum(-1), operators.laplacian(dim=3))(torch.ones(3))
+        tensor(6.)
+    """
 
     for operation in operations:
         if not isinstance(operation, OpOverload):

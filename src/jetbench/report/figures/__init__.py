@@ -1,0 +1,1 @@
+"""The figures. A function of `Data` that `registry.figure` decorates is found by itself."""
