@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coverage_table.torch import FUNCTIONS
 from jetbench import operators
 from jetbench.errors import JetbenchError
 from jetbench.torch import capture, linear_operator, rows
 from jetbench.torch.apart import are_apart
 from jetbench.torch.capture import Capturing
 from jetbench.torch.corrected import FORMULAS
-from jetbench.torch.coverage import FUNCTIONS
 from jetbench.torch.recording import Recorder
 from jetbench.torch.rules import RULES
 from jetbench.torch.trusted import OPERATIONS
