@@ -12,6 +12,7 @@ from jetbench.torch.coverage import FUNCTIONS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coverage_table.torch import FUNCTIONS
 from jetbench import operators
 from jetbench.errors import JetbenchError
 from jetbench.torch import capture, linear_operator, primitive, rows
