@@ -51,6 +51,6 @@ def load(folder: str | Path = "results") -> pd.DataFrame:
     except ModuleNotFoundError as error:
         raise JetbenchError(f"Results need {error.name}: pip install 'jetbench[bench]'.") from error
     folder = Path(folder)
-    if (folder / "machine.json").is_file() or any(folder.glob("*/*.jsonl")):
-        return collect.machines_in([folder.resolve()])
-    return collect.read(folder)
+    machines = any(folder.glob("*/machine.json")) or any(folder.glob("*/*/*.jsonl"))
+    studies = any(folder.glob("*/*.jsonl"))
+    return collect.machines_in([folder.resolve()]) if studies and not machines else collect.read(folder)
