@@ -14,7 +14,8 @@ import pytest
 
 from jetbench import operators
 from jetbench.errors import JetbenchError
-from jetbench.measure import backends, fields, point, records
+from jetbench.measure import fields, point, records
+from jetbench.measure.backends import backend_module
 from jetbench.measure.case import Case, Point
 from jetbench.methods import METHODS
 from jetbench.operators.problem import Problem
@@ -251,7 +252,7 @@ def test_every_method_whose_vectors_depend_on_the_scheme_is_known_to_be_directio
     biharmonic = operators.make("biharmonic", dim=3)
     problems = [Problem(biharmonic, scheme=scheme) for scheme in ("polarization", "griewank")]
     for backend in ("torch", "jax"):
-        measuring = backends.backend_module(backend)
+        measuring = backend_module(backend)
         for method in measuring.methods():
             counts = [measuring.vectors(method, problem)[0] for problem in problems]
             assert counts[0] == counts[1] or labels.is_directional(method), method
