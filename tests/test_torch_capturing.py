@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from jetbench.torch.coverage import FUNCTIONS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,7 +18,6 @@ from jetbench.torch import capture, linear_operator, rows
 from jetbench.torch.apart import are_apart
 from jetbench.torch.capture import Capturing
 from jetbench.torch.corrected import FORMULAS
-from jetbench.torch.coverage import FUNCTIONS
 from jetbench.torch.recording import Recorder
 from jetbench.torch.rules import RULES
 from jetbench.torch.trusted import OPERATIONS
