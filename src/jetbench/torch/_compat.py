@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._ops import OpOverload
 from torch.autograd import forward_ad
@@ -78,23 +78,22 @@ def levels() -> tuple[int, int]:
     return torch._C._functorch.maybe_current_level() or 0, forward_ad._current_level + 1
 
 
-def try_with_plain_floats() -> None:
-    """Let `torch.compile` trace once more with the values of Python's floats, if it took some for variables."""
-    from torch._dynamo.exc import TensorifyScalarRestartAnalysis
-    from torch._dynamo.symbolic_convert import TensorifyState
-    from torch.utils._sympy.symbol import SymT, symbol_is_type
+def with_plain_floats(graph: fx.Graph) -> bool:
+    """Put the values of Python's floats into a graph of Dynamo that has them as variables; whether there were any.
 
-    context = torch._guards.TracingContext.try_get()
-    if context is None or context.fake_mode is None:
-        return
-    shapes = context.fake_mode.shape_env
-    known = shapes.backed_var_to_val if hasattr(shapes, "backed_var_to_val") else shapes.var_to_val
-    floats = [str(symbol) for symbol in known if symbol_is_type(symbol, SymT.FLOAT)]
-    if all(map(TensorifyState.should_specialize, floats)):
-        return
-    for name in floats:
-        TensorifyState.specialize(name)
-    raise TensorifyScalarRestartAnalysis
+    The compiled code is then used for these values only.
+    """
+    from torch.fx.experimental.symbolic_shapes import guard_scalar
+
+    found = False
+    for node in graph.find_nodes(op="placeholder"):
+        number = getattr(node.meta.get("example_value"), "item_memo", None)
+        for user in list(node.users):
+            if user.target == "item" and isinstance(number, torch.SymFloat) and number.node.has_hint():
+                user.replace_all_uses_with(guard_scalar(number))
+                graph.erase_node(user)
+                found = True
+    return found
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.operators.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import ended_on_errors, guarded, try_with_plain_floats, undisturbed, unwrapped
+from jetbench.torch._compat import ended_on_errors, guarded, undisturbed, unwrapped, with_plain_floats
 from jetbench.torch.apart import are_apart
 from jetbench.torch.author import Author
 from jetbench.torch.propagate import Graph
@@ -153,15 +153,15 @@ def _program(evaluation: Evaluation, network: fx.GraphModule, inputs: Sequence[T
         try:
             programs[described] = _trace(evaluation, network, described)
         except Exception:
-            try_with_plain_floats()
-            raise
+            if not with_plain_floats(network.graph):
+                raise
+            network.recompile()
+            programs[described] = _trace(evaluation, network, described)
     return programs[described]
 
 
 def _described(value: Tensor | float) -> Hashable:
     """A tensor but for its values, in plain numbers, also for an axis that the compiler holds for dynamic."""
-    if isinstance(value, torch.SymFloat):
-        try_with_plain_floats()
     if isinstance(value, torch.SymInt):
         return int(value)
     if not isinstance(value, Tensor):
