@@ -62,9 +62,57 @@ def recording_gradients() -> contextlib.AbstractContextManager:
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else torch.enable_grad()
 
 
+def guarded(holds: Callable[[], bool], words: str) -> None:
+    """Called while `torch.compile` traces: the compiled code is used only as long as `holds` returns True."""
+    from torch._dynamo.guards import install_guard
+    from torch._dynamo.source import GlobalStateSource
+
+    def create(builder: object, guard: object) -> None:
+        builder.guard_manager.root.add_lambda_guard(lambda _: holds(), [words], None)
+
+    install_guard(GlobalStateSource().make_guard(create))
+
+
 def levels() -> tuple[int, int]:
     """How many transformations of `torch.func`, and levels of forward-mode AD, are under way."""
     return torch._C._functorch.maybe_current_level() or 0, forward_ad._current_level + 1
+
+
+def try_with_plain_floats() -> None:
+    """Let `torch.compile` trace once more with the values of Python's floats, if it took some for variables."""
+    from torch._dynamo.exc import TensorifyScalarRestartAnalysis
+    from torch._dynamo.symbolic_convert import TensorifyState
+    from torch.utils._sympy.symbol import SymT, symbol_is_type
+
+    context = torch._guards.TracingContext.try_get()
+    if context is None or context.fake_mode is None:
+        return
+    shapes = context.fake_mode.shape_env
+    known = shapes.backed_var_to_val if hasattr(shapes, "backed_var_to_val") else shapes.var_to_val
+    floats = [str(symbol) for symbol in known if symbol_is_type(symbol, SymT.FLOAT)]
+    if all(map(TensorifyState.should_specialize, floats)):
+        return
+    for name in floats:
+        TensorifyState.specialize(name)
+    raise TensorifyScalarRestartAnalysis
+
+
+@contextlib.contextmanager
+def ended_on_errors(device_type: str) -> Iterator[None]:
+    """An error in a graph of Dynamo, which has no `with`, ends the modes and transformations that the graph began."""
+    depth, (_, dual_level) = torch._C._functorch.get_dynamic_layer_stack_depth(), levels()
+    dtype, is_cast = torch.get_autocast_dtype(device_type), torch.is_autocast_enabled(device_type)
+    grad = torch.is_grad_enabled()
+    try:
+        yield
+    except BaseException:
+        torch._C._functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
+        while levels()[1] > dual_level:
+            forward_ad.exit_dual_level()
+        torch.set_grad_enabled(grad)
+        torch.set_autocast_enabled(device_type, is_cast)
+        torch.set_autocast_dtype(device_type, dtype)
+        raise
 
 
 def is_transformed() -> bool:
