@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from jetbench.torch.coverage import FUNCTIONS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
