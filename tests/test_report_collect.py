@@ -14,7 +14,8 @@ import pytest
 
 from jetbench import operators
 from jetbench.errors import JetbenchError
-from jetbench.measure import adapter, fields, point, records
+from jetbench.measure import fields, point, records
+from jetbench.measure.backends import backend_module
 from jetbench.measure.case import Case, Point
 from jetbench.methods import METHODS
 from jetbench.operators.problem import Problem
@@ -251,7 +252,7 @@ def test_every_method_whose_vectors_depend_on_the_scheme_is_known_to_be_directio
     biharmonic = operators.make("biharmonic", dim=3)
     problems = [Problem(biharmonic, scheme=scheme) for scheme in ("polarization", "griewank")]
     for backend in ("torch", "jax"):
-        measuring = adapter.find(backend)
+        measuring = backend_module(backend)
         for method in measuring.methods():
             counts = [measuring.vectors(method, problem)[0] for problem in problems]
             assert counts[0] == counts[1] or labels.is_directional(method), method
@@ -263,6 +264,13 @@ def test_results_are_loaded_as_a_table_of_all_machines_or_of_one(results):
     pd.testing.assert_frame_equal(load(results / "cpu-test"), frame)
     with pytest.raises(JetbenchError, match="not a folder"):
         load(results / "nowhere")
+
+
+def test_the_committed_results_are_loaded_with_all_their_machines():
+    """Beside the studies, a machine's folder has training.jsonl, which is not a study."""
+    machines = {path.parent.name for path in (ROOT / "results").glob("*/machine.json")}
+    assert set(load(ROOT / "results").machine) == machines
+    assert set(load(ROOT / "results" / "epyc-2core").machine) == {"epyc-2core"}
 
 
 def test_without_the_extra_loading_results_says_what_to_install(results, monkeypatch):

@@ -22,13 +22,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jetbench.torch.methods.nested_reverse import ReverseOverReverse
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from coverage_table.interpolation import CENTRED
-from jetbench.torch.methods.nested import ForwardOverReverse
+from jetbench.torch.methods.nested import ForwardOverReverse, ReverseOverReverse
 from jetbench.torch.primitive import _operations
 from jetbench.torch.reference import ForwardOverForward
 
