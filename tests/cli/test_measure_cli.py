@@ -20,7 +20,7 @@ from jetbench.measure import compare, records, sweep
 from jetbench.measure.case import Case, Curve, Point
 from jetbench.measure.progress import Progress
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RUNNER = CliRunner()
 EXAMPLE = (
     "compare --operator biharmonic --dim 5 --widths 768 768 512 512 --batch 32 --dtype float64 "
