@@ -98,7 +98,7 @@ help:  ## print this list
 $(INSTALLED): pyproject.toml constraints.txt
 	@for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3); do \
 		$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
-		$$python -m venv --clear $(VENV); \
+		$$python -m venv $$([[ -x $(BIN)/$${python##*/} ]] || echo --clear) $(VENV); \
 		if $(BIN)/python -m pip install --quiet --dry-run --only-binary :all: --no-deps --constraint constraints.txt \
 			torch jaxlib numpy scipy pandas pyarrow matplotlib $(if $(PYTHON),|| true); then exit 0; fi; \
 		echo "$$python lacks wheels of the pinned versions; trying an older one." >&2; \

@@ -59,7 +59,9 @@ rule all:
 
 onstart:
     if not LATEX:
-        print("latexmk is not installed: everything but paper/jetbench.pdf is made (docs/install.md names the packages).")
+        print(
+            "latexmk is not installed: everything but paper/jetbench.pdf is made (docs/install.md names the packages)."
+        )
 
 
 onerror:

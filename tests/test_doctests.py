@@ -12,7 +12,7 @@ import jetbench.jax
 import jetbench.jax.rules
 import jetbench.torch
 import jetbench.torch.rules
-from jetbench import estimators, operators, variables
+from jetbench import estimators, operators, results, variables
 
 #: What examples may register, put back afterwards.
 REGISTRIES = (operators.REGISTRY, jetbench.torch.rules.RULES, jetbench.jax.rules.RULES)
@@ -27,7 +27,7 @@ def public() -> dict[str, object]:
     }
     named |= {f"jetbench.estimators.{name}": getattr(estimators, name) for name in estimators.KINDS}
     named |= {f"jetbench.operators.{name}": getattr(operators, name) for name in ("operator", "load", "make")}
-    return {**named, "jetbench.variables": variables}
+    return {**named, "jetbench.variables": variables, "jetbench.results.load": results.load}
 
 
 @pytest.fixture

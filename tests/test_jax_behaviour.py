@@ -494,3 +494,12 @@ def test_singular_points_give_no_finite_number():
     x = jnp.zeros((1, 2))
     for net in (jnp.sqrt, jnp.log, lambda x: 1 / x, lambda x: x**1.5):
         assert not jnp.isfinite(evaluated(net, LAPLACIAN, x)).any()
+
+
+@pytest.mark.parametrize("method", ["nested", "collapsed", "apolar", "forward_laplacian", "collapsed_rewrite"])
+def test_a_setting_against_broadcasting_of_ranks_is_for_the_network_alone(method):
+    weights = jnp.ones((2, 4)) / 3
+    with jax.numpy_rank_promotion("raise"):
+        linear_operator(lambda y: jnp.tanh(y @ weights), LAPLACIAN, method)(jnp.ones((3, 2)))
+        with pytest.raises((JetbenchError, ValueError), match="rank_promotion"):
+            linear_operator(lambda y: y * jnp.ones(2), LAPLACIAN, method)(jnp.ones((3, 2)))

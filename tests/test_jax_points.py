@@ -117,6 +117,17 @@ def test_the_type_of_the_function_is_kept(method):
     assert linear_operator(net, T**2, method)(jnp.ones((1, 1), "float32")).dtype == "float32"
 
 
+@pytest.mark.parametrize("power", [2, 4])
+def test_even_powers_of_a_norm_that_vanishes(power):
+    def function(x):
+        return jnp.linalg.norm(jnp.concatenate([x, 2 * x], -1), axis=-1, keepdims=True) ** power
+
+    points = jnp.array([[0.0], [1e-9], [0.5]])
+    found = linear_operator(function, {"two": T**2, "four": T**4}, "collapsed")(points)
+    np.testing.assert_allclose(found["two"], 10 * jnp.ones_like(points) if power == 2 else 300 * points**2, atol=1e-12)
+    np.testing.assert_allclose(found["four"], (0 if power == 2 else 600) * jnp.ones_like(points), atol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["nested", "collapsed"])
 def test_bessel_functions_that_jax_loses_near_zero_are_refused_unless_their_derivative_is_given(method):
     @jax.custom_jvp

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import jetbench.torch  # noqa: F401 - registers its tensors
 from jetbench import operators
 from jetbench.operators import REGISTRY, load, make, zoo
 from jetbench.operators.problem import Operator, as_operator

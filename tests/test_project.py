@@ -329,6 +329,34 @@ def test_make_tells_which_python_it_needs(tmp_path):
     assert "Python 3.9.2" in done.stderr
 
 
+def test_make_takes_the_newest_python_for_which_there_are_wheels(tmp_path):
+    """Pythons that only write their names: the newest has no wheels, and another is too old for its name."""
+    made = """#!/bin/sh
+case "$*" in
+    "-m venv"*) for folder; do :; done; mkdir -p "$folder/bin"; cp "$0" "$folder/bin/python";;
+    *--dry-run*) exit {without};;
+    *install*) mkdir -p done; echo {name} > done/name;;
+    *ensurepip*) exit {old};;
+esac
+"""
+    for name, without, old in (("3.14", 1, 0), ("3.13", 0, 1), ("3.12", 0, 0), ("3.11", 0, 0)):
+        path = tmp_path / "bin" / f"python{name}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(made.format(name=name, without=without, old=old))
+        path.chmod(0o755)
+    makefile = str(ROOT / "Makefile")
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    done = run(
+        *("make", "-f", makefile, "setup", f"VENV={tmp_path / 'venv'}"),
+        cwd=tmp_path,
+        PATH=f"{tmp_path / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "done" / "name").read_text().strip() == "3.12"
+    assert "python3.14 lacks wheels" in done.stderr
+
+
 def test_make_help_lists_every_target():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert set(re.findall(r"make (\w+) ", run("make", "help").stdout)) == targets

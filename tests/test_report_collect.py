@@ -266,6 +266,13 @@ def test_results_are_loaded_as_a_table_of_all_machines_or_of_one(results):
         load(results / "nowhere")
 
 
+def test_the_committed_results_are_loaded_with_all_their_machines():
+    """Beside the studies, a machine's folder has training.jsonl, which is not a study."""
+    machines = {path.parent.name for path in (ROOT / "results").glob("*/machine.json")}
+    assert set(load(ROOT / "results").machine) == machines
+    assert set(load(ROOT / "results" / "epyc-2core").machine) == {"epyc-2core"}
+
+
 def test_without_the_extra_loading_results_says_what_to_install(results, monkeypatch):
     monkeypatch.setitem(sys.modules, "jetbench.report.collect", None)
     monkeypatch.setitem(sys.modules, "pandas", None)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from coverage_table.torch import FUNCTIONS
 from jetbench import operators
 from jetbench.errors import JetbenchError
-from jetbench.torch import capture, linear_operator, rows
+from jetbench.torch import capture, linear_operator, primitive, rows
 from jetbench.torch.apart import are_apart
 from jetbench.torch.capture import Capturing
 from jetbench.torch.corrected import FORMULAS
@@ -196,3 +196,21 @@ def test_what_is_replaced_between_calls_is_left_as_it_was_too() -> None:
         net.replace()
         assert not any(old is new for old, new in zip(before, net.places(), strict=True))
         net.slotted, net.table = (Slotted(), {"kept": []}) if _ else (net.slotted, net.table)
+
+
+def kinds(net: Callable, x: Tensor) -> dict:
+    """What is known of the torch functions that a network calls, after one run."""
+    primitive._KINDS.clear()
+    with contextlib.suppress(RuntimeError, JetbenchError):
+        primitive.in_primitive_operations(net)(x)
+    return dict(primitive._KINDS)
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_small_tensors_show_the_operations_that_fake_ones_show(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.linspace(0.1, 0.8, 12, dtype=torch.float64).reshape(4, 3)
+    state = torch.get_rng_state()
+    on_small = kinds(COVERED[name], x)
+    assert torch.equal(torch.get_rng_state(), state)
+    monkeypatch.setattr(primitive, "SMALL", -1)
+    assert on_small == kinds(COVERED[name], x)

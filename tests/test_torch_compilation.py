@@ -3,6 +3,8 @@
 import pytest
 import torch
 from torch import nn
+from torch._functorch.aot_autograd import aot_module_simplified
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from jetbench import operators
 from jetbench.errors import MixedRows, Unsupported
@@ -55,6 +57,92 @@ def test_compiled_to_machine_code(method):
     wanted_value, wanted_gradients = losses(op.evaluate, net, X)
     close(value, wanted_value)
     assert_gradients_agree(gradients, wanted_gradients)
+
+
+class Products(TorchDispatchMode):
+    """Counts matrix products."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function in PRODUCTS
+        return function(*args, **(kwargs or {}))
+
+
+aten = torch.ops.aten
+PRODUCTS = (aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default, aten.mv.default)
+
+
+@pytest.mark.parametrize("method", ["collapsed", "apolar", "nested", "collapsed_rewrite"])
+def test_compiled_code_has_no_products_of_the_network_itself(method):
+    torch._dynamo.reset()
+    op = linear_operator(network(widths=(4, 3)), LAPLACIAN, method)
+    graphs = []
+
+    def keep(graph, examples):
+        graphs.append(graph)
+        return graph
+
+    def backend(graph, examples):
+        return aot_module_simplified(graph, examples, fw_compiler=keep)
+
+    with torch.no_grad():
+        torch.compile(op.evaluate, backend=backend, fullgraph=True)(X)
+        op.evaluate(X)
+        with Products() as products:
+            op.evaluate(X)
+    (graph,) = graphs
+    assert 0 < sum(node.target in PRODUCTS for node in graph.graph.nodes) <= products.count
+
+
+class Halved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, u):
+        ctx.save_for_backward(u)
+        return torch.sin(u)
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        return 0.5 * cotangent * ctx.saved_tensors[0].cos()
+
+
+def test_an_authors_derivative_is_not_dropped():
+    """Dynamo inlines the forward computation of such a function where nothing requires gradients."""
+    torch._dynamo.reset()
+    net = network(outputs=3)
+    for function in (Halved.apply, lambda y: Halved.apply(net(y))):
+        op = linear_operator(function, LAPLACIAN)
+        with pytest.raises(torch._dynamo.exc.InternalTorchDynamoError, match=r"AuthorDerivative.*Function Halved"):
+            torch.compile(op.evaluate, backend="eager")(X)
+        assert op(X).isfinite().all()
+
+
+def test_x_is_told_apart_from_the_same_tensor_in_a_network():
+    torch._dynamo.reset()
+    op = linear_operator(lambda y: torch.sin(y * X).sum(-1, keepdim=True), LAPLACIAN)
+    close(torch.compile(op.evaluate, backend="eager", fullgraph=True)(X), op(X))
+
+
+@pytest.mark.parametrize("method", ["collapsed", "nested"])
+def test_compiled_networks_with_gradients_inside(method):
+    """A transformation in Dynamo's graph is ended when it is left by an error."""
+    torch._dynamo.reset()
+    base = network(widths=(4, 3))
+    op = linear_operator(lambda y: torch.func.grad(lambda z: base(z).sum())(y), LAPLACIAN, method)
+    close(torch.compile(op.evaluate, backend="aot_eager", fullgraph=True)(X), op(X))
+    assert torch._C._functorch.get_dynamic_layer_stack_depth() == 0
+
+
+@pytest.mark.parametrize("make", [nn.utils.spectral_norm, nn.utils.parametrizations.spectral_norm])
+def test_networks_that_change_themselves_are_called_without_the_compiler(make):
+    torch._dynamo.reset()
+    net = nn.Sequential(make(nn.Linear(2, 3)), nn.Tanh(), nn.Linear(3, 1)).double()
+    op = linear_operator(net, LAPLACIAN)
+    before = [buffer.clone() for buffer in net.buffers()]
+    close(torch.compile(op.evaluate, backend="aot_eager")(X), op(X))
+    assert all(map(torch.equal, before, net.buffers()))
 
 
 @pytest.mark.parametrize("method", ["nested", "nested_reverse", "taylor", "collapsed"])

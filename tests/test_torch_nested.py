@@ -66,6 +66,9 @@ CASES = {
     "group_norm": lambda y: F.group_norm(torch.cat([three(y), three(2 * y)], -1)[..., None], 2, eps=1.0),
     "instance_norm": lambda y: F.instance_norm(torch.stack([three(y), three(y).exp()], 1)),
     "batch_norm": lambda y: F.batch_norm(three(y), *CHANNELS, CHANNELS[1]),
+    "batch_norm_in_evaluation": lambda y: aten._native_batch_norm_legit_no_training(
+        three(y), *CHANNELS, CHANNELS[0], CHANNELS[1], 0.1, 0.5
+    )[0],
     "batch_norm_of_batch": lambda y: F.batch_norm(three(y)[0, :, None], None, None, training=True, eps=0.5),
     "weight_norm": lambda y: torch._weight_norm(square(y)[0], three(y).mT, 0),
     "glu": lambda y: F.glu(torch.cat([three(y), y], -1)),

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from jetbench.torch import linear_operator
+from jetbench.torch.linear_operator import LinearOperator
 from torch_cases import LAPLACIAN, METHODS, X, close, network
 
 WEIGHT = torch.tensor([[0.3, -0.7, 0.4], [0.5, 0.2, -0.6]], dtype=torch.float64)
@@ -40,8 +41,9 @@ class Reader(nn.Module):
 
     by_class = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, reads_values: bool = True) -> None:
         super().__init__()
+        self.reads_values = reads_values
         self.inner = network(outputs=3)
         self.sharpness = nn.Parameter(torch.tensor(1.0, dtype=torch.float64))
         self.register_buffer("offset", torch.zeros(3, dtype=torch.float64))
@@ -74,10 +76,9 @@ class Reader(nn.Module):
             self.space.scale,
             getattr(self, "num" + "ber"),
             self.options["deep"][0]["deeper"][1]["deepest"],
-            self.sharpness.item(),
-            float(self.tied[0]),
             self.closed(),
             torch.get_default_dtype().itemsize / 4,
+            *((self.sharpness.item(), float(self.tied[0])) if self.reads_values else ()),
         ):
             h = torch.tanh(h * factor)
         h = self.partial(h) * self.tables[0] * torch.from_numpy(self.array) + self.offset
@@ -196,6 +197,65 @@ def test_a_change_is_seen_by_the_next_call(method: str, change: str) -> None:
     assert torch.equal(before, after) == (
         change == "frozen" or (change == "weight norm" and (before - after).abs().max() < 1e-12)
     )
+
+
+def compiled_loss(op: LinearOperator) -> Callable[[], Tensor]:
+    """A loss as users compile it."""
+
+    def loss(x: Tensor) -> Tensor:
+        x = x.detach().requires_grad_()
+        return op(x).square().sum() + x.sum()
+
+    compiled = torch.compile(loss, backend="eager")
+    return lambda: compiled(X).detach()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_seen_by_compiled_code(change: str) -> None:
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    net = Reader(reads_values=False)
+    compiled = torch.compile(linear_operator(net, LAPLACIAN).evaluate, backend="eager")
+    close(compiled(X).detach(), laplacian_by_autograd(net, X))
+    CHANGES[change](net)
+    close(compiled(X).detach(), laplacian_by_autograd(net, X))
+    # hooks that set attributes cannot be compiled
+    assert bool(torch._dynamo.utils.counters["graph_break"]) == (change == "spectral norm")
+
+
+@pytest.mark.parametrize("change", ["closure", "function", "hook", "list item"])
+@pytest.mark.parametrize("method", ["nested", "nested_reverse", "apolar", "collapsed_rewrite"])
+def test_a_change_is_seen_by_compiled_code_of_every_method(method: str, change: str) -> None:
+    torch._dynamo.reset()
+    net = Reader(reads_values=False)
+    compiled = torch.compile(linear_operator(net, LAPLACIAN, method).evaluate, backend="aot_eager", fullgraph=True)
+    before = compiled(X)
+    CHANGES[change](net)
+    after = compiled(X)
+    close(after.detach(), laplacian_by_autograd(net, X))
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("fullgraph", [True, False])
+@pytest.mark.parametrize("change", ["parameter that is read as a number", "tensor in a list, in place"])
+def test_compiled_code_reads_numbers_anew(change: str, fullgraph: bool) -> None:
+    """Dynamo has the numbers of tensors as variables with `fullgraph`, and calls the operator as it is without."""
+    torch._dynamo.reset()
+    net = Reader()
+    compiled = torch.compile(linear_operator(net, LAPLACIAN).evaluate, backend="aot_eager", fullgraph=fullgraph)
+    close(compiled(X).detach(), laplacian_by_autograd(net, X))
+    CHANGES[change](net)
+    close(compiled(X).detach(), laplacian_by_autograd(net, X))
+
+
+@pytest.mark.parametrize("change", ["closure", "layer", "parameter, in place", "hook"])
+def test_a_change_is_seen_by_a_compiled_training_step(change: str) -> None:
+    torch._dynamo.reset()
+    net = Reader(reads_values=False)
+    loss = compiled_loss(linear_operator(net, LAPLACIAN))
+    for act in (lambda net: None, CHANGES[change]):
+        act(net)
+        close(loss(), laplacian_by_autograd(net, X).square().sum() + X.sum())
 
 
 class Caching(nn.Module):

@@ -12,21 +12,23 @@ if TYPE_CHECKING:
 
 
 def load(folder: str | Path = "results") -> pd.DataFrame:
-    """All records of a folder, one row a measured point.
+    """Return all records of a folder as a table with one row per measured point.
+
+    `jetbench report collect` writes the name, type, unit and meaning of each column to COLUMNS.md. The most important:
+
+    - the place: `machine`, `study`, `axis`, `axis_value`;
+    - the case: `operator`, `dim`, `method`, `mode`, `batch`, `dtype`, `device`;
+    - the status (`ok`, or why the point was not measured) and the number of `vectors`;
+    - the median time `time_s` in seconds, with the ends `time_low_s` and `time_high_s` of its 95% interval;
+    - `time_over_floor`, `time_over_nested` and `relative_error`;
+    - peak memory, `memory_differentiable_bytes` and `memory_nondifferentiable_bytes`.
 
     Args:
-        folder: of results, with `<machine>/<study>/*.jsonl`, or of one machine. Rows of two machines must not be
-            combined; the column `machine` tells them apart.
+        folder: a folder of results, with `<machine>/<study>/*.jsonl`, or that of one machine. Do not combine rows of
+            two machines; the column `machine` identifies them.
 
     Returns:
-        A table with the columns of `jetbench.report.columns.COLUMNS`, each of which has a name, a type, a unit and a
-        meaning; `jetbench report collect` writes them to COLUMNS.md. The most important ones:
-
-        - the place: `machine`, `study`, `axis`, `axis_value`;
-        - the case: `operator`, `dim`, `method`, `mode`, `batch`, `dtype`, `device`;
-        - what was measured: `status` (ok, or why not), `vectors`, `time_s` in seconds (a median) with the ends of its
-          95% interval, `time_low_s` and `time_high_s`, `time_over_floor`, `time_over_nested`,
-          `memory_differentiable_bytes`, `memory_nondifferentiable_bytes`, `relative_error`.
+        A table with the columns of `jetbench.report.columns.COLUMNS`.
 
     Raises:
         JetbenchError: `folder` is not a folder, or the extra `bench` is not installed.
@@ -49,6 +51,6 @@ def load(folder: str | Path = "results") -> pd.DataFrame:
     except ModuleNotFoundError as error:
         raise JetbenchError(f"Results need {error.name}: pip install 'jetbench[bench]'.") from error
     folder = Path(folder)
-    if (folder / "machine.json").is_file() or any(folder.glob("*/*.jsonl")):
-        return collect.machines_in([folder.resolve()])
-    return collect.read(folder)
+    machines = any(folder.glob("*/machine.json")) or any(folder.glob("*/*/*.jsonl"))
+    studies = any(folder.glob("*/*.jsonl"))
+    return collect.machines_in([folder.resolve()]) if studies and not machines else collect.read(folder)

@@ -22,5 +22,6 @@ rule paper:
     message:
         "The paper: values, tables and figures from the records, then LaTeX"
     shell:
-        "PYTHONPATH={params.root:q} python -m paper.tools --records {input.records:q} --results {params.results:q}"
+        "PYTHONPATH={params.root:q}${{PYTHONPATH:+:$PYTHONPATH}} python -m paper.tools --records {input.records:q}"
+        " --results {params.results:q}"
         " --out {output:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"

@@ -95,13 +95,15 @@ class LinearOperator:
 
 def _key(seed: int | Array | None, kind: str) -> Array:
     """The key of `jax.random` for a seed; traced whole numbers and keys are taken, too."""
-    dtype = getattr(seed, "dtype", None)
-    if dtype is not None and (
-        jnp.issubdtype(dtype, jax.dtypes.prng_key) or (seed.shape == (2,) and dtype == np.uint32)
+    if isinstance(seed, (jax.Array, np.ndarray)) and (
+        jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) or (seed.shape == (2,) and seed.dtype == np.uint32)
     ):
-        return seed
-    is_whole = isinstance(seed, int) if dtype is None else seed.ndim == 0 and jnp.issubdtype(dtype, jnp.integer)
-    if isinstance(seed, bool) or not is_whole:
+        return jnp.asarray(seed) if isinstance(seed, np.ndarray) else seed
+    if isinstance(seed, (jax.Array, np.ndarray, np.generic)):
+        is_whole = seed.ndim == 0 and jnp.issubdtype(seed.dtype, jnp.integer)
+    else:
+        is_whole = isinstance(seed, int) and not isinstance(seed, bool)
+    if seed is None or not is_whole:
         raise ValueError(
             f"The {kind} estimator needs a whole number or a key of jax.random as `seed`, so that its draws can be "
             f"repeated; got {seed!r}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+import jax
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
@@ -30,5 +31,6 @@ class Evaluation(ABC):
 
     def __call__(self, x: Array, draws: Sequence[Array] = ()) -> dict[str, Array]:
         captured = capture(self.net, x)
-        rows.check(self.net, captured, x, self._checked)
-        return self.evaluate(x, draws, captured)
+        with jax.numpy_rank_promotion("allow"):  # a setting for the network, which the capture obeys
+            rows.check(self.net, captured, x, self._checked)
+            return self.evaluate(x, draws, captured)

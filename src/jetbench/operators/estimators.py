@@ -39,12 +39,13 @@ class Estimator:
             if self.samples is not None:
                 raise ValueError(f"The exact estimator draws nothing and takes no samples; got {self.samples!r}.")
             return
-        is_whole = isinstance(self.samples, (int, np.integer)) and not isinstance(self.samples, bool)
-        if not is_whole or not 1 <= self.samples < 2**31:
+        samples = self.samples
+        is_whole = isinstance(samples, (int, np.integer)) and not isinstance(samples, bool)
+        if samples is None or not is_whole or not 1 <= samples < 2**31:
             raise ValueError(
                 f"The {self.kind} estimator needs a whole number of samples, from 1 to 2^31 − 1; got {self.samples!r}."
             )
-        object.__setattr__(self, "samples", int(self.samples))
+        object.__setattr__(self, "samples", int(samples))
 
     @property
     def is_exact(self) -> bool:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import partial, wraps
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, overload
 
 import numpy as np
 
@@ -23,6 +23,19 @@ from jetbench.python_files import run
 #: Symbols keep D exponents for each of at least D terms.
 LARGEST_DIM = 4000
 REGISTRY: dict[str, Callable[..., Operator]] = {}
+
+
+Parameters = ParamSpec("Parameters")
+
+
+@overload
+def operator(function: Callable[Parameters, Any]) -> Callable[Parameters, Operator]: ...
+
+
+@overload
+def operator(
+    *, min_dim: int = 1, max_dim: int = LARGEST_DIM
+) -> Callable[[Callable[Parameters, Any]], Callable[Parameters, Operator]]: ...
 
 
 def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int = LARGEST_DIM) -> Callable:
@@ -52,7 +65,11 @@ def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int
         Symbol(dim=3: ξ0^2 + ξ1^2 + ξ2^2 + -4.0·1)
     """
     if function is None:
-        return lambda wrapped: operator(wrapped, min_dim=min_dim, max_dim=max_dim)
+        return partial(_registered, min_dim, max_dim)
+    return _registered(min_dim, max_dim, function)
+
+
+def _registered(min_dim: int, max_dim: int, function: Callable) -> Callable[..., Operator]:
     name, signature = function.__name__, inspect.signature(function)
     first, others = next(iter(signature.parameters.values()), None), list(signature.parameters.values())[1:]
     if first is None or first.name != "dim" or any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in others):
@@ -95,11 +112,12 @@ def operator(function: Callable | None = None, *, min_dim: int = 1, max_dim: int
             raise ValueError(_named(name, options, error)) from error
         return replace(as_operator(made), name=name, options=options, recipe=partial(make, name, **bound.arguments))
 
-    make_operator.min_dim = min_dim
-    make_operator.options = tuple(p.name for p in others)
-    make_operator.source = _source(function)
-    REGISTRY[name] = make_operator
-    return make_operator
+    registered: Any = make_operator
+    registered.min_dim = min_dim
+    registered.options = tuple(p.name for p in others)
+    registered.source = _source(function)
+    REGISTRY[name] = registered
+    return registered
 
 
 def make(name: str, **options: Any) -> Operator:

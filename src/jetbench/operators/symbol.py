@@ -11,10 +11,13 @@ from functools import cached_property
 from math import prod
 from numbers import Real
 from types import MappingProxyType
+from typing import Any, cast, overload
 
 import numpy as np
 
 Exponents = tuple[int, ...]
+#: A coefficient; integers and numpy's real numbers are float for type checkers.
+Number = float | Fraction
 #: Exponents that a product may run through, and the highest degree. What is larger is a slip of the pen, and would fill
 #: the memory: the square of the Laplacian in 1,000 dimensions has 500,500 terms of 1,000 exponents.
 MOST_EXPONENTS = 10**8
@@ -38,11 +41,11 @@ class Symbol:
         ValueError: a tuple of exponents has the wrong length or a negative entry, or a coefficient is not finite.
     """
 
-    def __init__(self, dim: int, terms: Mapping[Exponents, Real], factors: Sequence[Symbol] = ()) -> None:
+    def __init__(self, dim: int, terms: Mapping[Exponents, Number], factors: Sequence[Symbol] = ()) -> None:
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
             raise ValueError(f"A symbol needs a whole number of variables, at least 1; got dim={dim!r}.")
         self.dim = int(dim)
-        kept: dict[Exponents, Real] = {}
+        kept: dict[Exponents, Number] = {}
         for exponents, coefficient in terms.items():
             try:
                 key = tuple(int(e) for e in exponents)
@@ -59,7 +62,7 @@ class Symbol:
                 if float(coefficient) == 0:
                     raise ValueError(f"The coefficient of {key} is too small for floating-point numbers; {OTHER_UNITS}")
                 kept[key] = coefficient
-        self.terms: Mapping[Exponents, Real] = MappingProxyType(kept)
+        self.terms: Mapping[Exponents, Number] = MappingProxyType(kept)
         self._factors = tuple(factors)
 
     def __reduce__(self) -> tuple:
@@ -78,7 +81,7 @@ class Symbol:
     @cached_property
     def parts(self) -> Mapping[int, Symbol]:
         """The homogeneous parts by degree, ascending; only those that are not zero."""
-        by_degree: dict[int, dict[Exponents, Real]] = {}
+        by_degree: dict[int, dict[Exponents, Number]] = {}
         for exponents, coefficient in self.terms.items():
             by_degree.setdefault(sum(exponents), {})[exponents] = coefficient
         if len(by_degree) == 1:
@@ -131,7 +134,7 @@ class Symbol:
         pad = (0,) * (dim - self.dim)
         return Symbol(dim, {e + pad: c for e, c in self.terms.items()}, [f.extended(dim) for f in self._factors])
 
-    def __call__(self, xi: Sequence[float]) -> float:
+    def __call__(self, xi: Sequence[Number]) -> Number:
         """p(ξ) at a point ξ of D numbers."""
         if len(xi) != self.dim:
             raise ValueError(f"A point of {self.dim} coordinates is needed; got {len(xi)}.")
@@ -143,7 +146,7 @@ class Symbol:
                 raise ValueError(f"Symbols of {self.dim} and {other.dim} variables cannot be combined.")
             return other
         if isinstance(other, Real):
-            return Symbol(self.dim, {(0,) * self.dim: other})
+            return Symbol(self.dim, {(0,) * self.dim: cast(Number, other)})
         if hasattr(other, "dtype") and not isinstance(other, np.ndarray):  # numpy would make an array of symbols
             raise TypeError(
                 f"The coefficients of a symbol are numbers that are fixed when the operator is made; got a "
@@ -153,12 +156,11 @@ class Symbol:
             )
         return None
 
-    def __add__(self, other: Symbol | Real) -> Symbol:
-        other = self._coerce(other)
-        if other is None:
+    def __add__(self, other: Symbol | Number) -> Symbol:
+        if (added := self._coerce(other)) is None:
             return NotImplemented
         terms = dict(self.terms)
-        for exponents, coefficient in other.terms.items():
+        for exponents, coefficient in added.terms.items():
             terms[exponents] = terms.get(exponents, 0) + coefficient
         return Symbol(self.dim, terms)
 
@@ -167,39 +169,39 @@ class Symbol:
     def __neg__(self) -> Symbol:
         return self * -1
 
-    def __sub__(self, other: Symbol | Real) -> Symbol:
-        other = self._coerce(other)
-        return NotImplemented if other is None else self + other * -1
+    def __sub__(self, other: Symbol | Number) -> Symbol:
+        subtracted = self._coerce(other)
+        return NotImplemented if subtracted is None else self + subtracted * -1
 
-    def __rsub__(self, other: Real) -> Symbol:
+    def __rsub__(self, other: Number) -> Symbol:
         return -self + other
 
-    def __mul__(self, other: Symbol | Real) -> Symbol:
-        other = self._coerce(other)
-        if other is None:
+    def __mul__(self, other: Symbol | Number) -> Symbol:
+        factor = self._coerce(other)
+        if factor is None:
             return NotImplemented
-        if (steps := len(self.terms) * len(other.terms) * self.dim) > MOST_EXPONENTS:
+        if (steps := len(self.terms) * len(factor.terms) * self.dim) > MOST_EXPONENTS:
             raise ValueError(
-                f"The product of symbols of {len(self.terms)} and {len(other.terms)} terms in {self.dim} variables is "
+                f"The product of symbols of {len(self.terms)} and {len(factor.terms)} terms in {self.dim} variables is "
                 f"too large: {steps} exponents, at most {MOST_EXPONENTS}."
             )
-        terms: dict[Exponents, Real] = {}
+        terms: dict[Exponents, Number] = {}
         for a, ca in self.terms.items():
-            for b, cb in other.terms.items():
+            for b, cb in factor.terms.items():
                 key = tuple(i + j for i, j in zip(a, b, strict=True))
                 if (product := ca * cb) == 0:
                     raise ValueError(f"The product of {ca} and {cb} is too small for a float; {OTHER_UNITS}")
                 terms[key] = terms.get(key, 0) + product
-        if other.degree == 0 or self.degree == 0:
-            number, rest = (other, self) if other.degree == 0 else (self, other)
+        if factor.degree == 0 or self.degree == 0:
+            number, rest = (factor, self) if factor.degree == 0 else (self, factor)
             first, *others = rest.factors
             factors = (Symbol(self.dim, (number * first).terms), *others) if others else ()
             return Symbol(self.dim, terms, factors)
-        return Symbol(self.dim, terms, self.factors + other.factors)
+        return Symbol(self.dim, terms, self.factors + factor.factors)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: Real) -> Symbol:
+    def __truediv__(self, other: Number) -> Symbol:
         if not isinstance(other, Real):
             self._coerce(other)  # says what to do where it is an array of a framework
             return NotImplemented
@@ -250,10 +252,22 @@ class Variables(Sequence[Symbol]):
     def __iter__(self) -> Iterator[Symbol]:
         return iter(self._entries)
 
+    @overload
+    def __getitem__(self, index: int) -> Symbol: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Variables: ...
+
     def __getitem__(self, index: int | slice) -> Symbol | Variables:
         return Variables(self._entries[index]) if isinstance(index, slice) else self._entries[index]
 
-    def __matmul__(self, other: Sequence) -> Symbol | Variables:
+    @overload
+    def __matmul__(self, other: np.ndarray) -> Any: ...
+
+    @overload
+    def __matmul__(self, other: Sequence) -> Symbol: ...
+
+    def __matmul__(self, other: Sequence | np.ndarray) -> Symbol | Variables:
         rows = list(other)
         if len(rows) != len(self):
             raise ValueError(f"Shapes do not fit: {len(self)} variables against {len(rows)} entries.")
@@ -261,7 +275,7 @@ class Variables(Sequence[Symbol]):
             return Variables([self @ column for column in other.T])
         return _inner(self._entries, [r.item() if isinstance(r, np.generic) else r for r in rows])
 
-    def __rmatmul__(self, other: Sequence) -> Symbol | Variables:
+    def __rmatmul__(self, other: Sequence | np.ndarray) -> Any:
         if isinstance(other, np.ndarray) and other.ndim == 2:
             return Variables([self @ row for row in other])
         return self @ other
@@ -270,11 +284,11 @@ class Variables(Sequence[Symbol]):
         return f"Variables({list(self._entries)})"
 
 
-def _inner(left: Sequence[Symbol], right: Sequence[Symbol | Real]) -> Symbol:
+def _inner(left: Sequence[Symbol], right: Sequence[Symbol | Number]) -> Symbol:
     """Σ_i left_i right_i, in one pass and without a memory of factors."""
     if not left:
         raise ValueError("The inner product of no variables is not a symbol: its number of variables is unknown.")
-    terms: dict[Exponents, Real] = {}
+    terms: dict[Exponents, Number] = {}
     for a, b in zip(left, right, strict=True):
         for exponents, coefficient in (a * b).terms.items():
             terms[exponents] = terms.get(exponents, 0) + coefficient

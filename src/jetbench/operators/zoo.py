@@ -67,10 +67,10 @@ def weighted_laplacian(
         factor = factor if callable(factor) else np.asarray(factor, dtype=float)
         if not callable(factor) and (factor.ndim != 2 or not np.isfinite(factor).all()):
             raise ValueError(f"factor must be an array (D, R) of finite numbers; got shape {factor.shape}.")
-        if signature is None:
-            signature = [1.0] * (dim if callable(factor) else factor.shape[-1])
-        zeta = variables(len(signature))
-        symbol = zeta @ [float(sign) * z for sign, z in zip(signature, zeta, strict=True)]
+        ones = [1.0] * (dim if callable(factor) else factor.shape[-1])
+        signs = ones if signature is None else signature
+        zeta = variables(len(signs))
+        symbol = zeta @ [float(sign) * z for sign, z in zip(signs, zeta, strict=True)]
         return Operator("weighted_laplacian", dim, {"": symbol}, factor)
     if callable(matrix):
         zeta = variables(2 * dim)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._ops import OpOverload
 from torch.autograd import forward_ad
@@ -62,9 +62,56 @@ def recording_gradients() -> contextlib.AbstractContextManager:
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else torch.enable_grad()
 
 
+def guarded(holds: Callable[[], bool], words: str) -> None:
+    """Called while `torch.compile` traces: the compiled code is used only as long as `holds` returns True."""
+    from torch._dynamo.guards import install_guard
+    from torch._dynamo.source import GlobalStateSource
+
+    def create(builder: object, guard: object) -> None:
+        builder.guard_manager.root.add_lambda_guard(lambda _: holds(), [words], None)
+
+    install_guard(GlobalStateSource().make_guard(create))
+
+
 def levels() -> tuple[int, int]:
     """How many transformations of `torch.func`, and levels of forward-mode AD, are under way."""
     return torch._C._functorch.maybe_current_level() or 0, forward_ad._current_level + 1
+
+
+def with_plain_floats(graph: fx.Graph) -> bool:
+    """Put the values of Python's floats into a graph of Dynamo that has them as variables; whether there were any.
+
+    The compiled code is then used for these values only.
+    """
+    from torch.fx.experimental.symbolic_shapes import guard_scalar
+
+    found = False
+    for node in graph.find_nodes(op="placeholder"):
+        number = getattr(node.meta.get("example_value"), "item_memo", None)
+        for user in list(node.users):
+            if user.target == "item" and isinstance(number, torch.SymFloat) and number.node.has_hint():
+                user.replace_all_uses_with(guard_scalar(number))
+                graph.erase_node(user)
+                found = True
+    return found
+
+
+@contextlib.contextmanager
+def ended_on_errors(device_type: str) -> Iterator[None]:
+    """An error in a graph of Dynamo, which has no `with`, ends the modes and transformations that the graph began."""
+    depth, (_, dual_level) = torch._C._functorch.get_dynamic_layer_stack_depth(), levels()
+    dtype, is_cast = torch.get_autocast_dtype(device_type), torch.is_autocast_enabled(device_type)
+    grad = torch.is_grad_enabled()
+    try:
+        yield
+    except BaseException:
+        torch._C._functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
+        while levels()[1] > dual_level:
+            forward_ad.exit_dual_level()
+        torch.set_grad_enabled(grad)
+        torch.set_autocast_enabled(device_type, is_cast)
+        torch.set_autocast_dtype(device_type, dtype)
+        raise
 
 
 def is_transformed() -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,9 +37,7 @@ _ENTRYWISE = {
 def is_entrywise(steps: Sequence[Step]) -> bool:
     """Whether all that depends on the input works entry by entry."""
     return all(
-        not step.depends or torch.Tag.pointwise in step.target.tags or step.target in _ENTRYWISE
-        for step in steps
-        if not isinstance(step.target, Author)
+        not step.depends or torch.Tag.pointwise in step.target.tags or step.target in _ENTRYWISE for step in steps
     )
 
 
@@ -50,7 +49,10 @@ class Author:
         name: of the function.
         value: u, constants → φ(u).
         slope: u, φ(u), ones, constants → φ'(u).
+        tags: those of an ATen operation that works entry by entry.
     """
+
+    tags: ClassVar[tuple[torch.Tag, ...]] = (torch.Tag.pointwise,)
 
     name: str
     value: Graph

@@ -45,7 +45,7 @@ class LinearOperator:
             TypeError: x is not a tensor of real floating-point numbers.
             JetbenchError: the network cannot be captured, mixes rows, or uses an operation without a rule.
         """
-        return self.evaluate(x, self.draw(x, seed))
+        return self.evaluate(x, self.draw(x, seed))  # pyright: ignore[reportCallIssue] - of torch.compiler.disable
 
     @torch.compiler.disable
     def draw(self, x: Tensor, seed: int | None = None) -> tuple[Tensor, ...]:

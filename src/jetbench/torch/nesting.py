@@ -31,8 +31,10 @@ class Nesting(Evaluation):
     def __init__(self, net: Function, problem: Problem, plan: Nest) -> None:
         super().__init__(net, problem)
         self._plan = plan
-        self._function = in_primitive_operations(net)
         self._run: set[tuple] = set()
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_run": set()}
 
     @abstractmethod
     def power(self, f: Function, directions: Tensor, weights: Sequence[float], order: int) -> Function:
@@ -52,7 +54,7 @@ class Nesting(Evaluation):
         if recording is None or not recording[0].is_whole:
             try:
                 with self.untouched.kept(), without_compiler():
-                    return self.differentiated(self._function, x, draws)
+                    return self.differentiated(in_primitive_operations(self.net), x, draws)
             except RuntimeError as error:  # PyTorch does not differentiate checkpoints, for example
                 errors.append(error)
         if recording is not None and not any(map(is_out_of_memory, errors)):

@@ -30,7 +30,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_on
 
 from jetbench.errors import JetbenchError, Unsupported
 from jetbench.torch._compat import is_wrapped, modes, saving_hooks, undisturbed
-from jetbench.torch.capture import Capturing, casts
+from jetbench.torch.capture import SMALL, Capturing, casts
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
 from jetbench.torch.steps import Captured, Described, contiguous, placed
@@ -66,6 +66,8 @@ def _add_key(value: object, key: list, tensors: list[Tensor]) -> None:
         key += (value.shape, value.dtype, value.device)
     elif value is None or kind is float:
         key.append(kind)
+    elif kind is torch.SymFloat:
+        key.append(float)
     elif kind in (list, tuple):
         key += (kind, len(value))
         for item in value:
@@ -88,19 +90,33 @@ def _is_differentiable(value: object) -> bool:
 
 
 class _Recorder(TorchDispatchMode):
-    """Notes the operations that map floating-point tensors to floating-point tensors."""
+    """Notes the operations that map floating-point tensors to floating-point tensors.
 
-    def __init__(self) -> None:
+    Args:
+        is_blind: raise where an operation draws random numbers or looks at values, as those here are not the network's.
+    """
+
+    def __init__(self, is_blind: bool) -> None:
         super().__init__()
         self.operations: set[OpOverload] = set()
+        self._is_blind = is_blind
 
     def __torch_dispatch__(self, operation: OpOverload, types: tuple, args: tuple = (), kwargs: dict | None = None):
+        if self._is_blind and not _LOOKING.isdisjoint(operation.tags):
+            raise NotImplementedError(f"{operation} depends on values")
         result = operation(*args, **(kwargs or {}))
         if any(map(_is_differentiable, tree_leaves((args, kwargs)))) and any(
             map(_is_differentiable, tree_leaves(result))
         ):
             self.operations.add(functional(operation))
         return result
+
+
+_LOOKING = {
+    torch.Tag.data_dependent_output,
+    torch.Tag.dynamic_output_shape,
+    torch.Tag.nondeterministic_seeded,
+}
 
 
 def functional(operation: OpOverload) -> OpOverload:
@@ -113,18 +129,22 @@ def functional(operation: OpOverload) -> OpOverload:
 
 
 def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload]:
-    """The ATen operations of a call; those on tensors of ones where fake ones have too few values."""
+    """The ATen operations of a call: on small tensors of ones, or on fake ones if it is larger or looks at values, or
+    on tensors of ones of any size if it needs some."""
     leaves, structure = tree_flatten((args, kwargs))
 
-    def recorded(make: Callable) -> set[OpOverload]:
+    def recorded(make: Callable, is_blind: bool = False) -> set[OpOverload]:
         """Of a call with example tensors, outside of every transformation."""
         examples = [make(v.shape, dtype=v.dtype, device=v.device) if isinstance(v, Tensor) else v for v in leaves]
         inner_args, inner_kwargs = tree_unflatten(examples, structure)
-        with sdpa_kernel(SDPBackend.MATH), _Recorder() as recorder:
+        with sdpa_kernel(SDPBackend.MATH), _Recorder(is_blind) as recorder:
             function(*inner_args, **inner_kwargs)
         return recorder.operations
 
     with undisturbed(), torch.inference_mode(False), torch.no_grad(), contextlib.suppress(Exception):
+        if sum(leaf.numel() for leaf in leaves if isinstance(leaf, Tensor)) <= SMALL:
+            with contextlib.suppress(Exception):
+                return recorded(torch.ones, is_blind=True)
         with contextlib.suppress(Exception), FakeTensorMode():
             return recorded(torch.empty)
         return recorded(torch.ones)

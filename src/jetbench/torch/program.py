@@ -1,46 +1,37 @@
-"""What all evaluations share: checking rows, and becoming one graph of ATen operations under `torch.compile`."""
+"""What all evaluations share: checking rows, and becoming one graph of ATen operations under `torch.compile`.
+
+There Dynamo traces the network, too: its graph of the network takes all tensors that the network reads as inputs, and
+Dynamo's guards see to it that both are made anew when anything else that it read has changed.
+"""
 
 from __future__ import annotations
 
+import copy
+import weakref
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch._guards import active_fake_mode
+from torch._higher_order_ops import dynamo_bypassing_wrapper
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.operators.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import undisturbed, unwrapped
+from jetbench.torch._compat import ended_on_errors, guarded, undisturbed, unwrapped, with_plain_floats
 from jetbench.torch.apart import are_apart
+from jetbench.torch.author import Author
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing
-from jetbench.torch.untouched import Untouched, owners, settings
+from jetbench.torch.refusals import author_derivative
+from jetbench.torch.untouched import Untouched, unchanged
 from jetbench.torch.zeros import fold_zeros
 
 REMEMBERED = 64
-
-
-class Program:
-    """A whole evaluation as one graph of ATen operations.
-
-    Attributes:
-        run: called with x, the draws and the constants.
-        places: module and name of each constant, so that parameters may be replaced between calls.
-        settings: module, name and value of the plain attributes and children that the network had.
-    """
-
-    def __init__(
-        self,
-        run: fx.GraphModule,
-        places: list[tuple[nn.Module, str]],
-        settings: list[tuple[nn.Module, str, object]],
-    ) -> None:
-        self.run, self.places, self.settings = run, places, settings
 
 
 class Evaluation(ABC):
@@ -55,11 +46,21 @@ class Evaluation(ABC):
         self.net, self.problem = net, problem
         self.untouched = Untouched(net)
         self._known: OrderedDict[Graph, None] = OrderedDict()
-        self._programs: list[Program] = []
+        self._of_graph = _compiler(self)
 
     def __getstate__(self) -> dict:
-        """What a copy needs; what has been checked and traced so far is found again."""
-        return {**self.__dict__, "_known": OrderedDict(), "_programs": []}
+        """What a copy needs; what has been checked so far is found again."""
+        return {**self.__dict__, "_known": OrderedDict(), "_of_graph": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._of_graph = _compiler(self)
+
+    def of(self, net: Callable[[Tensor], Tensor]) -> Evaluation:
+        """The same for another network."""
+        other = copy.copy(self)
+        other.net, other.untouched = net, Untouched(net)
+        return other
 
     @abstractmethod
     def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -93,52 +94,123 @@ class Evaluation(ABC):
 
     def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
         if torch.compiler.is_dynamo_compiling():
-            # a length is a plain number, also for an axis that the compiler holds for dynamic
-            shapes = tuple(tuple(len(range(n)) for n in tensor.shape) for tensor in (x, *draws))
-            program = self._programs[self._trace(shapes, x.dtype, x.device)]
-            for module, name, value in program.settings:  # read here, so that compiled code is renewed when they change
-                if (
-                    (getattr(module, name) is not value)
-                    if isinstance(value, nn.Module)
-                    else getattr(module, name) != value
-                ):
-                    raise RuntimeError(f"The attribute {name} changed while the network was traced.")
-            return program.run(x, *draws, *[getattr(module, name) for module, name in program.places])
+            return self._traced(x, draws)
         return self.evaluate(x, draws)
 
+    def _traced(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        """A call while Dynamo traces. Where it cannot trace the network, the operator is called as it is."""
+        # a length is a plain number, also for an axis that the compiler holds for dynamic
+        shapes = [tuple([len(range(n)) for n in tensor.shape]) for tensor in (x, *draws)]
+        self._check(shapes[0], x.dtype, x.device)
+        names = tuple(self.problem.operator.symbols)
+
+        def network(x: Tensor, *draws: Tensor) -> tuple[Tensor, ...]:
+            """The copies tell the results and inputs in the graph from other tensors."""
+            y = self.net(x)
+            return (*[y.clone() for _ in names], x.clone(), *[draw.clone() for draw in draws])
+
+        found = dynamo_bypassing_wrapper(self._of_graph, network, x.view_as(x), *draws)
+        return {name: found[i] for i, name in enumerate(names)}
+
     @torch._dynamo.assume_constant_result
-    def _trace(self, shapes: tuple[tuple[int, ...], ...], dtype: torch.dtype, device: torch.device) -> int:
-        """Make the program for inputs of these shapes while `torch.compile` traces; its place in the list."""
-        examples = [torch.empty(shape, dtype=dtype, device=device) for shape in shapes]
-
-        def run(x: Tensor, *draws: Tensor) -> dict[str, Tensor]:
-            return self.evaluate(x, draws)
-
+    def _check(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
+        """Raise what a call without a compiler would raise for x of this shape; guard what Dynamo does not look at."""
+        guarded(unchanged(self.net), "what the network has is as it was")
         with undisturbed(), torch.no_grad():
-            self.recorded(examples[0])
-            traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
-        fold_zeros(traced)
-        places = lift(traced, self.net)
-        _LazyGraphModule.force_recompile(traced)
-        self._programs.append(Program(traced, places, settings(self.net)))
-        return len(self._programs) - 1
+            graph, _ = self.recorded(torch.empty(shape, dtype=dtype, device=device))
+        for step in graph.steps:
+            if isinstance(step.target, Author):  # Dynamo does not always show it
+                raise author_derivative(step.target.name)
 
 
-def lift(program: fx.GraphModule, net: Callable) -> list[tuple[nn.Module, str]]:
-    """Turn the constants of a program that belong to modules of `net` into inputs; where to find them."""
-    places = owners(net)
-    lifted: dict[int, fx.Node] = {}
-    found: list[tuple[nn.Module, str]] = []
-    last = [node for node in program.graph.nodes if node.op == "placeholder"][-1]
-    for node in [n for n in program.graph.nodes if n.op == "get_attr"]:
-        tensor = getattr(program, node.target)
-        if id(tensor) not in places:
-            continue
-        if id(tensor) not in lifted:
-            with program.graph.inserting_after(last):
-                last = lifted[id(tensor)] = program.graph.placeholder(f"constant_{len(found)}")
-            found.append(places[id(tensor)])
-        node.replace_all_uses_with(lifted[id(tensor)])
-        program.graph.erase_node(node)
-    program.recompile()
-    return found
+def _compiler(evaluation: Evaluation) -> Callable[[Callable], Callable]:
+    """What replaces a network by the evaluation, in graphs of Dynamo: from the network's graph to a function.
+
+    Compiled code holds it, and must not keep the evaluation alive.
+    """
+    reference = weakref.ref(evaluation)
+
+    def of_graph(network: Callable) -> Callable[..., tuple[Tensor, ...]]:
+        evaluation = reference()
+        if not isinstance(network, fx.GraphModule):
+            return lambda x, *draws: _results(evaluation, x, draws)
+        return lambda *inputs: _program(evaluation, network, inputs)(*inputs)
+
+    return of_graph
+
+
+def _results(evaluation: Evaluation, x: Tensor, draws: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The values in the order of the operator's symbols, and what the function `network` above returns after them."""
+    values = evaluation.evaluate(x, draws)
+    return (*[values[name] for name in evaluation.problem.operator.symbols], x, *draws)
+
+
+def _program(evaluation: Evaluation, network: fx.GraphModule, inputs: Sequence[Tensor | int]) -> Callable:
+    """The evaluation as a graph that takes the inputs of the network's graph, for inputs of these shapes."""
+    described = tuple(_described(value) for value in inputs)
+    programs = network.meta.setdefault("jetbench", {})
+    if described not in programs:
+        try:
+            programs[described] = _trace(evaluation, network, described)
+        except Exception:
+            if not with_plain_floats(network.graph):
+                raise
+            network.recompile()
+            programs[described] = _trace(evaluation, network, described)
+    return programs[described]
+
+
+def _described(value: Tensor | float) -> Hashable:
+    """A tensor but for its values, in plain numbers, also for an axis that the compiler holds for dynamic."""
+    if isinstance(value, torch.SymInt):
+        return int(value)
+    if not isinstance(value, Tensor):
+        return value
+    return tuple(map(int, value.shape)), tuple(map(int, value.stride())), value.dtype, value.device
+
+
+def _trace(evaluation: Evaluation, network: fx.GraphModule, described: Sequence[Hashable]) -> fx.GraphModule:
+    examples = [
+        torch.empty_strided(value[0], value[1], dtype=value[2], device=value[3]) if isinstance(value, tuple) else value
+        for value in described
+    ]
+    network, (x, *draws) = _without_copies(network, len(evaluation.problem.operator.symbols))
+
+    def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+        def net(y: Tensor) -> Tensor:
+            with ended_on_errors(y.device.type):
+                return network(*tensors[:x], y, *tensors[x + 1 :])
+
+        return _results(evaluation.of(net), tensors[x], [tensors[draw] for draw in draws])
+
+    with undisturbed(), torch.no_grad():
+        traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+    fold_zeros(traced)
+    _lift(traced)
+    _LazyGraphModule.force_recompile(traced)
+    return traced
+
+
+def _without_copies(network: fx.GraphModule, results: int) -> tuple[fx.GraphModule, list[int]]:
+    """The network as a graph that returns its result, and which of the inputs of the graph are x and the draws."""
+    graph = copy.deepcopy(network.graph)
+    inputs = graph.find_nodes(op="placeholder")
+    (output,) = graph.find_nodes(op="output")
+    originals = [copied.args[0] for copied in output.args[0]]
+    output.args = (originals[0],)
+    return fx.GraphModule(network, graph), [inputs.index(node) for node in originals[results:]]
+
+
+def _lift(program: fx.GraphModule) -> None:
+    """Let tracers of the program take its own tensors for numbers written in it, as those of `torch.tensor`."""
+    for node in program.graph.find_nodes(op="get_attr"):
+        users = [user for user in node.users if user.target not in _LIFTING]
+        with program.graph.inserting_after(node):
+            lifted = program.graph.call_function(torch.ops.aten.lift_fresh_copy.default, (node,))
+        for user in users:
+            user.replace_input_with(node, lifted)
+        if not users:
+            program.graph.erase_node(lifted)
+
+
+_LIFTING = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift_fresh_copy.default)

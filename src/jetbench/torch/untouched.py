@@ -204,24 +204,30 @@ def _names(code: types.CodeType) -> frozenset[str]:
     return frozenset(code.co_names).union(*inner)
 
 
-def owners(net: Callable) -> dict[int, tuple[nn.Module, str]]:
-    """For each parameter and buffer of the modules in `net`, by identity, its module and its name there."""
-    found: dict[int, tuple[nn.Module, str]] = {}
-    for module in _Walk(net).modules:
-        for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-            if tensor is not None:
-                found.setdefault(id(tensor), (module, name))
-    return found
+def unchanged(net: Callable) -> Callable[[], bool]:
+    """A function that says whether modules and objects in `net` still have the same hooks and names of attributes."""
+    walk = _Walk(net)
+    holders = [holder for holder in (*walk.modules, *walk.holders) if _is_watched(holder)]
+    before = [(weakref.ref(holder), frozenset(vars(holder))) for holder in holders]
+    hooks = [(weakref.ref(module), _hooks(module)) for module in walk.modules]
+
+    def holds() -> bool:
+        for reference, names in before:
+            holder = reference()
+            if holder is None or vars(holder).keys() != names:
+                return False
+        return all((module := reference()) is not None and _hooks(module) == keys for reference, keys in hooks)
+
+    return holds
 
 
-def settings(net: Callable) -> list[tuple[nn.Module, str, object]]:
-    """Module, name and value of each plain attribute of the modules in `net`, such as `training`, and of each child."""
-    found: list[tuple[nn.Module, str, object]] = []
-    for module in _Walk(net).modules:
-        attributes = [(name, value) for name, value in vars(module).items() if name not in _NEW or name == "training"]
-        found += [(module, name, value) for name, value in attributes if isinstance(value, _SIMPLE)]
-        found += [(module, name, child) for name, child in module._modules.items()]
-    return found
+def _hooks(module: nn.Module) -> tuple[int, ...]:
+    """The numbers of a module's hooks, of which PyTorch gives each only once."""
+    return (*module._forward_hooks, *module._forward_pre_hooks)
+
+
+def _is_watched(holder: object) -> bool:
+    return hasattr(holder, "__dict__") and type(holder).__weakrefoffset__ > 0
 
 
 class Untouched:

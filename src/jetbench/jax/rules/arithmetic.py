@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
@@ -41,9 +43,21 @@ def _as_type(value: Value, dtype: np.dtype) -> Value:
     return linear(lambda t: t.astype(dtype), value) if isinstance(value, Jet) else value.astype(dtype)
 
 
+RADICANDS: WeakKeyDictionary[Jet, Jet] = WeakKeyDictionary()
+"""Of square roots: their even powers are smooth where they are not, at 0."""
+
+
+@rule(primitives.sqrt_p)
+def sqrt(x: Jet, **params: object) -> Jet:
+    del params
+    found = elementwise(lambda u, order: real_power(u, order, 0.5), x)
+    RADICANDS[found] = x
+    return found
+
+
 @rule(primitives.square_p)
 def square(x: Jet) -> Jet:
-    return elementwise(lambda u, order: real_power(u, order, 2), x)
+    return integer_pow(x, y=2)
 
 
 def reciprocal(x: Jet) -> Jet:
@@ -63,6 +77,10 @@ def div(a: Value, b: Value) -> Value:
 
 @rule(primitives.integer_pow_p)
 def integer_pow(x: Jet, *, y: int) -> Jet:
+    if y % 2 == 0 and (radicand := RADICANDS.get(x)) is not None:
+        found = radicand if y == 2 else integer_pow(radicand, y=y // 2)
+        value = found.primal if jnp.iscomplexobj(x.primal) else jnp.where(radicand.primal < 0, jnp.nan, found.primal)
+        return Jet(found.algebra, value.astype(x.dtype), found.blocks)
     return elementwise(lambda u, order: real_power(u, order, y), x)
 
 

@@ -149,7 +149,6 @@ _register(logarithm, primitives.log_p)
 if hasattr(primitives, "log2_p"):  # since JAX 0.11
     _register(_log2, primitives.log2_p)
 _register(_from_derivative(jnp.log1p, lambda u, order: real_power(1 + u, order, -1)), primitives.log1p_p)
-_register(_power_of(0.5), primitives.sqrt_p)
 _register(_power_of(-0.5), primitives.rsqrt_p)
 _register(_cycle([jnp.sin, jnp.cos], [1, 1, -1, -1]), primitives.sin_p)
 _register(_cycle([jnp.cos, jnp.sin], [1, -1, -1, 1]), primitives.cos_p)

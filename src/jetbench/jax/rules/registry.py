@@ -82,8 +82,11 @@ def rule_by_name(name: str, applies: Applies) -> Callable[[Callable], Callable]:
 
 def named_rule(closed: ClosedJaxpr) -> Callable | None:
     """The rule of the function that a call's jaxpr was made from, if it has one."""
-    function, applies = NAMED.get(name_in_jax(closed), (None, None))
-    axes = None if function is None else applies(closed)
+    name = name_in_jax(closed)
+    if name is None or name not in NAMED:
+        return None
+    function, applies = NAMED[name]
+    axes = applies(closed)
     if axes is None or axes is False:
         return None
     order = None if axes is True else axes

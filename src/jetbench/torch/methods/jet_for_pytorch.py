@@ -36,6 +36,9 @@ class CollapsedJets(Evaluation):
 
     recorder = FOR_TENSORS
 
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_overloaded": {}}
+
     def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
         graph, _ = self.recorded(x)  # the library traces the network; again only when that does something else
         if graph not in self._overloaded:

@@ -42,7 +42,7 @@ class Rewritten(Evaluation):
                 self._collapsed.popitem(last=False)
         self._collapsed.move_to_end(key)
         module, structure = self._collapsed[key]
-        return pytree.tree_unflatten(module(x, *draws, *constants), structure)
+        return pytree.tree_unflatten(module.forward(x, *draws, *constants), structure)
 
     def _collapse(self, graph: Graph, tensors: Sequence[Tensor]) -> tuple[fx.GraphModule, pytree.TreeSpec]:
         count = len(tensors) - graph.constants
