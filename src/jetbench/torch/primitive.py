@@ -174,8 +174,11 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
     def returned(leaf: object) -> object:
         if not isinstance(leaf, Described):
             return leaf
+        if leaf.same is not None:
+            return tensors[leaf.same]
+        value = values[leaf.place]  # None where a formula leaves out what nothing reads
         # formulas promote types; functions of mixed types, as under autocast, may not
-        return values[leaf.place].to(leaf.dtype) if leaf.same is None else tensors[leaf.same]
+        return value.to(leaf.dtype) if isinstance(value, Tensor) else value
 
     return tree_map(returned, captured.output)
 
