@@ -44,8 +44,8 @@ def gradients(f: Function, x: Array) -> tuple[Array, Array]:
 
 
 def _shaped(values: Array, like: Array) -> Array:
-    """(C, ...) → (..., C…) as `like`."""
-    return jnp.moveaxis(values, 0, -1).reshape(like.shape)
+    """(C, ...) → (..., C…) in shape and type as `like`: gradients are of the type of x."""
+    return jnp.moveaxis(values, 0, -1).reshape(like.shape).astype(like.dtype)
 
 
 def reverse(f: Function, v: Array) -> Function:

@@ -137,12 +137,13 @@ def is_wrapped(tensor: Tensor) -> bool:
 
 def unwrapped(tensor: Tensor) -> Tensor:
     """The numbers of a tensor without the transformations around it; one example of those that `torch.vmap` maps."""
-    while is_wrapped(tensor):
-        inner = torch._C._functorch.get_unwrapped(tensor)
-        if torch._C._functorch.is_batchedtensor(tensor):
-            inner = inner.select(torch._C._functorch.maybe_get_bdim(tensor), 0)
-        tensor = inner
-    return tensor
+    if not is_wrapped(tensor):
+        return tensor
+    # the inner levels first: an axis is counted among those that they leave
+    numbers = unwrapped(torch._C._functorch.get_unwrapped(tensor))
+    if not torch._C._functorch.is_batchedtensor(tensor):
+        return numbers
+    return numbers.select(torch._C._functorch.maybe_get_bdim(tensor), 0)
 
 
 def function_node(tensor: Tensor) -> BackwardCFunction | None:
