@@ -54,7 +54,7 @@ docs: $(INSTALLED)  ## build the documentation into build/docs, without network
 smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in two minutes
 	$(SNAKEMAKE) --directory $(SMOKE) --config preset=smoke
 
-test: $(INSTALLED)  ## run all tests; `make test TESTS=tests/test_symbol.py` runs one file
+test: $(INSTALLED)  ## run all tests; `make test TESTS=tests/operators/test_symbol.py` runs one file
 	OMP_NUM_THREADS=1 PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto --dist worksteal $(TESTS)
 
 reliability: $(INSTALLED)  ## inject every fault that is known and write docs/reliability.md from what was seen

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import strategies as st
 from junk import ANYTHING, VALUES, each, jetbench, refusal
 
+from fake_backend.sweeping import point
 from jetbench.measure import records
 from jetbench.measure.point import blank
 from jetbench.report import collect
-from test_measure_supervisor import point
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = {**blank(point("well")), "status": "ok", "time_s": 1.0, "time_samples_s": [1.0], "time_interval_s": [0.9, 1.1]}

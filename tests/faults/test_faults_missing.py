@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fake_backend.sweeping import curve, measure
 from jetbench.cli.main import app
 from jetbench.errors import JetbenchError
 from jetbench.measure.backends import backend_module
-from test_measure_supervisor import curve, measure
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = str(ROOT / "workflows" / "config" / "smoke.yaml")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from reliability import DEATHS, STAGES
 
+from fake_backend.sweeping import BACKEND, BUDGET, TESTS, curve, is_alive, lines, measure, point, wait_for, worker_of
 from jetbench.measure import records
 from jetbench.measure.case import Case, Point
 from jetbench.measure.supervisor import Setup, Supervisor
-from test_measure_supervisor import BACKEND, BUDGET, TESTS, curve, is_alive, lines, measure, point, wait_for, worker_of
 
 RECORDED = "the time of this point, recorded as {}; the next point is right"
 
@@ -56,7 +56,7 @@ def test_native_code_that_hangs_is_ended_from_outside(observed):
 HANGING = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_measure_supervisor import BUDGET, curve
+from fake_backend.sweeping import BUDGET, curve
 from jetbench.measure import sweep
 from jetbench.measure.progress import Progress
 from jetbench.errors import Interrupted
@@ -107,7 +107,7 @@ def test_an_interruption_does_not_wait_for_native_code(tmp_path, number, observe
 KILLED_IN_WRITING = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
-from test_measure_supervisor import BUDGET, curve
+from fake_backend.sweeping import BUDGET, curve
 from jetbench.measure import records, sweep
 from jetbench.measure.progress import Progress
 whole = os.write

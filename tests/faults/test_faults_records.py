@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fake_backend.sweeping import curve, lines, measure
 from jetbench.atomic_files import check_writable, replacing
 from jetbench.cli.errors import refused
 from jetbench.cli.main import app
 from jetbench.errors import JetbenchError
 from jetbench.measure import records
 from jetbench.report import collect
-from test_measure_supervisor import curve, lines, measure
 
 WELL = Path("machine", "batch", "fake-well.jsonl")
 MANY = range(1, 60)

@@ -16,12 +16,12 @@ import yaml
 from rich.console import Console
 
 from fake_backend import measuring as fake
+from fake_backend.sweeping import BUDGET, TESTS, curve, lines, measure, point, wait_for
 from jetbench.measure import changes, lock, records, sweep
 from jetbench.measure import config as configs
 from jetbench.measure import point as points
 from jetbench.measure.progress import Progress
 from jetbench.report import collect
-from test_measure_supervisor import BUDGET, TESTS, curve, lines, measure, point, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -109,7 +109,7 @@ TWO = """
 import sys
 sys.path.insert(0, {tests!r})
 from dataclasses import replace
-from test_measure_supervisor import BUDGET, curve
+from fake_backend.sweeping import BUDGET, curve
 from jetbench.measure import sweep
 from jetbench.measure.progress import Progress
 device, study = sys.argv[1:]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -54,6 +56,7 @@ class Arrays:
         return factor * block
 
 
+_ROOT = __name__.partition(".")[0]
 _KNOWN: dict[str, Arrays] = {"numpy": Arrays()}
 
 
@@ -63,21 +66,22 @@ def register(package: str, arrays: Arrays) -> None:
 
 
 def of(array: Array) -> Arrays:
-    """The operations on arrays of this type.
+    """The operations on arrays of this type; its backend is imported where it is not yet.
 
     Raises:
-        TypeError: no backend has registered it.
+        TypeError: it is not an array of numpy or of a backend.
     """
     return _of_type(type(array))
 
 
 @cache
 def _of_type(kind: type) -> Arrays:
-    for base in kind.__mro__:
-        if (package := base.__module__.partition(".")[0]) in _KNOWN:
+    for package in (base.__module__.partition(".")[0] for base in kind.__mro__):
+        if package not in _KNOWN and package != "builtins" and find_spec(f"{_ROOT}.{package}") is not None:
+            import_module(f"{_ROOT}.{package}")  # a backend has the name of its framework, and registers its arrays
+        if package in _KNOWN:
             return _KNOWN[package]
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    raise TypeError(f"{name} is not an array of an imported backend; import jetbench.torch or jetbench.jax first.")
+    raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not an array of numpy or of a backend.")
 
 
 def like(values: np.ndarray, array: Array) -> Array:

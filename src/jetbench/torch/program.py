@@ -183,6 +183,8 @@ def _program(evaluation: Evaluation, network: fx.GraphModule, inputs: Sequence[T
 
 def _described(value: Tensor | float) -> Hashable:
     """A tensor but for its values, in plain numbers, also for an axis that the compiler holds for dynamic."""
+    if isinstance(value, torch.SymFloat):
+        return float(value)
     if isinstance(value, torch.SymInt):
         return int(value)
     if not isinstance(value, Tensor):

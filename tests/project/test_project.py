@@ -28,7 +28,7 @@ from jetbench.operators import estimators
 from jetbench.report.registry import FIGURES, TABLES
 from jetbench.report.reproduction.published import JAX
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PRESETS = ("smoke", "cpu", "gpu", "paper")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RESULTS = (ROOT / "docs" / "results.md").read_text()

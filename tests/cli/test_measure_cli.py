@@ -20,7 +20,7 @@ from jetbench.measure import compare, records, sweep
 from jetbench.measure.case import Case, Curve, Point
 from jetbench.measure.progress import Progress
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RUNNER = CliRunner()
 EXAMPLE = (
     "compare --operator biharmonic --dim 5 --widths 768 768 512 512 --batch 32 --dtype float64 "
@@ -181,25 +181,25 @@ def test_an_operator_of_ones_own_with_an_option():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("compare --operator laplace --dim 3", ["no operator 'laplace'", "laplacian"]),
+        ("compare --operator laplace --dim 3", ["Unknown operator 'laplace'", "laplacian"]),
         ("compare --operator laplacian --dim 3 --methods quick", ["Unknown method 'quick'", "collapsed"]),
         (
             "compare --operator laplacian --dim 3 --mode fast --methods nested",
-            ["--mode", "'fast'", "eager or compiled"],
+            ["--mode", "'fast'", "eager, compiled"],
         ),
         ("compare --operator laplacian --dim 3 --dtype float8 --methods nested", ["--dtype", "'float8'", "float64"]),
         ("compare --operator laplacian --dim 3 --network cnn --methods nested", ["'cnn'", "mlp, residual_mlp"]),
         ("compare --operator laplacian --dim 3 --activation step --methods nested", ["'step'", "tanh"]),
         ("compare --operator laplacian --dim 3 --estimator gauss --methods nested", ["'gauss'", "normal"]),
         ("compare --operator laplacian --dim 3 --estimator normal --methods nested", ["normal", "samples"]),
-        ("compare --operator laplacian --dim 3 --option rank=2 --methods nested", ["no option rank"]),
+        ("compare --operator laplacian --dim 3 --option rank=2 --methods nested", ["unknown option 'rank'"]),
         ("compare --operator laplacian --dim 3 --option rank --methods nested", ["name=value", "'rank'"]),
         ("compare --operator laplacian --dim 3 --budget 0 --methods nested", ["--budget", "above 0"]),
         ("compare --operator laplacian --dim 3 --device tpu --methods nested", ["'tpu'", "auto, cpu, cuda"]),
         ("compare --operator laplacian --dim 3 --operators-file none.py --methods nested", ["none.py"]),
         ("measure --config none.yaml --study s --curve c --out o", ["none.yaml cannot be read"]),
         ("measure --config config.yaml --study speed --curve c --out o", ["study 'speed'", "batch, width"]),
-        ("measure --config config.yaml --study batch --curve c --out o", ["no curve 'c'", "torch-laplacian"]),
+        ("measure --config config.yaml --study batch --curve c --out o", ["unknown curve 'c'", "torch-laplacian"]),
         ("sweep --config config.yaml --minutes 0", ["--minutes", "above 0"]),
         ("sweep --config config.yaml --again often", ["--again", "never, failed, all"]),
         ("list animals", ["'animals'", "operators, methods"]),

@@ -24,7 +24,7 @@ METHODS = ("nested", "taylor", "collapsed", "apolar")
 MEASURED = [
     name for name in FIGURES if name not in ("hilbert", "apolar", *GROUPS)
 ]  # those count, or show published points
-#: They need other records: tests/test_report_findings.py, tests/test_report_jax.py.
+#: They need other records: test_report_findings.py, test_report_jax.py.
 ELSEWHERE = ("stock", "training", "batch_standard_taylor")
 
 

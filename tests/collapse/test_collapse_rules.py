@@ -501,6 +501,7 @@ def test_nodes_made_again_with_the_same_operands_are_the_same():
         b.slice(x, 0, 0, 2),
         b.concatenate((x, y), 1),
         b.graph.make("opaque", (x,), ("own",), (2,), "float64"),
+        b.solve((x,), y, "triangular", 0, ()),
     ]
     others = {"input", "constant", "fill", "identity", "split", "reshape", "part"}
     assert {node.op for node in nodes} == set(OPS) - others

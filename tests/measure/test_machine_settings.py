@@ -61,7 +61,7 @@ def test_every_key_of_a_description_is_a_setting_or_known_not_to_be_one():
     """Whoever adds a key decides: a setting is named in SETTINGS, anything else here."""
     told = {"id", "name", "code", "described_at", "versions.jetbench"}
     described = machine.describe("cpu", measuring.description("cpu"))
-    paths = sorted(Path(__file__).parents[1].glob("results/*/machine.json"))
+    paths = sorted(Path(__file__).parents[2].glob("results/*/machine.json"))
     earlier = [each for path in paths for each in json.loads(path.read_text("utf-8")).values()]
     assert earlier
     compared = {"device", "system", "python"} | {f"{part}.{name}" for part, names in SETTINGS.items() for name in names}

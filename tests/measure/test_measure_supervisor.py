@@ -13,30 +13,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fake_backend.sweeping import BACKEND, BUDGET, TESTS, curve, is_alive, lines, measure, point, wait_for, worker_of
 from jetbench.errors import ConfigError, JetbenchError
 from jetbench.measure import records, sweep
-from jetbench.measure.case import Case, Curve, Point
 from jetbench.measure.progress import Progress
 from jetbench.measure.supervisor import OutOfTime, Setup, Supervisor
-
-BACKEND = "fake_backend.measuring"
-BUDGET = {"point_s": 0.02, "first_call_s": 30, "samples_min": 3, "samples_max": 20}
-TESTS = str(Path(__file__).parent)
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", TESTS)
     monkeypatch.setenv("JETBENCH_LOCKS", str(tmp_path / "locks"))
-
-
-def point(method: str, batch: int = 4, mode: str = "eager") -> Point:
-    case = Case(operator="laplacian", dim=3, method=method, backend=BACKEND, batch=batch, mode=mode, method_version=1)
-    return Point(case, "batch", "batch", batch)
-
-
-def curve(method: str, batches=(1, 2, 3)) -> Curve:
-    return Curve("batch", f"fake-{method}", tuple(point(method, batch) for batch in batches))
 
 
 def setup(**budget) -> Setup:
@@ -138,11 +125,6 @@ def test_a_worker_that_cannot_start_is_an_error_for_the_user():
         s.hello  # noqa: B018
 
 
-def measure(tmp_path, curves, **options) -> sweep.Result:
-    config = {"threads": 1, "budget": BUDGET}
-    return sweep.measure(curves, config, tmp_path / "machine", Progress(quiet=True), "cpu", **options)
-
-
 def test_a_curve_resumes_where_it_ended(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_LOG", str(tmp_path / "calls"))
     first = measure(tmp_path, [curve("well", (1, 2))])
@@ -198,7 +180,7 @@ from jetbench.errors import Interrupted
 from jetbench.measure import sweep
 from jetbench.measure.progress import Progress
 sys.path.insert(0, {tests!r})
-from test_measure_supervisor import BUDGET, curve
+from fake_backend.sweeping import BUDGET, curve
 try:
     sweep.measure([curve("slow", range(1, 40))], {{"threads": 1, "budget": BUDGET}}, {out!r}, Progress(), "cpu")
 except Interrupted as stop:
@@ -212,29 +194,6 @@ def start_sweep(tmp_path, log: Path) -> subprocess.Popen:
     environment = {**os.environ, "FAKE_LOG": str(log)}
     command = [sys.executable, "-c", script]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-
-
-def wait_for(condition, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def worker_of(log: Path) -> int:
-    return int(lines(log)[-1].split()[0])
-
-
-def is_alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def test_killing_the_supervisor_loses_one_point_and_leaves_no_worker(tmp_path):

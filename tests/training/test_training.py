@@ -17,7 +17,7 @@ from jetbench.torch import linear_operator
 from jetbench.training import loop, run
 from jetbench.training.problem import EQUATIONS, Training, points, runs
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TINY = {"widths": (6, 6), "points": 6, "boundary_points": 4, "steps": 4, "target": 0.999, "learning_rate": 0.01}
 
 

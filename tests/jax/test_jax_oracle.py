@@ -14,7 +14,7 @@ from jetbench.jax.network import ACTIVATIONS
 from jetbench.operators.problem import Problem, as_operator
 from jetbench.operators.symbol import Symbol
 
-ORACLE = json.loads((Path(__file__).parent / "oracle" / "values.json").read_text())
+ORACLE = json.loads((Path(__file__).parents[1] / "oracle" / "values.json").read_text())
 CASES = ORACLE["cases"]
 NAMES = [f"{case['function']}-{case['operator']}" for case in CASES]
 LAPLACIANS = [case for case in CASES if case["operator"] == "laplacian"]

@@ -23,7 +23,7 @@ from jetbench.report import collect, columns, labels
 from jetbench.results import load
 from report_records import NESTED, failure, record, sweep, write
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

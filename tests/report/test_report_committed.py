@@ -14,7 +14,7 @@ from jetbench.report import collect
 from jetbench.report.figures import style
 from jetbench.report.registry import FIGURES, TABLES
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KIB = 2**10
 REDRAW = "they are not those of the committed records; `make picture` redraws them"
 

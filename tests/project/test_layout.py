@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
+SOURCE = Path(__file__).resolve().parents[2] / "src"
 #: Folders whose code is the same for every framework.
 NEUTRAL = ("operators", "algebra", "methods", "collapse", "report")
 FRAMEWORKS = {"torch", "jax", "jaxlib"}

@@ -18,7 +18,7 @@ from jetbench.report.data import Data, best_machine
 from jetbench.report.reproduction import published
 from report_records import record, sweep, write
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCE = (ROOT / "paper" / "main.tex").read_text()
 needs_latex = pytest.mark.skipif(
     shutil.which("latexmk") is None, reason="latexmk is not installed; .ci/run installs the Debian packages"

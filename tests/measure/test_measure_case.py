@@ -16,7 +16,7 @@ from jetbench.errors import ConfigError
 from jetbench.measure import case, config
 from jetbench.measure.case import Case
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "workflows" / "config").glob("*.yaml"))
 SMALL = {
     "preset": "small",
