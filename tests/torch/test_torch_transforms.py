@@ -74,6 +74,17 @@ def test_tensors_that_a_network_closes_over(method: str, transform: str) -> None
     close(TRANSFORMS[transform](loss(method)), TRANSFORMS[transform](loss(None)), 1e-9)
 
 
+@pytest.mark.parametrize("inner", ["nested", "nested_reverse", "collapsed"])
+@pytest.mark.parametrize("method", METHODS)
+def test_an_operator_inside_of_a_network(method: str, inner: str) -> None:
+    """Δ of Δ sin(xM) is its biharmonic."""
+
+    def net(y: Tensor) -> Tensor:
+        return linear_operator(lambda z: torch.sin(z @ MIX), LAPLACIAN, inner)(y)
+
+    close(linear_operator(net, LAPLACIAN, method)(X), torch.sin(X @ MIX) * (MIX**2).sum(0) ** 2, 1e-9)
+
+
 class Residual(nn.Module):
     """Holds an operator of a network that it holds, too."""
 

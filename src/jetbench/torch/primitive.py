@@ -176,9 +176,9 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
             return leaf
         if leaf.same is not None:
             return tensors[leaf.same]
-        value = values[leaf.place]  # None where a formula leaves out a result that has no derivative, such as pivots
+        value = values[leaf.place]  # None where a formula leaves out what nothing reads
         # formulas promote types; functions of mixed types, as under autocast, may not
-        return value if value is None else value.to(leaf.dtype)
+        return value.to(leaf.dtype) if isinstance(value, Tensor) else value
 
     return tree_map(returned, captured.output)
 

@@ -31,6 +31,7 @@ for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
     _constant(getattr(aten, _name).Tensor)
 _constant(aten.floor_divide.default)
 _constant(aten.heaviside.default)
+_constant(aten._new_zeros_with_same_feature_meta.default)  # of forward mode inside of the network
 for _name in ("signbit", "isposinf", "isneginf", "isfinite", "isreal"):
     _constant(getattr(aten, _name).default)
 for _operation in (aten.bucketize.Tensor, aten.searchsorted.Tensor):
