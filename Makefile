@@ -20,9 +20,10 @@ SMOKE ?= build/smoke
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
 SETTINGS := $(if $(PRESET),preset=$(PRESET))
+PYTEST := OMP_NUM_THREADS=1 PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto --dist worksteal
 SNAKEMAKE := PATH="$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: all setup figures paper report picture docs smoke test reliability soak coverage fuzz lint format clean help
+.PHONY: all setup figures paper report picture docs smoke test test-all reliability soak coverage fuzz lint format clean help
 
 all: $(INSTALLED)  ## set up, measure with the preset that fits this machine, draw, and print a summary
 	$(SNAKEMAKE) $(if $(SETTINGS),--config $(SETTINGS))
@@ -54,8 +55,11 @@ docs: $(INSTALLED)  ## build the documentation into build/docs, without network
 smoke: $(INSTALLED)  ## the whole workflow with tiny networks in build/smoke, in two minutes
 	$(SNAKEMAKE) --directory $(SMOKE) --config preset=smoke
 
-test: $(INSTALLED)  ## run all tests; `make test TESTS=tests/operators/test_symbol.py` runs one file
-	OMP_NUM_THREADS=1 PATH="$(BIN):$$PATH" $(BIN)/pytest --numprocesses auto --dist worksteal $(TESTS)
+test: $(INSTALLED)  ## run the tests but the long ones; `make test TESTS=tests/torch` runs all of one folder or file
+	$(PYTEST) $(if $(filter tests,$(TESTS)),-m "not long") $(TESTS)
+
+test-all: $(INSTALLED)  ## run all tests, also those that take long: faults, clusters, packages, compilers
+	$(PYTEST) tests
 
 reliability: $(INSTALLED)  ## inject every fault that is known and write docs/reliability.md from what was seen
 	rm -rf build/observations && mkdir -p build/observations

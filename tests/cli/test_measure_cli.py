@@ -132,6 +132,7 @@ def test_an_interrupted_comparison_keeps_what_it_has(monkeypatch):
     assert json.loads(Path("out.json").read_text()) == [{"method": "nested", "time_s": None}]
 
 
+@pytest.mark.long
 def test_compare_compiled():
     run(
         "compare --operator laplacian --dim 2 --widths 4 --batch 2 --methods collapsed --mode compiled --quiet "

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 
+import pytest
 import stand_in_gpus as gpus
 
 from jetbench.measure import case
 from jetbench.measure import config as studies
 from jetbench.measure.bundles import bundles, seconds
+
+pytestmark = pytest.mark.long
 
 STUDY = {"values": [1, 2], "methods": ["nested", "collapsed"], "cases": [{"operator": "laplacian", "dim": 2}]}
 

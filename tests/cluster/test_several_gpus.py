@@ -15,6 +15,8 @@ from one_node_slurm import wait_for
 from jetbench.measure import case, changes, devices, lock, machine, machine_file, nvidia, sweep
 from jetbench.measure.progress import Progress
 
+pytestmark = pytest.mark.long
+
 TWO = [{"name": "A", "uuid": "GPU-a", "bus": "00000000:17:00.0"}, {"name": "B", "uuid": "GPU-b", "bus": "0000:65:00.0"}]
 
 

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import stand_in_gpus as gpus
 
+pytestmark = pytest.mark.long
+
 # A job is sized for half of its minutes: `long` is one job, `short` one for each operator, of two curves.
 MINUTES, POINT_S = 3, 1.0
 STUDIES = {

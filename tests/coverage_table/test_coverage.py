@@ -37,6 +37,7 @@ def flat(held):
     return {name: (kind, function) for kind, inner in held.FUNCTIONS.items() for name, function in inner.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", flat(TORCH))
 def test_function_in_torch(name):
     kind, function = flat(TORCH)[name]
@@ -59,6 +60,7 @@ def test_function_in_jax(name):
     assert STATUS["jax", name, "collapsed"] == "ok"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", IN_EVERY_METHOD.split())
 def test_function_in_every_method_of_jax(name):
     kind, function = flat(JAX)[name]

@@ -19,6 +19,8 @@ from jetbench.operators.estimators import KINDS, Estimator
 from jetbench.operators.symbol import Symbol, variables
 from jetbench.torch import METHODS, linear_operator
 
+pytestmark = pytest.mark.long
+
 NET = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
 LAPLACIAN = operators.laplacian(dim=3)
 COLLAPSED = linear_operator(NET, LAPLACIAN)

@@ -17,6 +17,8 @@ from jetbench.measure import case, compare, sweep
 from jetbench.operators import estimators
 from jetbench.torch import METHODS
 
+pytestmark = pytest.mark.long
+
 HOSTILE = ("--", "-", "-x", "--nope", "0x10", "1e3", "1,2", "None", "true", "∞", "１", "9" * 30, "\udcff\udcfe", *TEXTS)
 
 

@@ -18,6 +18,8 @@ from jetbench.measure.case import AXES, DEVICES, MODES
 from jetbench.operators import estimators
 from jetbench.torch import METHODS
 
+pytestmark = pytest.mark.long
+
 BASE: dict[str, Any] = {
     "preset": "own",
     "device": "cpu",

@@ -17,6 +17,8 @@ from jetbench.measure import records
 from jetbench.measure.point import blank
 from jetbench.report import collect
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = {**blank(point("well")), "status": "ok", "time_s": 1.0, "time_samples_s": [1.0], "time_interval_s": [0.9, 1.1]}
 LINES = (

@@ -17,6 +17,8 @@ from jetbench.cli.main import app
 from jetbench.errors import JetbenchError
 from jetbench.measure.backends import backend_module
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = str(ROOT / "workflows" / "config" / "smoke.yaml")
 COMPARE = ("compare", "--operator", "laplacian", "--dim", "2", "--widths", "4", "--batch", "2", "--quiet")

@@ -16,6 +16,8 @@ from jetbench.measure import records
 from jetbench.measure.case import Case, Point
 from jetbench.measure.supervisor import Setup, Supervisor
 
+pytestmark = pytest.mark.long
+
 RECORDED = "the time of this point, recorded as {}; the next point is right"
 
 

@@ -20,6 +20,8 @@ from jetbench.errors import JetbenchError
 from jetbench.measure import records
 from jetbench.report import collect
 
+pytestmark = pytest.mark.long
+
 WELL = Path("machine", "batch", "fake-well.jsonl")
 MANY = range(1, 60)
 

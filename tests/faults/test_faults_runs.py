@@ -23,6 +23,8 @@ from jetbench.measure import point as points
 from jetbench.measure.progress import Progress
 from jetbench.report import collect
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 CONFIG = {

@@ -18,6 +18,8 @@ from jetbench.measure.backends import torch as measuring
 from jetbench.measure.case import Case
 from jetbench.report import collect
 
+pytestmark = pytest.mark.long
+
 OPERATORS, METHODS, BATCHES = 20, ("nested", "nested_reverse", "taylor", "collapsed", "forward_laplacian"), 100
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import reliability
 
+pytestmark = pytest.mark.long
+
 
 def rows() -> dict[str, str]:
     """Fault → its line on the page."""

@@ -66,6 +66,7 @@ def test_python_of_the_pages_runs(folder):
     assert not failures, "\n".join(f"{name}:\n{failure}" for name, failure in failures.items())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", [page for page in EXTENDING if page.commands], ids=lambda page: page.name)
 def test_commands_of_a_page_on_extending_run(page, folder):
     write_files(page, folder)

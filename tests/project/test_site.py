@@ -15,10 +15,13 @@ import pytest
 
 from pages import DOCS_PAGES, ROOT
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("mkdocs") is None,
-    reason="no mkdocs here to build the documentation; `make setup` installs it",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        importlib.util.find_spec("mkdocs") is None,
+        reason="no mkdocs here to build the documentation; `make setup` installs it",
+    ),
+]
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )

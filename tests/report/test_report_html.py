@@ -16,6 +16,8 @@ from jetbench.report.registry import FIGURES
 from jetbench.report.reproduction import published
 from report_records import MACHINE_ID, failure, sweep, write
 
+pytestmark = pytest.mark.long
+
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )

@@ -48,6 +48,7 @@ def test_compiled_values_and_gradients(method, operator):
     close(compiled(X).detach(), expected(net, operator, X).detach())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["collapsed", "apolar", "nested"])
 def test_compiled_to_machine_code(method):
     torch._dynamo.reset()

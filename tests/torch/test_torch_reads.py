@@ -223,6 +223,7 @@ def test_a_change_is_seen_by_compiled_code(change: str) -> None:
     assert bool(torch._dynamo.utils.counters["graph_break"]) == (change == "spectral norm")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["closure", "function", "hook", "list item"])
 @pytest.mark.parametrize("method", ["nested", "nested_reverse", "apolar", "collapsed_rewrite"])
 def test_a_change_is_seen_by_compiled_code_of_every_method(method: str, change: str) -> None:
