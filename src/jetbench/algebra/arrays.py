@@ -5,7 +5,7 @@ The backends hand in what is theirs with `register`; no framework is imported he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -46,6 +46,16 @@ class Arrays:
     def power(self, array: Array, exponent: float) -> Array:
         """array^exponent."""
         return array**exponent
+
+    def filled(self, value: Array | float, array: Array) -> Array:
+        """A number or an array, with the shape of `array`; a number has its type, too."""
+        if not hasattr(value, "shape"):
+            return self.namespace.full_like(array, value)
+        return value if value.shape == array.shape else self.namespace.broadcast_to(value, array.shape)
+
+    def jvp(self, function: Callable[..., Any], at: Sequence[Array], moving: Sequence[Array]) -> tuple[Any, Any]:
+        """The value of a function at some arrays, and its derivative along others."""
+        raise TypeError(f"The arrays of {self.namespace.__name__} have no automatic differentiation.")
 
     def summed(self, array: Array, other: Array | None) -> Array:
         """The sum over the first axis of an array, or of the product of two."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,9 @@ class JaxArrays(Arrays):
 
     def is_traced(self, array: Array) -> bool:
         return isinstance(array, jax.core.Tracer)
+
+    def jvp(self, function: Callable[..., Any], at: Sequence[Array], moving: Sequence[Array]) -> tuple[Any, Any]:
+        return jax.jvp(function, tuple(at), tuple(moving))
 
     def power(self, array: Array, exponent: float) -> Array:
         """array^exponent, by products or roots where the exponent is whole or ±½."""

@@ -14,7 +14,7 @@ from jax import Array
 
 from jetbench.algebra.arrays import scaled, summed
 from jetbench.algebra.base import Algebra, Blocks, scale
-from jetbench.algebra.derivatives import Tower
+from jetbench.algebra.derivatives import TowerFunction
 
 
 class Jet:
@@ -320,7 +320,7 @@ def broadcast(value: Value, shape: tuple[int, ...]) -> Value:
     return Jet(value.algebra, jnp.broadcast_to(value.primal, shape), rest=rest, present=value.present)
 
 
-def elementwise(tower: Callable[[Array, int], Tower], jet: Jet) -> Jet:
+def elementwise(tower: TowerFunction, jet: Jet) -> Jet:
     """φ applied entry by entry.
 
     Args:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +26,11 @@ class TorchArrays(Arrays):
 
     def gather(self, array: Tensor, indices: Tensor) -> Tensor:
         return array.index_select(0, indices)  # several times as fast as general indexing, its gradient as well
+
+    def jvp(self, function: Callable[..., Any], at: Sequence[Tensor], moving: Sequence[Tensor]) -> tuple[Any, Any]:
+        # forward mode does not take points that share memory, nor tangents that are stored in another order
+        points, tangents = ([t.clone(memory_format=torch.contiguous_format) for t in ts] for ts in (at, moving))
+        return torch.func.jvp(function, tuple(points), tuple(tangents))
 
     def constant(self, constant: Constant, array: Tensor) -> Tensor:
         """A copy that is kept for each device and type, so that nothing is copied to the device again in each call.

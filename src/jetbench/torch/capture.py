@@ -263,7 +263,7 @@ class Capturing:
         if missing and self._is_complete:
             raise MissingRule(
                 f"No rule for the operation {missing[0]}. Add one with @jetbench.torch.rule({missing[0]}), as "
-                "described in jetbench/torch/rules/registry.py, or register a decomposition into known operations."
+                "described in jetbench/torch/registry.py, or register a decomposition into known operations."
             )
 
 

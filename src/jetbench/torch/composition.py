@@ -9,7 +9,7 @@ coefficients are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,11 +18,10 @@ from torch.autograd import forward_ad
 from torch.autograd.graph import saved_tensors_hooks
 
 from jetbench.algebra.base import Algebra
+from jetbench.algebra.derivatives import TowerFunction
 from jetbench.algebra.recorded import StraightLine
 from jetbench.torch import layout
 from jetbench.torch.straight_line import run
-
-Tower = Callable[[Tensor, int], list[Tensor | None]]
 
 PIECE_BYTES = 1 << 21  # what a cache of a processor holds,
 PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory
@@ -61,7 +60,7 @@ class Composition:
     """
 
     algebra: Algebra
-    tower: Tower
+    tower: TowerFunction
     present: tuple[int, ...]
 
     def parts(self, u: Tensor, given: Sequence[Tensor]) -> list[Tensor | None]:

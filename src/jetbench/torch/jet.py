@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from jetbench.algebra.base import Algebra, Blocks
+from jetbench.algebra.derivatives import TowerFunction
 from jetbench.torch import layout
-from jetbench.torch.composition import Composition, Recipe, Recomputed, Tower, is_plain, is_small
+from jetbench.torch.composition import Composition, Recipe, Recomputed, is_plain, is_small
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def times(a: Value, b: Value) -> Value:
     return multiply(torch.mul, a, b)
 
 
-def elementwise(tower: Tower, jet: Jet, constants: Sequence[Value] = ()) -> Jet:
+def elementwise(tower: TowerFunction, jet: Jet, constants: Sequence[Value] = ()) -> Jet:
     """φ applied entry by entry.
 
     Args:

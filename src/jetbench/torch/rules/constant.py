@@ -8,7 +8,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from jetbench.torch.jet import Jet
-from jetbench.torch.rules.registry import rule
+from jetbench.torch.registry import rule
 
 aten = torch.ops.aten
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jetbench.torch import layout
 from jetbench.torch.jet import Jet, Value, add, linear, multiply, primal
-from jetbench.torch.rules.registry import rule
+from jetbench.torch.registry import rule
 
 aten = torch.ops.aten
 
