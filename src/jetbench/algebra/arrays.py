@@ -21,18 +21,25 @@ class Arrays:
     """Operations on the arrays of numpy; a backend registers a subclass for its own.
 
     Attributes:
+        kind: the type of the arrays.
         namespace: the module whose functions `stack`, `concatenate`, `exp`, … take these arrays.
     """
 
+    kind: type = np.ndarray
     namespace: ModuleType = np
 
-    def like(self, values: np.ndarray, array: Array) -> Array:
-        """`values` as a constant of the framework, type and device of `array`."""
+    def like(self, values: Array | np.ndarray, array: Array) -> Array:
+        """`values` in the framework, type and device of `array`."""
         return self.namespace.asarray(values, dtype=array.dtype)
 
     def constant(self, constant: Constant, array: Array) -> Array:
         """A `Constant` for use with `array`."""
         return self.like(constant.values, array) if constant.is_real else constant.values
+
+    def between_devices(self, constant: Array, array: Array) -> Array:
+        """A constant, taken to differ between devices as `array` does."""
+        del array
+        return constant
 
     def is_traced(self, array: Array) -> bool:
         """Whether operations on the array are being recorded by a compiler, which will fuse them."""

@@ -13,6 +13,7 @@ from jax import Array, lax
 
 from jetbench.algebra.arrays import Arrays
 from jetbench.jax import sums
+from jetbench.jax.varying import varying_like
 
 LOOP_SIZE = 1 << 16  # entries from which on a sum is worth a loop
 
@@ -20,7 +21,10 @@ LOOP_SIZE = 1 << 16  # entries from which on a sum is worth a loop
 class JaxArrays(Arrays):
     """Operations on JAX arrays."""
 
-    namespace = jnp
+    kind, namespace = Array, jnp
+
+    def between_devices(self, constant: Array, array: Array) -> Array:
+        return varying_like(constant, array)
 
     def is_traced(self, array: Array) -> bool:
         return isinstance(array, jax.core.Tracer)

@@ -16,9 +16,11 @@ from jetbench.algebra.arrays import Arrays, Constant
 class TorchArrays(Arrays):
     """Operations on tensors."""
 
-    namespace = torch
+    kind, namespace = Tensor, torch
 
-    def like(self, values: np.ndarray, array: Tensor) -> Tensor:
+    def like(self, values: Tensor | np.ndarray, array: Tensor) -> Tensor:
+        if isinstance(values, Tensor):
+            return values.to(dtype=array.dtype, device=array.device)
         return torch.tensor(values, dtype=array.dtype, device=array.device)
 
     def is_traced(self, array: Tensor) -> bool:

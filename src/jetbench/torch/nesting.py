@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jetbench.algebra.coordinates import factor_of, in_coordinates
 from jetbench.errors import JetbenchError, MixedRows, Unsupported
 from jetbench.methods.nested import Nest
 from jetbench.operators.problem import Problem
@@ -16,7 +17,6 @@ from jetbench.torch import rows
 from jetbench.torch._compat import modes, undisturbed, without_compiler
 from jetbench.torch.capture import casts
 from jetbench.torch.differentiate import Function
-from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
@@ -109,8 +109,6 @@ class Nesting(Evaluation):
         factor = factor_of(self.problem.operator, x)
 
         def resolve(directions: Tensor | np.ndarray) -> Tensor:
-            if isinstance(directions, Tensor):
-                directions = directions.to(dtype=x.dtype, device=x.device)
             return in_coordinates(directions, factor, x)
 
         outputs = self._plan.evaluate(f, x, draws, self.power, resolve, torch.zeros_like)

@@ -25,7 +25,7 @@ from jetbench.torch import rows
 from jetbench.torch._compat import ended_on_errors, guarded, undisturbed, unwrapped, with_plain_floats
 from jetbench.torch.apart import are_apart
 from jetbench.torch.author import Author
-from jetbench.torch.propagate import Graph
+from jetbench.torch.propagate import Graph, uncast
 from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing
 from jetbench.torch.refusals import author_derivative
 from jetbench.torch.untouched import Untouched, unchanged
@@ -121,6 +121,21 @@ class Evaluation(ABC):
         for step in graph.steps:
             if isinstance(step.target, Author):  # Dynamo does not always show it
                 raise author_derivative(step.target.name)
+
+
+class GraphEvaluation(Evaluation):
+    """An evaluation that needs nothing of the network but its graph."""
+
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        graph, constants = self.recorded(x)
+        with uncast(x):
+            return self.through(graph, constants, x, draws)
+
+    @abstractmethod
+    def through(
+        self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """The values for what a network does to x, as a graph and the tensors that it takes besides x."""
 
 
 def _compiler(evaluation: Evaluation) -> Callable[[Callable], Callable]:
