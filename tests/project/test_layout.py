@@ -108,6 +108,18 @@ def is_framework(name: str) -> bool:
     return parts[0] in FRAMEWORKS or (parts[0] == "jetbench" and not FRAMEWORKS.isdisjoint(parts))
 
 
+def private(module: str) -> set[str]:
+    """The parts of frameworks without a public name that a module uses; operations of ATen are not modules."""
+    tree, _ = trees()[module]
+    used = {*named(module), *(ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute))}
+    parts = {name: name.split(".") for name in used if name.split(".")[0] in FRAMEWORKS}
+    return {name for name, own in parts.items() if any(p[0] == "_" != p[1] for p in own) and own[1] != "ops"}
+
+
+def test_private_parts_of_frameworks_are_in_one_file_each():
+    assert {module for module in trees() if private(module)} == {"jetbench.torch._compat", "jetbench.jax._compat"}
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_modules_do_not_import_each_other_in_circles(part):
     found = [circle for circle in circles(graph()) if any(module.split(".")[1:2] == [part] for module in circle)]

@@ -219,7 +219,7 @@ def kinds(net: Callable, x: Tensor) -> dict:
     """What is known of the torch functions that a network calls, after one run."""
     primitive._KINDS.clear()
     with contextlib.suppress(RuntimeError, JetbenchError):
-        primitive.in_primitive_operations(net)(x)
+        primitive.corrected(net)(x)
     return dict(primitive._KINDS)
 
 

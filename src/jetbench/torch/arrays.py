@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch._subclasses import FakeTensor
 
 from jetbench.algebra.arrays import Arrays, Constant
+from jetbench.torch._compat import FakeTensor, is_wrapped
 
 
 class TorchArrays(Arrays):
@@ -45,7 +45,7 @@ class TorchArrays(Arrays):
         key = (array.device, array.dtype)
         if key not in constant.kept:
             made = _converted(constant, array)  # a special tensor where a mode or a transformation is under way
-            if type(made) is not Tensor or torch._C._functorch.is_functorch_wrapped_tensor(made):
+            if type(made) is not Tensor or is_wrapped(made):
                 return made
             constant.kept[key] = made
         return constant.kept[key]

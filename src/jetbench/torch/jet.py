@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jetbench.algebra.base import Algebra, Blocks
 from jetbench.algebra.derivatives import TowerFunction
-from jetbench.torch import layout
+from jetbench.torch import storage
 from jetbench.torch.composition import Composition, Recipe, Recomputed, is_plain, is_small
 
 
@@ -270,7 +270,7 @@ def elementwise(tower: TowerFunction, jet: Jet, constants: Sequence[Value] = ())
             result.recipe = Recipe(composition, u, given)
             return result
     value, *derivatives = tower(u, algebra.order)
-    whole = algebra.compose_whole(value, derivatives, blocks, layout.join if u.ndim else None)
+    whole = algebra.compose_whole(value, derivatives, blocks, storage.join if u.ndim else None)
     if whole is not None:
         return Jet.from_whole(algebra, whole, tuple(range(algebra.order)))
     return Jet(algebra, value, algebra.compose(derivatives, blocks))

@@ -14,15 +14,21 @@ from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor, fx
-from torch._guards import active_fake_mode
-from torch._higher_order_ops import dynamo_bypassing_wrapper
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.operators.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import ended_on_errors, guarded, undisturbed, unwrapped, with_plain_floats
+from jetbench.torch._compat import (
+    FakeTensor,
+    LazyGraphModule,
+    active_fake_mode,
+    dynamo_bypassing_wrapper,
+    ended_on_errors,
+    guarded,
+    undisturbed,
+    unwrapped,
+    with_plain_floats,
+)
 from jetbench.torch.apart import are_apart
 from jetbench.torch.author import Author
 from jetbench.torch.propagate import Graph, uncast
@@ -112,7 +118,7 @@ class Evaluation(ABC):
         found = dynamo_bypassing_wrapper(self._of_graph, network, x.view_as(x), *draws)
         return {name: found[i] for i, name in enumerate(names)}
 
-    @torch._dynamo.assume_constant_result
+    @torch.compiler.assume_constant_result
     def _check(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
         """Raise what a call without a compiler would raise for x of this shape; guard what Dynamo does not look at."""
         guarded(unchanged(self.net), "what the network has is as it was")
@@ -204,7 +210,7 @@ def _trace(evaluation: Evaluation, network: fx.GraphModule, described: Sequence[
         traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
     fold_zeros(traced)
     _lift(traced)
-    _LazyGraphModule.force_recompile(traced)
+    LazyGraphModule.force_recompile(traced)
     return traced
 
 

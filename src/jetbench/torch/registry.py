@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torch import Tensor
-from torch._ops import OpOverload
 
 from jetbench.algebra.rules import from_derivative, registration
+from jetbench.torch._compat import OpOverload
 from jetbench.torch.jet import Jet, elementwise
 
 RULES: dict[OpOverload, Callable] = {}

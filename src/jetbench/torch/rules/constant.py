@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.utils import _pytree as pytree
 
+from jetbench.torch._compat import pytree
 from jetbench.torch.jet import Jet
 from jetbench.torch.registry import rule
 

@@ -6,11 +6,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-import torch.utils._pytree as pytree
 from torch import Tensor, fx
 
 from jetbench.errors import Unsupported
-from jetbench.torch._compat import undisturbed, unseen
+from jetbench.torch._compat import pytree, undisturbed, unseen
 from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.program import REMEMBERED, GraphEvaluation
 from jetbench.torch.propagate import Graph
