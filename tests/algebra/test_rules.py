@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +36,6 @@ def torch_operation(name, function, **options):
     return torch.library.custom_op(f"rules::{name}", function, mutates_args=(), **options)
 
 
-@cache
 def torch_function(name):
     slope, value, _ = FUNCTIONS[name]
 
@@ -50,7 +48,6 @@ def torch_function(name):
     return operation, jetbench.torch.linear_operator, lambda x: torch.tensor(x)
 
 
-@cache
 def jax_function(name):
     slope, value, _ = FUNCTIONS[name]
     primitive = Primitive(name)
@@ -61,11 +58,15 @@ def jax_function(name):
     return primitive.bind, jetbench.jax.linear_operator, jnp.asarray
 
 
+#: Registered once, when tests are collected.
+MADE = {(make, name): make(name) for make in (torch_function, jax_function) for name in FUNCTIONS}
+
+
 @pytest.mark.parametrize("method", ["taylor", "collapsed", "apolar"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("make", [torch_function, jax_function])
 def test_all_derivatives_follow_from_the_first(make, name, method):
-    function, linear_operator, array = make(name)
+    function, linear_operator, array = MADE[make, name]
     (t,) = variables(1)
     found = linear_operator(lambda x: function(x)[..., 0], {f"d{m}": t**m for m in ORDERS}, method=method)
     for m in ORDERS:
@@ -73,7 +74,6 @@ def test_all_derivatives_follow_from_the_first(make, name, method):
         np.testing.assert_allclose(np.asarray(found(array(POINTS))[f"d{m}"]), expected, rtol=1e-9, atol=1e-12)
 
 
-@cache
 def scaled_exponential():
     """e^(a·u) for a tensor a, with φ' = a·φ."""
 
@@ -90,10 +90,12 @@ def scaled_exponential():
     return operation
 
 
+SCALED_EXPONENTIAL = scaled_exponential()
+
+
 def test_further_arguments_are_constants_to_which_gradients_flow():
-    operation = scaled_exponential()
     a, x = torch.tensor(0.5, dtype=torch.float64, requires_grad=True), torch.tensor(POINTS)
-    laplacian = jetbench.torch.linear_operator(lambda x: operation(x, a).sum(-1), operators.laplacian(dim=1))
+    laplacian = jetbench.torch.linear_operator(lambda x: SCALED_EXPONENTIAL(x, a).sum(-1), operators.laplacian(dim=1))
     found = laplacian(x)
     torch.testing.assert_close(found, (a**2 * torch.exp(a * x)).sum(-1))
     (slope,) = torch.autograd.grad(found.sum(), a)
@@ -101,9 +103,10 @@ def test_further_arguments_are_constants_to_which_gradients_flow():
 
 
 def test_an_argument_that_depends_on_x_needs_a_rule_of_its_own():
-    operation = scaled_exponential()
     x = torch.tensor(POINTS)
-    laplacian = jetbench.torch.linear_operator(lambda x: operation(x, x.mean(-1)).sum(-1), operators.laplacian(dim=1))
+    laplacian = jetbench.torch.linear_operator(
+        lambda x: SCALED_EXPONENTIAL(x, x.mean(-1)).sum(-1), operators.laplacian(dim=1)
+    )
     with pytest.raises(MissingRule, match="another argument depends on x"):
         laplacian(x[0])
 

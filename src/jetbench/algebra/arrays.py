@@ -5,7 +5,7 @@ The backends hand in what is theirs with `register`; no framework is imported he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,10 +23,12 @@ class Arrays:
     Attributes:
         kind: the type of the arrays.
         namespace: the module whose functions `stack`, `concatenate`, `exp`, … take these arrays.
+        transforms: the module with `jvp`, `vjp` and `vmap`; None for numpy, which has none.
     """
 
     kind: type = np.ndarray
     namespace: ModuleType = np
+    transforms: Any = None
 
     def like(self, values: Array | np.ndarray, array: Array) -> Array:
         """`values` in the framework, type and device of `array`."""
@@ -60,9 +62,27 @@ class Arrays:
             return self.namespace.full_like(array, value)
         return value if value.shape == array.shape else self.namespace.broadcast_to(value, array.shape)
 
-    def jvp(self, function: Callable[..., Any], at: Sequence[Array], moving: Sequence[Array]) -> tuple[Any, Any]:
-        """The value of a function at some arrays, and its derivative along others."""
-        raise TypeError(f"The arrays of {self.namespace.__name__} have no automatic differentiation.")
+    def copied(self, array: Array) -> Array:
+        """The array where forward mode takes it, in memory that it shares with no other one."""
+        return array
+
+    def typed(self, array: Array, like: Array) -> Array:
+        """The array in the type of another one, where the framework may have changed it."""
+        del like
+        return array
+
+    def first_axis_last(self, array: Array) -> Array:
+        """The array with its first axis behind the others."""
+        return self.namespace.moveaxis(array, 0, -1)
+
+    def row_among_zeros(self, row: Array, index: int, like: Array) -> Array:
+        """An array like another one, which has one entry along its first axis that is not zero."""
+        zeros = self.namespace.zeros_like(row)
+        return self.namespace.stack([row if i == index else zeros for i in range(len(like))])
+
+    def identity(self, n: int, array: Array) -> Array:
+        """The identity matrix of n rows in the type and on the device of `array`."""
+        return self.namespace.eye(n, dtype=array.dtype)
 
     def summed(self, array: Array, other: Array | None) -> Array:
         """The sum over the first axis of an array, or of the product of two."""

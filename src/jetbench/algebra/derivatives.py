@@ -33,8 +33,10 @@ def solution(function: Function, slope: Callable[[Array, Array], Array | float])
     def slopes(u: Array, y: Array, order: int) -> tuple[Array, ...]:
         if order == 1:
             return (first(u, y),)
-        moving = (of(u).namespace.ones_like(u), first(u, y))
-        known, following = of(u).jvp(lambda u, y: slopes(u, y, order - 1), (u, y), moving)
+        arrays = of(u)
+        u, y = arrays.copied(u), arrays.copied(y)
+        moving = (arrays.namespace.ones_like(u), arrays.copied(first(u, y)))
+        known, following = arrays.transforms.jvp(lambda u, y: slopes(u, y, order - 1), (u, y), moving)
         return (*known, following[-1])
 
     def tower(u: Array, order: int) -> Tower:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +19,7 @@ LOOP_SIZE = 1 << 16  # entries from which on a sum is worth a loop
 class JaxArrays(Arrays):
     """Operations on JAX arrays."""
 
-    kind, namespace = Array, jnp
+    kind, namespace, transforms = Array, jnp, jax
 
     def between_devices(self, constant: Array, array: Array) -> Array:
         return varying_like(constant, array)
@@ -29,8 +27,8 @@ class JaxArrays(Arrays):
     def is_traced(self, array: Array) -> bool:
         return isinstance(array, jax.core.Tracer)
 
-    def jvp(self, function: Callable[..., Any], at: Sequence[Array], moving: Sequence[Array]) -> tuple[Any, Any]:
-        return jax.jvp(function, tuple(at), tuple(moving))
+    def row_among_zeros(self, row: Array, index: int, like: Array) -> Array:
+        return jnp.zeros_like(like).at[index].set(row)
 
     def power(self, array: Array, exponent: float) -> Array:
         """array^exponent, by products or roots where the exponent is whole or ±½."""

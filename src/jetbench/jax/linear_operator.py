@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ class LinearOperator(LinearOperatorBase[Array]):
     def _drawn(self, x: Array, seed: object) -> tuple[Array, ...]:
         return draw(self._groups, x, self._key(seed))
 
-    def _key(self, seed: object) -> Array:
+    def _key(self, seed: Any) -> Array:
         """The key of `jax.random` for a seed; traced whole numbers and keys are taken, too."""
         if isinstance(seed, (jax.Array, np.ndarray)) and (
             jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) or (seed.shape == (2,) and seed.dtype == np.uint32)
@@ -43,7 +44,7 @@ class LinearOperator(LinearOperatorBase[Array]):
             is_whole = isinstance(seed, int) and not isinstance(seed, bool)
         if not is_whole:
             raise self._refuse(seed, "a whole number or a key of jax.random")
-        return jax.random.key(seed)
+        return jax.random.key(seed)  # pyright: ignore[reportArgumentType] - a whole number, also a traced one
 
     def _array(self, x: object) -> Array:
         if not isinstance(x, (Array, np.ndarray)):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import numpy as np
 import torch
+import torch.func
 from torch import Tensor
 
 from jetbench.algebra.arrays import Arrays, Constant
@@ -16,7 +14,7 @@ from jetbench.torch._compat import FakeTensor, is_wrapped
 class TorchArrays(Arrays):
     """Operations on tensors."""
 
-    kind, namespace = Tensor, torch
+    kind, namespace, transforms = Tensor, torch, torch.func
 
     def like(self, values: Tensor | np.ndarray, array: Tensor) -> Tensor:
         if isinstance(values, Tensor):
@@ -29,10 +27,17 @@ class TorchArrays(Arrays):
     def gather(self, array: Tensor, indices: Tensor) -> Tensor:
         return array.index_select(0, indices)  # several times as fast as general indexing, its gradient as well
 
-    def jvp(self, function: Callable[..., Any], at: Sequence[Tensor], moving: Sequence[Tensor]) -> tuple[Any, Any]:
-        # forward mode does not take points that share memory, nor tangents that are stored in another order
-        points, tangents = ([t.clone(memory_format=torch.contiguous_format) for t in ts] for ts in (at, moving))
-        return torch.func.jvp(function, tuple(points), tuple(tangents))
+    def copied(self, array: Tensor) -> Tensor:
+        return array.clone(memory_format=torch.contiguous_format)
+
+    def typed(self, array: Tensor, like: Tensor) -> Tensor:
+        return array.to(like.dtype)
+
+    def first_axis_last(self, array: Tensor) -> Tensor:
+        return array.movedim(0, -1)
+
+    def identity(self, n: int, array: Tensor) -> Tensor:
+        return torch.eye(n, dtype=array.dtype, device=array.device)
 
     def constant(self, constant: Constant, array: Tensor) -> Tensor:
         """A copy that is kept for each device and type, so that nothing is copied to the device again in each call.

@@ -31,12 +31,10 @@ class LinearOperator(LinearOperatorBase[Tensor]):
         super().__init__(net, problem, method)
         self._name = _name(problem, method)
 
-    draw = torch.compiler.disable(LinearOperatorBase.draw)
-
     def _drawn(self, x: Tensor, seed: object) -> tuple[Tensor, ...]:
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise self._refuse(seed, "a whole number")
-        return draw(self._groups, x, seed)
+        return draw(self._groups, x, seed)  # pyright: ignore[reportCallIssue] - of torch.compiler.disable
 
     def _array(self, x: object) -> Tensor:
         _looked_at(self._name)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jetbench.algebra.coordinates import factor_of, in_coordinates
+from jetbench.algebra.differentiate import Function
 from jetbench.errors import JetbenchError, MixedRows, Unsupported
 from jetbench.methods.nested import Nest
 from jetbench.operators.problem import Problem
@@ -17,7 +18,6 @@ from jetbench.torch import rows
 from jetbench.torch._compat import modes, undisturbed, without_compiler
 from jetbench.torch.capture import casts
 from jetbench.torch.corrected.network import corrected
-from jetbench.torch.differentiate import Function
 from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph, uncast
