@@ -55,6 +55,38 @@ def test_points_of_another_type_than_the_network(method: str) -> None:
         linear_operator(network(), operators.laplacian(dim=3), method=method)(torch.zeros(4, 3))
 
 
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "nested_reverse"])
+@pytest.mark.parametrize("layout", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr], ids=["coo", "csr"])
+def test_sparse_weights(method: str, layout) -> None:
+    matrix, x = torch.tensor([[0.0, 1.5, 0.0], [-0.5, 0.0, 2.0]]).double(), torch.rand(4, 3, dtype=torch.float64)
+    weights = layout(matrix)
+    found = linear_operator(lambda x: torch.sin(weights @ x.mT).mT, operators.laplacian(dim=3), method)(x)
+    torch.testing.assert_close(found, -torch.sin(x @ matrix.mT) * (matrix**2).sum(-1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["det", "slogdet", "solve"])
+def test_systems_and_determinants(method: str, name: str) -> None:
+    """(x, y) ↦ the determinant e^x (2 + y²) of a matrix, its logarithm, and the solution (e^−x, y/(2 + y²))."""
+
+    def net(point: torch.Tensor) -> torch.Tensor:
+        x, y = point.unbind(-1)
+        zero = torch.zeros_like(x)
+        matrix = torch.stack([torch.stack([x.exp(), zero], -1), torch.stack([zero, 2 + y**2], -1)], -2)
+        if name == "solve":
+            return torch.linalg.solve(matrix, torch.stack([zero + 1, y], -1))
+        return torch.linalg.det(matrix) if name == "det" else torch.linalg.slogdet(matrix)[1]
+
+    point = torch.tensor([[0.3, -0.4], [-0.6, 0.2]], dtype=torch.float64)
+    x, y = point.unbind(-1)
+    true = {
+        "det": x.exp() * (4 + y**2),
+        "slogdet": (4 - 2 * y**2) / (2 + y**2) ** 2,
+        "solve": torch.stack([torch.exp(-x), 2 * y * (y**2 - 6) / (2 + y**2) ** 3], -1),
+    }
+    torch.testing.assert_close(linear_operator(net, operators.laplacian(dim=2), method)(point), true[name])
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_complex_networks_are_right_or_refused(method: str) -> None:
     x = torch.tensor([[0.1, 0.2, 0.3], [-0.4, 0.5, -0.6]], dtype=torch.float64)

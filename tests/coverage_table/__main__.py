@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -88,16 +89,26 @@ def run(
         raise JetbenchError(f"No backend has a method called {', '.join(methods or ())}; see `jetbench list methods`.")
     if out is not None:
         table.write([], out)  # a folder that cannot be written to is found now
-    logging.disable(logging.ERROR)  # folx logs a traceback for every function that it refuses
     outcomes: list[Outcome] = []
     for number, (held, backend, kind, name, function, able) in enumerate(plan, 1):
-        new = list(judged(held, backend, kind, name, function, able))
+        with _unlogged():  # folx logs a traceback for every function that it refuses
+            new = list(judged(held, backend, kind, name, function, able))
         outcomes += new
         not_ok = ", ".join(f"{o.method} {o.status}" for o in new if o.status != "ok")
         print(f"[{number}/{len(plan)}] {backend} {name}: {not_ok or 'ok'}", file=sys.stderr)
         if out is not None:
             table.write(outcomes, out)
     return outcomes
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _able(backend: str, methods: Sequence[str] | None, is_only: bool) -> dict[str, Method]:

@@ -154,7 +154,38 @@ def test_spence_under_moved_axes(axis):
     np.testing.assert_allclose(found, second, rtol=1e-9)
 
 
-@pytest.mark.parametrize("function", [special.exp1, lambda x: special.gammainc(x, 2.0)])
+@pytest.mark.parametrize("method", ["nested", "nested_reverse", "collapsed", "collapsed_rewrite", "apolar"])
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_exponential_integrals(n, method):
+    """∂E_n = −E_(n−1), which JAX differentiates once only: its rule leaks a tracer."""
+    u = jnp.array([[0.4], [2.5]])
+
+    def negative(m):
+        return jnp.exp(-u) / u if m == 0 else (jnp.exp(-u) + m * negative(m - 1)) / u
+
+    expected = special.expn(n - 2, u) if n > 2 else negative(2 - n)
+    function = special.exp1 if n == 1 else lambda x: special.expn(n, x)
+    found = jax.jit(linear_operator(function, T**2, method))(u)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_gradients_of_exponential_integrals():
+    def second(scale):
+        return jax.jit(linear_operator(lambda x: special.exp1(scale * x), T**2))(jnp.array([[0.8]]))[0, 0]
+
+    u = 0.4 * 0.8
+    first = jax.grad(second)(0.4)  # ∂_s s² E_1''(0.8 s) = 2 s E_1'' + 0.8 s² E_1'''
+    value = jnp.exp(-u) * (u + 1) / u**2
+    third = -jnp.exp(-u) * (u**2 + 2 * u + 2) / u**3
+    np.testing.assert_allclose(first, 0.8 * value + 0.16 * 0.8 * third, rtol=1e-9)
+    assert np.isfinite(jax.grad(jax.grad(second))(0.4))
+
+
+def _of_array(x):
+    return special.expn(jnp.arange(1, 2), x)
+
+
+@pytest.mark.parametrize("function", [_of_array, lambda x: special.gammainc(x, 2.0)])
 def test_what_jax_cannot_differentiate_twice_is_refused(function):
     with pytest.raises(MissingRule, match=r"as often as.*custom_jvp"):
         linear_operator(function, T**2, "collapsed")(jnp.ones((1, 1)))

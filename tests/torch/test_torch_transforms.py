@@ -52,6 +52,7 @@ TRANSFORMS: dict[str, Callable[[Loss], Tensor]] = {
     "jacfwd": lambda f: jacfwd(f)(SCALE),
     "hessian": lambda f: hessian(f)(SCALE),
     "vmap": lambda f: vmap(f)(torch.stack([SCALE, 2 * SCALE])),
+    "vmap of vmap": lambda f: vmap(vmap(f))(torch.stack([SCALE, 2 * SCALE, -SCALE, 3 * SCALE]).reshape(2, 2, 3)),
     "vmap of grad": lambda f: vmap(grad(f))(torch.stack([SCALE, 2 * SCALE])),
     "grad of vmap": lambda f: grad(lambda scales: vmap(f)(scales).prod())(torch.stack([SCALE, 2 * SCALE])),
     "jvp of grad": lambda f: jvp(grad(f), (SCALE,), (torch.ones_like(SCALE),))[1],

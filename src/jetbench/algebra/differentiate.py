@@ -45,7 +45,7 @@ def gradients(f: Function, x: Array) -> tuple[Array, Array]:
 
 
 def _shaped(values: Array, like: Array) -> Array:
-    """(C, ...) → (..., C…) in shape and type as `like`, whose type autocast may have changed."""
+    """(C, ...) → (..., C…) in shape and type as `like`: gradients are of the type of x."""
     arrays = of(like)
     return arrays.typed(arrays.first_axis_last(values).reshape(like.shape), like)
 

@@ -30,6 +30,9 @@ class JaxArrays(Arrays):
     def row_among_zeros(self, row: Array, index: int, like: Array) -> Array:
         return jnp.zeros_like(like).at[index].set(row)
 
+    def typed(self, array: Array, like: Array) -> Array:
+        return array if array.dtype == jax.dtypes.float0 else array.astype(like.dtype)
+
     def power(self, array: Array, exponent: float) -> Array:
         """array^exponent, by products or roots where the exponent is whole or ±½."""
         if float(exponent).is_integer():

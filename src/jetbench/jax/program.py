@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 
 import jax
 from jax import Array
+from jax.errors import UnexpectedTracerError
 from jax.extend.core import ClosedJaxpr
 
+from jetbench.errors import JetbenchError, Unsupported
 from jetbench.jax import rows
 from jetbench.jax.capture import capture
 from jetbench.operators.problem import Problem
@@ -33,4 +35,18 @@ class Evaluation(ABC):
         captured = capture(self.net, x)
         with jax.numpy_rank_promotion("allow"):  # a setting for the network, which the capture obeys
             rows.check(self.net, captured, x, self._checked)
-            return self.evaluate(x, draws, captured)
+            try:
+                return self.evaluate(x, draws, captured)
+            except JetbenchError:
+                raise
+            except (TypeError, ValueError, NotImplementedError, UnexpectedTracerError) as error:
+                raise not_followed(error) from error
+
+
+def not_followed(error: Exception) -> Unsupported:
+    """What to raise where JAX raises an error, though the network itself can be traced."""
+    said = " ".join(str(error).split())[:200]
+    return Unsupported(
+        f"JAX cannot differentiate this network as this method does: {type(error).__name__}: {said}. Use a method that "
+        "propagates jets, such as collapsed, or write this part of the network in other functions."
+    )

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Primitive, jaxprs_in_params, primitives
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, jaxprs_in_params, primitives
 from jax.scipy import special
 
 from jetbench.algebra import derivatives
@@ -296,6 +296,44 @@ def _axes_of_spence(closed: ClosedJaxpr) -> tuple[int, ...] | None:
     return None
 
 
+def _exponential_integral(n: int) -> TowerFunction:
+    """E_n' = −E_(n−1), for all whole n; below 1 by E_m = (e^(−u) − m E_(m+1))/u."""
+
+    def tower(u: Array, order: int) -> Tower:
+        if order == 0 and n > 0:
+            return [special.expn(n, u)]
+        found: list[Array] = []
+        below = jnp.exp(-u) / u  # E_0
+        for m in range(n, n - order - 1, -1):
+            if m < 0:
+                below = (jnp.exp(-u) - m * below) / u
+            value = differentiable(_exponential_integral(m))(u)[0] if m > 0 else below
+            found.append(-value if (n - m) % 2 else value)
+        return found
+
+    return tower
+
+
+def _index_of_expn(closed: ClosedJaxpr) -> int:
+    """The n of a call of expn.
+
+    Raises:
+        MissingRule: it is not one whole number that is known when the network is traced.
+    """
+    calls = [
+        equation
+        for equation in closed.jaxpr.eqns
+        if equation.primitive is primitives.jit_p and len(equation.invars) == 2
+    ]
+    index = calls[0].invars[0] if len(calls) == 1 else None
+    if not isinstance(index, Literal) or np.ndim(index.val) or int(index.val) != index.val or index.val < 0:
+        raise MissingRule(
+            "JAX cannot differentiate jax.scipy.special.expn as often as operators ask for where its first argument is "
+            "not one whole number. Call it for one number at a time, or give its derivative by jax.custom_jvp."
+        )
+    return int(index.val)
+
+
 def _known(values: Sequence[object]) -> list[object]:
     return [value for value in values if not isinstance(value, jax.core.Tracer)]
 
@@ -304,14 +342,18 @@ class Entrywise(NamedTuple):
     """A function of JAX that is applied entry by entry.
 
     Attributes:
-        towers: of its results.
+        towers: of its results, or how they are found for a call.
         applies: whether a call of it moves no axes, or which axis of the array each axis of the result is.
         place: of the array among the arguments.
     """
 
-    towers: tuple[TowerFunction, ...]
+    towers: tuple[TowerFunction, ...] | Callable[[ClosedJaxpr], tuple[TowerFunction, ...]]
     applies: Callable[[ClosedJaxpr], bool | tuple[int, ...] | None] = acts_in_place
     place: int = -1
+
+    def towers_of(self, closed: ClosedJaxpr) -> tuple[TowerFunction, ...]:
+        """The towers for a call."""
+        return self.towers(closed) if callable(self.towers) else self.towers
 
 
 OF_ONE = {
@@ -322,6 +364,7 @@ OF_ONE = {
     "log1mexp": Entrywise((log1mexp,)),
     "log_ndtr": Entrywise((log_ndtr,)),
     "_piecewise": Entrywise((spence,), _axes_of_spence, 0),
+    "expn": Entrywise(lambda closed: (_exponential_integral(_index_of_expn(closed)),)),
 }
 
 
@@ -359,7 +402,7 @@ def right_function(equation: JaxprEqn) -> Callable[..., list[Array]] | None:
         return _without_derivatives(closed, REFUSED[name])
     if (one := OF_ONE.get(name)) is not None and (axes := one.applies(closed)) not in (False, None):
         order = None if axes is True else axes
-        return lambda *arrays: [arranged(differentiable(t)(arrays[one.place])[0], order) for t in one.towers]
+        return lambda *arrays: [arranged(differentiable(t)(arrays[one.place])[0], order) for t in one.towers_of(closed)]
     if name in OF_TWO and acts_on_two_in_place(closed):
         dtype = closed.out_avals[0].dtype  # a number among the arguments may have a wider one
         return lambda x, y: [OF_TWO[name](x, y).astype(dtype)]

@@ -163,12 +163,13 @@ def is_wrapped(tensor: Tensor) -> bool:
 
 def unwrapped(tensor: Tensor) -> Tensor:
     """The numbers of a tensor without the transformations around it; one example of those that `torch.vmap` maps."""
-    while is_wrapped(tensor):
-        inner = functorch.get_unwrapped(tensor)
-        if functorch.is_batchedtensor(tensor):
-            inner = inner.select(functorch.maybe_get_bdim(tensor), 0)
-        tensor = inner
-    return tensor
+    if not is_wrapped(tensor):
+        return tensor
+    # the inner levels first: an axis is counted among those that they leave
+    numbers = unwrapped(functorch.get_unwrapped(tensor))
+    if not functorch.is_batchedtensor(tensor):
+        return numbers
+    return numbers.select(functorch.maybe_get_bdim(tensor), 0)
 
 
 def function_node(tensor: Tensor) -> BackwardCFunction | None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.operators.problem import Problem
 from jetbench.torch import rows
 from jetbench.torch._compat import (
@@ -31,9 +32,11 @@ from jetbench.torch._compat import (
 )
 from jetbench.torch.apart import are_apart
 from jetbench.torch.author import Author
+from jetbench.torch.exhaustion import is_out_of_memory
 from jetbench.torch.propagate import Graph, uncast
-from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing
+from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing, failure
 from jetbench.torch.refusals import author_derivative
+from jetbench.torch.threads import alone
 from jetbench.torch.untouched import Untouched, unchanged
 from jetbench.torch.zeros import fold_zeros
 
@@ -101,7 +104,25 @@ class Evaluation(ABC):
     def __call__(self, x: Tensor, draws: Sequence[Tensor] = ()) -> dict[str, Tensor]:
         if torch.compiler.is_dynamo_compiling():
             return self._traced(x, draws)
-        return self.evaluate(x, draws)
+        with alone():
+            try:
+                return self.evaluate(x, draws)
+            except Exception as error:
+                self._refuse_failure(x, error)
+                raise
+
+    def _refuse_failure(self, x: Tensor, error: Exception) -> None:
+        """Raise what the network itself raises, if PyTorch raised an error in the evaluation because of that.
+
+        Recording, which looks at shapes, does not notice every mistake, such as weights of another type than x.
+        """
+        first = error.__cause__ if isinstance(error, Unsupported) else error
+        if isinstance(first, JetbenchError) or not isinstance(first, Exception) or is_out_of_memory(first):
+            return
+        with self.untouched.kept():
+            failed = failure(self.net, x)
+        if failed is not None:
+            raise NetworkFailed(tuple(x.shape), x.dtype, x.device, failed) from failed
 
     def _traced(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
         """A call while Dynamo traces. Where it cannot trace the network, the operator is called as it is."""

@@ -66,8 +66,10 @@ class NotRecorded(Unsupported):
     """The network runs, and cannot be recorded."""
 
 
-def _of_no_class(tensor: Tensor) -> Tensor:
-    """A tensor as a plain one, if it is of a user's class that computes as tensors do."""
+def _plain(tensor: Tensor) -> Tensor:
+    """A tensor as a dense one, and as one of no class if it is of a user's class that computes as tensors do."""
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
     kind = type(tensor)
     adds_nothing = getattr(kind.__torch_function__, "__func__", None) is _DEFAULT
     return Tensor.as_subclass(tensor, Tensor) if adds_nothing and kind not in (Tensor, nn.Parameter) else tensor
@@ -265,11 +267,11 @@ class Recording:
         return tensor.place
 
     def constant(self, tensor: Tensor) -> int:
-        """Where a tensor that does not depend on x is found; classes that only add attributes are left out."""
+        """Where a tensor that does not depend on x is found; it is made plain."""
         if id(tensor) not in self._numbers:
             self._numbers[id(tensor)] = len(self.constants)
             self._seen.append(tensor)
-            self.constants.append(_of_no_class(tensor))
+            self.constants.append(_plain(tensor))
         return -1 - self._numbers[id(tensor)]
 
     def _authored(self, value: Traced, node: BackwardCFunction) -> int:
@@ -395,7 +397,7 @@ class Recorder:
             except JetbenchError:
                 raise
             except Exception as error:
-                failed = _failure(net, x)
+                failed = failure(net, x)
                 if failed is not None:
                     raise NetworkFailed(tuple(x.shape), x.dtype, x.device, failed) from failed
                 raise NotRecorded(
@@ -422,7 +424,7 @@ class Recorder:
             )
         captured = self.capturing.network(lambda x: one_tensor(net(x)), x)
         graph = assemble([(captured, (0,), 0)], captured.output.place, 0)
-        constants = [_of_no_class(tensor) for tensor in graph.own]
+        constants = [_plain(tensor) for tensor in graph.own]
         graph = replace(graph, constants=len(constants), own=(), is_whole=True)
         key = (
             repr((graph.steps, graph.output)),
@@ -460,7 +462,7 @@ class Recorder:
         return self._graphs[key]
 
 
-def _failure(net: Callable[[Tensor], Tensor], x: Tensor) -> Exception | None:
+def failure(net: Callable[[Tensor], Tensor], x: Tensor) -> Exception | None:
     """The error that the network itself raises; None if it runs, or x has no numbers."""
     if modes() or x.device.type == "meta":
         return None

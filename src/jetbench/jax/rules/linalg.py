@@ -231,7 +231,7 @@ def _is_of_last_axes(closed: ClosedJaxpr) -> bool:
 
 
 @rule_by_name("_slogdet_lu", _is_of_last_axes)
-def slogdet(a: Value) -> list[Value]:
+def slogdet(_: ClosedJaxpr, a: Value) -> list[Value]:
     """log det(A + E) = log det A + Σ_m (−1)^(m+1)/m · tr X^m with X = A⁻¹E; a power of X is made of two halves, which
     meet in a trace only. The imaginary part of a complex logarithm is the angle of the sign."""
     sign, logarithm = jnp.linalg.slogdet(primal(a))

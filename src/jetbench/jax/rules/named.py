@@ -18,6 +18,8 @@ NAMED: dict[str, tuple[Callable, Applies]] = {}
 def rule_by_name(name: str, applies: Applies) -> Callable[[Callable], Callable]:
     """Register the decorated function as the rule of a function of JAX itself, for calls of it that jaxprs keep.
 
+    The rule takes the call's jaxpr and then its values.
+
     Args:
         name: as in the source of JAX.
         applies: whether a call's jaxpr is one that the rule is for; `vmap` may have moved the axes of its arguments. Or
@@ -43,7 +45,7 @@ def named_rule(closed: ClosedJaxpr) -> Callable | None:
     order = None if axes is True else axes
 
     def run(*values: Value) -> list[Value]:
-        results = zip(function(*values), closed.jaxpr.outvars, strict=True)
+        results = zip(function(closed, *values), closed.jaxpr.outvars, strict=True)
         return [_as_type(_arranged(value, order), variable.aval.dtype) for value, variable in results]
 
     return run

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jax
 from jax import Array
-from jax.extend.core import Primitive
+from jax.extend.core import ClosedJaxpr, Primitive
 
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value, elementwise, primal
@@ -24,21 +24,21 @@ def _by_tower(primitive: Primitive, tower: TowerFunction) -> None:
 
 def _by_towers(name: str, of: Entrywise) -> None:
     @rule_by_name(name, of.applies)
-    def apply(*values: Value) -> list[Value]:
+    def apply(closed: ClosedJaxpr, *values: Value) -> list[Value]:
         x = values[of.place]
-        return [elementwise(tower, x) if isinstance(x, Jet) else tower(x, 0)[0] for tower in of.towers]
+        return [elementwise(tower, x) if isinstance(x, Jet) else tower(x, 0)[0] for tower in of.towers_of(closed)]
 
 
 def _by_formula(name: str, formula: Callable[[Array, Array], Array]) -> None:
     @rule_by_name(name, acts_on_two_in_place)
-    def apply(x: Value, y: Value) -> list[Value]:
+    def apply(_: ClosedJaxpr, x: Value, y: Value) -> list[Value]:
         closed = jax.make_jaxpr(formula)(primal(x), primal(y))
         return propagate(closed.jaxpr, closed.consts, [x, y])
 
 
 def _by_refusal(name: str, sentence: str) -> None:
     @rule_by_name(name, lambda closed: True)
-    def apply(*values: Value) -> list[Value]:
+    def apply(_: ClosedJaxpr, *values: Value) -> list[Value]:
         raise MissingRule(sentence)
 
 

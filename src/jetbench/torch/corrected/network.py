@@ -181,8 +181,11 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
     def returned(leaf: object) -> object:
         if not isinstance(leaf, Described):
             return leaf
+        if leaf.same is not None:
+            return tensors[leaf.same]
+        value = values[leaf.place]  # None where a formula leaves out a result that has no derivative, such as pivots
         # formulas promote types; functions of mixed types, as under autocast, may not
-        return values[leaf.place].to(leaf.dtype) if leaf.same is None else tensors[leaf.same]
+        return value if value is None else value.to(leaf.dtype)
 
     return pytree.tree_map(returned, captured.output)
 

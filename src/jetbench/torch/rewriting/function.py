@@ -31,6 +31,7 @@ from jetbench.torch.rewriting.lower import Lowering, dtype_name
 from jetbench.torch.rewriting.outside import DEPENDENT, WRAPPED, Conditions, Entangled, Outside, is_dependent
 from jetbench.torch.rewriting.restored import Restored, items
 from jetbench.torch.rewriting.trace import trace
+from jetbench.torch.threads import alone
 
 MOST_KEPT = 64
 
@@ -153,7 +154,8 @@ class CollapsedFunction:
         if torch.compiler.is_dynamo_compiling():
             return self._compiled(args, kwargs)
         try:
-            found, tensors = self._collapsed(args, kwargs)
+            with alone():
+                found, tensors = self._collapsed(args, kwargs)
         except Entangled:
             return self.function(*args, **kwargs)
         with ambient.without_autocast(tensors):
@@ -161,7 +163,8 @@ class CollapsedFunction:
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """What the pass does for these arguments: print it, or draw it with its `draw`."""
-        return self._collapsed(args, kwargs)[0].explanation
+        with alone():
+            return self._collapsed(args, kwargs)[0].explanation
 
     def _compiled(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """A call while `torch.compile` traces."""
