@@ -11,8 +11,8 @@ from jetbench.errors import JetbenchError
 from jetbench.measure.backends.torch import counted_flops
 from jetbench.networks import NetworkSpec
 from jetbench.torch import collapse, linear_operator
+from jetbench.torch.corrected.network import corrected
 from jetbench.torch.network import build
-from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.rewriting import trace
 
 DIM, ROWS = 6, 3
@@ -41,7 +41,7 @@ def test_laplacian_has_the_count_of_the_forward_laplacian(kind, code):
     net = network(kind)
     by_hand = linear_operator(net, operators.laplacian(dim=DIM), "collapsed")
     if code == "stock":
-        function = stock_laplacian(in_primitive_operations(net))
+        function = stock_laplacian(corrected(net))
     else:
         function = linear_operator(net, operators.laplacian(dim=DIM), "taylor").evaluate
     collapsed = collapse(function)
@@ -167,7 +167,7 @@ def test_a_hessian_weighted_with_a_matrix(name):
 
 def test_weights_of_each_point():
     """Σ_r w_r(x) ∂_r²: each point has weights of its own; the vectors are those of the forward Laplacian."""
-    net = in_primitive_operations(network())
+    net = corrected(network())
 
     def function(x):
         seconds = vmap(lambda v: second(net, x, v))(torch.eye(DIM, dtype=x.dtype))
@@ -180,7 +180,7 @@ def test_weights_of_each_point():
 
 @pytest.mark.parametrize("kind", ["mlp", "residual_mlp", "layernorm_mlp", "attention"])
 def test_trace_of_a_hessian_has_the_count_of_the_forward_laplacian(kind):
-    net = in_primitive_operations(network(kind))
+    net = corrected(network(kind))
     by_hand = linear_operator(network(kind), operators.laplacian(dim=DIM), "collapsed")
     collapsed = collapse(lambda x: TRACES["trace"](hessians(net, x)))
     stock = collapse(stock_laplacian(net))

@@ -27,8 +27,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from coverage_table.interpolation import CENTRED
+from jetbench.torch.corrected.network import _operations
 from jetbench.torch.methods.nested import ForwardOverReverse, ReverseOverReverse
-from jetbench.torch.primitive import _operations
 from jetbench.torch.reference import ForwardOverForward
 
 D64 = torch.float64

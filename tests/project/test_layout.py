@@ -17,8 +17,6 @@ FRAMEWORKS = {"torch", "jax", "jaxlib"}
 PARTS = sorted(
     {path.stem for path in (SOURCE / "jetbench").iterdir() if path.suffix == ".py" or path.is_dir()} - {"__pycache__"}
 )
-#: Parts with circles that are still to be opened; a part that has none any more fails until it is removed from here.
-CLOSED = {"jax"}
 
 
 def module_name(path: Path) -> str:
@@ -110,9 +108,19 @@ def is_framework(name: str) -> bool:
     return parts[0] in FRAMEWORKS or (parts[0] == "jetbench" and not FRAMEWORKS.isdisjoint(parts))
 
 
-@pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=[pytest.mark.xfail(strict=True)] * (part in CLOSED)) for part in PARTS]
-)
+def private(module: str) -> set[str]:
+    """The parts of frameworks without a public name that a module uses; operations of ATen are not modules."""
+    tree, _ = trees()[module]
+    used = {*named(module), *(ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute))}
+    parts = {name: name.split(".") for name in used if name.split(".")[0] in FRAMEWORKS}
+    return {name for name, own in parts.items() if any(p[0] == "_" != p[1] for p in own) and own[1] != "ops"}
+
+
+def test_private_parts_of_frameworks_are_in_one_file_each():
+    assert {module for module in trees() if private(module)} == {"jetbench.torch._compat", "jetbench.jax._compat"}
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_modules_do_not_import_each_other_in_circles(part):
     found = [circle for circle in circles(graph()) if any(module.split(".")[1:2] == [part] for module in circle)]
     assert not found

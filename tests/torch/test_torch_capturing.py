@@ -14,10 +14,11 @@ from torch.nn import functional as F
 from coverage_table.torch import FUNCTIONS
 from jetbench import operators
 from jetbench.errors import JetbenchError
-from jetbench.torch import capture, linear_operator, primitive, rows
+from jetbench.torch import capture, linear_operator, rows
 from jetbench.torch.apart import are_apart
 from jetbench.torch.capture import Capturing
 from jetbench.torch.corrected import FORMULAS
+from jetbench.torch.corrected import network as corrected_network
 from jetbench.torch.recording import Recorder
 from jetbench.torch.rules import RULES
 from jetbench.torch.trusted import OPERATIONS
@@ -217,10 +218,10 @@ def test_what_is_replaced_between_calls_is_left_as_it_was_too() -> None:
 
 def kinds(net: Callable, x: Tensor) -> dict:
     """What is known of the torch functions that a network calls, after one run."""
-    primitive._KINDS.clear()
+    corrected_network._KINDS.clear()
     with contextlib.suppress(RuntimeError, JetbenchError):
-        primitive.in_primitive_operations(net)(x)
-    return dict(primitive._KINDS)
+        corrected_network.corrected(net)(x)
+    return dict(corrected_network._KINDS)
 
 
 @pytest.mark.parametrize("name", COVERED)
@@ -229,5 +230,5 @@ def test_small_tensors_show_the_operations_that_fake_ones_show(name: str, monkey
     state = torch.get_rng_state()
     on_small = kinds(COVERED[name], x)
     assert torch.equal(torch.get_rng_state(), state)
-    monkeypatch.setattr(primitive, "SMALL", -1)
+    monkeypatch.setattr(corrected_network, "SMALL", -1)
     assert on_small == kinds(COVERED[name], x)

@@ -48,6 +48,27 @@ def test_compiled_values_and_gradients(method, operator):
     close(compiled(X).detach(), expected(net, operator, X).detach())
 
 
+def test_compiled_code_is_that_of_the_operator():
+    """Operators of one network that differ in nothing but their symbols, schemes, methods and estimators."""
+    torch._dynamo.reset()
+    net, made = network(widths=(4, 3)), []
+    t = XI[0]
+    for symbol in (t, t**2, 2 * t**2, t**2 + XI[1] ** 2, t**4):
+        made += [linear_operator(net, symbol, method) for method in ("collapsed", "nested")]
+    with torch._dynamo.config.patch(recompile_limit=32):
+        for op in made:
+            torch.testing.assert_close(torch.compile(op.evaluate, backend="eager", fullgraph=True)(X), op(X))
+
+
+def test_equal_operators_share_compiled_code():
+    torch._dynamo.reset()
+    first, second = (linear_operator(network(widths=(4, 3)), LAPLACIAN) for _ in range(2))
+    torch.compile(first.evaluate, backend="eager", fullgraph=True)(X)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        found = torch.compile(second.evaluate, backend="eager", fullgraph=True)(X)
+    torch.testing.assert_close(found, second(X))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("method", ["collapsed", "apolar", "nested"])
 def test_compiled_to_machine_code(method):

@@ -17,8 +17,8 @@ from jetbench.operators.problem import as_operator
 from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator, trusted
 from jetbench.torch.corrected import FORMULAS
-from jetbench.torch.corrected.registry import formula
-from jetbench.torch.primitive import _operations
+from jetbench.torch.corrected.formulas import formula
+from jetbench.torch.corrected.network import _operations
 from jetbench.torch.reference import evaluate
 
 D64 = torch.float64

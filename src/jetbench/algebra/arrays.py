@@ -21,18 +21,27 @@ class Arrays:
     """Operations on the arrays of numpy; a backend registers a subclass for its own.
 
     Attributes:
+        kind: the type of the arrays.
         namespace: the module whose functions `stack`, `concatenate`, `exp`, … take these arrays.
+        transforms: the module with `jvp`, `vjp` and `vmap`; None for numpy, which has none.
     """
 
+    kind: type = np.ndarray
     namespace: ModuleType = np
+    transforms: Any = None
 
-    def like(self, values: np.ndarray, array: Array) -> Array:
-        """`values` as a constant of the framework, type and device of `array`."""
+    def like(self, values: Array | np.ndarray, array: Array) -> Array:
+        """`values` in the framework, type and device of `array`."""
         return self.namespace.asarray(values, dtype=array.dtype)
 
     def constant(self, constant: Constant, array: Array) -> Array:
         """A `Constant` for use with `array`."""
         return self.like(constant.values, array) if constant.is_real else constant.values
+
+    def between_devices(self, constant: Array, array: Array) -> Array:
+        """A constant, taken to differ between devices as `array` does."""
+        del array
+        return constant
 
     def is_traced(self, array: Array) -> bool:
         """Whether operations on the array are being recorded by a compiler, which will fuse them."""
@@ -46,6 +55,34 @@ class Arrays:
     def power(self, array: Array, exponent: float) -> Array:
         """array^exponent."""
         return array**exponent
+
+    def filled(self, value: Array | float, array: Array) -> Array:
+        """A number or an array, with the shape of `array`; a number has its type, too."""
+        if not hasattr(value, "shape"):
+            return self.namespace.full_like(array, value)
+        return value if value.shape == array.shape else self.namespace.broadcast_to(value, array.shape)
+
+    def copied(self, array: Array) -> Array:
+        """The array where forward mode takes it, in memory that it shares with no other one."""
+        return array
+
+    def typed(self, array: Array, like: Array) -> Array:
+        """The array in the type of another one, where the framework may have changed it."""
+        del like
+        return array
+
+    def first_axis_last(self, array: Array) -> Array:
+        """The array with its first axis behind the others."""
+        return self.namespace.moveaxis(array, 0, -1)
+
+    def row_among_zeros(self, row: Array, index: int, like: Array) -> Array:
+        """An array like another one, which has one entry along its first axis that is not zero."""
+        zeros = self.namespace.zeros_like(row)
+        return self.namespace.stack([row if i == index else zeros for i in range(len(like))])
+
+    def identity(self, n: int, array: Array) -> Array:
+        """The identity matrix of n rows in the type and on the device of `array`."""
+        return self.namespace.eye(n, dtype=array.dtype)
 
     def summed(self, array: Array, other: Array | None) -> Array:
         """The sum over the first axis of an array, or of the product of two."""

@@ -5,6 +5,7 @@ None stands for a derivative that vanishes identically. Everything has the shape
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import zip_longest
 from math import comb
@@ -12,6 +13,66 @@ from math import comb
 from jetbench.algebra.arrays import Array, of
 
 Tower = list[Array | None]
+TowerFunction = Callable[[Array, int], Tower]
+"""(u, K) → [φ(u), φ'(u), …, φ^(K)(u)]."""
+
+Function = Callable[[Array], Array]
+TANH_FLOW = (1, 0, -1)
+LOGISTIC_FLOW = (0, 1, -1)
+
+
+def solution(function: Function, slope: Callable[[Array, Array], Array | float]) -> TowerFunction:
+    """The tower function of y = φ(u) from y' = slope(u, y) alone: y^(m+1) = (∂_u + y' ∂_y) y^(m).
+
+    The derivatives of the slope are nested JVPs of the framework, whose cost doubles with each order.
+    """
+
+    def first(u: Array, y: Array) -> Array:
+        return of(u).filled(slope(u, y), u)
+
+    def slopes(u: Array, y: Array, order: int) -> tuple[Array, ...]:
+        if order == 1:
+            return (first(u, y),)
+        arrays = of(u)
+        u, y = arrays.copied(u), arrays.copied(y)
+        moving = (arrays.namespace.ones_like(u), arrays.copied(first(u, y)))
+        known, following = arrays.transforms.jvp(lambda u, y: slopes(u, y, order - 1), (u, y), moving)
+        return (*known, following[-1])
+
+    def tower(u: Array, order: int) -> Tower:
+        value = function(u)
+        return [value, *(slopes(u, value, order) if order else ())]
+
+    return tower
+
+
+def integral(function: Function, derivative: TowerFunction) -> TowerFunction:
+    """The tower function of a function from that of its derivative."""
+
+    def tower(u: Array, order: int) -> Tower:
+        return [function(u), *(derivative(u, order - 1) if order else [])]
+
+    return tower
+
+
+def cycle(functions: Sequence[Function], signs: Sequence[int]) -> TowerFunction:
+    """The tower function of a function whose derivatives repeat up to signs, such as sin."""
+
+    def tower(u: Array, order: int) -> Tower:
+        values = [f(u) for f in functions[: order + 1]]
+        period = len(functions)
+        return [values[k % period] if signs[k % len(signs)] > 0 else -values[k % period] for k in range(order + 1)]
+
+    return tower
+
+
+def exponential_of_square(factor: float, rate: float) -> TowerFunction:
+    """The tower function of factor · exp(rate·u²)."""
+
+    def tower(u: Array, order: int) -> Tower:
+        return [factor * f for f in exponential(quadratic(u, order, 0.0, rate))]
+
+    return tower
 
 
 def times(a: Tower, b: Tower) -> Tower:
@@ -98,6 +159,24 @@ def power(inner: Tower, exponent: float) -> Tower:
                 total = -term if total is None else total - term
         result.append(None if total is None else total * inverse)
     return result
+
+
+def real_power(u: Array, order: int, exponent: float) -> Tower:
+    """The tower of u^p: the falling factorial p(p − 1)…(p − m + 1) times u^(p−m); whole p ≥ 0 end at m = p."""
+    exponent = int(exponent) if float(exponent).is_integer() else exponent
+    arrays = of(u)
+    tower: Tower = [arrays.power(u, exponent)]
+    factor = 1.0
+    for m in range(1, order + 1):
+        factor *= exponent - m + 1
+        if factor == 0:
+            tower.append(None)
+        elif exponent == m:
+            tower.append(arrays.namespace.full_like(u, factor))
+        else:
+            rest = u if exponent - m == 1 else arrays.power(u, exponent - m)
+            tower.append(rest if factor == 1 else factor * rest)
+    return tower
 
 
 def quadratic(u: Array, order: int, constant: float, square: float) -> Tower:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from math import prod
 
+from jetbench.collapse.arrange import Arranger, numbered
 from jetbench.collapse.contraction import contracted_sizes
 from jetbench.collapse.graph import Graph, Node
-from jetbench.collapse.layout import Layout, numbered
 
 Label = Hashable
 _SOURCES = {"input": 1, "constant": 2}
 
 
-class Builder(Layout):
+class Builder(Arranger):
     """Makes the nodes of a graph. Every value is made once; what cannot be simplified is kept as it is."""
 
     def __init__(self, graph: Graph | None = None) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from jetbench.collapse.arrange import behind_view, numbered
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, live
-from jetbench.collapse.layout import behind_view, numbered
 from jetbench.collapse.ops import OPS
 from jetbench.collapse.rebuild import rebuilt
 from jetbench.collapse.rules import Rest

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from jetbench.collapse.arrange import numbered
 from jetbench.collapse.build import Builder
 from jetbench.collapse.contraction import contracted_sizes, runs, weighing
 from jetbench.collapse.cost import computed_apart, operations
 from jetbench.collapse.graph import Node
-from jetbench.collapse.layout import numbered
 from jetbench.collapse.ops import OPS
 from jetbench.collapse.weights import (
     Spec,

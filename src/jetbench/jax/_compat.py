@@ -40,3 +40,8 @@ def maps_here(axis: object) -> bool:
             return True
         trace = getattr(trace, "parent_trace", None)
     return False
+
+
+def is_option(value: object) -> bool:
+    """Whether a parameter of a primitive is one of JAX's own types for options, whose text tells equal ones."""
+    return type(value).__module__.startswith("jax._src.lax")

@@ -11,6 +11,7 @@ from jax import Array, lax
 
 from jetbench.algebra.arrays import Arrays
 from jetbench.jax import sums
+from jetbench.jax.varying import varying_like
 
 LOOP_SIZE = 1 << 16  # entries from which on a sum is worth a loop
 
@@ -18,10 +19,19 @@ LOOP_SIZE = 1 << 16  # entries from which on a sum is worth a loop
 class JaxArrays(Arrays):
     """Operations on JAX arrays."""
 
-    namespace = jnp
+    kind, namespace, transforms = Array, jnp, jax
+
+    def between_devices(self, constant: Array, array: Array) -> Array:
+        return varying_like(constant, array)
 
     def is_traced(self, array: Array) -> bool:
         return isinstance(array, jax.core.Tracer)
+
+    def row_among_zeros(self, row: Array, index: int, like: Array) -> Array:
+        return jnp.zeros_like(like).at[index].set(row)
+
+    def typed(self, array: Array, like: Array) -> Array:
+        return array if array.dtype == jax.dtypes.float0 else array.astype(like.dtype)
 
     def power(self, array: Array, exponent: float) -> Array:
         """array^exponent, by products or roots where the exponent is whole or ±½."""

@@ -9,56 +9,26 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jetbench.algebra.arrays import scaled, summed
 from jetbench.algebra.base import Algebra, Blocks, scale
-from jetbench.algebra.derivatives import Tower
+from jetbench.algebra.derivatives import TowerFunction
+from jetbench.algebra.jet import JetBase
 
 
-class Jet:
-    """A primal of shape S and its coefficients.
-
-    Coefficients live in `blocks` (one (sizes[k], *S) array or None a block), in `rest` (the non-zero blocks one after
-    the other, (n, *S)), or in `whole` (the primal in front of them, (1 + n, *S)); each is made from the others when
-    it is first asked for, so that a linear layer is one matrix product.
+class Jet(JetBase):
+    """A primal and its coefficients.
 
     Coefficients that all rows share, as those of x itself, may have length 1 along axes where the primal is longer:
     the first layer multiplies them once. `shared` keeps them so, everything else sees full arrays.
-
-    Args:
-        algebra: gives the sizes of blocks.
-        primal: (*S).
-        blocks: as above, or None where `rest` is given.
-        rest: with `present`, the indices of the blocks in it.
-        whole: likewise; its first entry is the primal.
 
     Attributes:
         is_apart: whether primal and blocks were computed one by one, so that what makes them smaller should be applied
             to each before they meet in one array.
     """
 
-    def __init__(
-        self,
-        algebra: Algebra,
-        primal: Array,
-        blocks: Blocks | None = None,
-        rest: Array | None = None,
-        whole: Array | None = None,
-        present: tuple[int, ...] = (),
-    ) -> None:
-        self.algebra, self.primal = algebra, primal
-        self._blocks, self._rest, self._whole = blocks, rest, whole
-        if blocks is not None:
-            present = tuple(k for k, block in enumerate(blocks) if block is not None)
-        self.present = present
-        self.is_apart = blocks is not None and whole is not None
-
-    @classmethod
-    def from_whole(cls, algebra: Algebra, whole: Array, present: tuple[int, ...]) -> Jet:
-        """A jet whose primal is whole[0] and whose non-zero blocks follow."""
-        return cls(algebra, whole[0], whole=whole, present=present)
+    is_apart: bool = False
 
     @property
     def shared(self) -> Array | None:
@@ -80,11 +50,6 @@ class Jet:
         return shared if shared is None else _expand(shared, self.shape)
 
     @property
-    def whole(self) -> Array | None:
-        """The primal and the non-zero blocks in one array, if they are; None otherwise."""
-        return self._whole
-
-    @property
     def shared_blocks(self) -> Blocks:
         """One array (sizes[k], *T) a block, as in `shared`; None where it is zero."""
         if self._blocks is None:
@@ -100,18 +65,6 @@ class Jet:
     def blocks(self) -> Blocks:
         """One array (sizes[k], *S) a block; None where it is zero."""
         return [None if block is None else _expand(block, self.shape) for block in self.shared_blocks]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.primal.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.primal.ndim
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.primal.dtype
 
 
 Value = Jet | Array
@@ -320,7 +273,7 @@ def broadcast(value: Value, shape: tuple[int, ...]) -> Value:
     return Jet(value.algebra, jnp.broadcast_to(value.primal, shape), rest=rest, present=value.present)
 
 
-def elementwise(tower: Callable[[Array, int], Tower], jet: Jet) -> Jet:
+def elementwise(tower: TowerFunction, jet: Jet) -> Jet:
     """φ applied entry by entry.
 
     Args:
@@ -337,4 +290,6 @@ def elementwise(tower: Callable[[Array, int], Tower], jet: Jet) -> Jet:
     blocks = algebra.compose(derivatives, jet.shared_blocks)
     if any(block is None or block.shape[1:] != value.shape for block in blocks):
         return Jet(algebra, value, blocks)
-    return Jet(algebra, value, blocks, whole=jnp.concatenate([value[None], *blocks]))
+    result = Jet(algebra, value, blocks, whole=jnp.concatenate([value[None], *blocks]))
+    result.is_apart = True
+    return result

@@ -10,12 +10,12 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr, Literal, Primitive, primitives
 
-from jetbench.algebra.derivatives import Tower
+from jetbench.algebra.derivatives import Tower, TowerFunction
 from jetbench.algebra.truncated import Truncated
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value, algebra_of, constant, elementwise, primal
 from jetbench.jax.propagate import bind, propagate
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 def derivatives_of(function: Callable[[Array], Array], u: Array, order: int) -> ClosedJaxpr:
@@ -64,7 +64,7 @@ def tower_at(derivatives: ClosedJaxpr, u: Array) -> Tower:
     return [None if m and zero else f for m, (f, zero) in enumerate(zip(found, vanishes, strict=True))]
 
 
-def tower_of(function: Callable[[Array], Array]) -> Callable[[Array, int], Tower]:
+def tower_of(function: Callable[[Array], Array]) -> TowerFunction:
     """The tower of a function that acts entry by entry."""
     return lambda u, order: tower_at(derivatives_of(function, u, order), u)
 

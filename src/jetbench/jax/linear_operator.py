@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jetbench.errors import unknown
 from jetbench.jax.drawing import draw
 from jetbench.jax.methods import METHODS
-from jetbench.operators.estimators import Estimator, exact
-from jetbench.operators.problem import Operator, Problem, as_operator
+from jetbench.operators.estimators import Estimator
+from jetbench.operators.linear_operator import LinearOperatorBase
+from jetbench.operators.problem import Operator
 from jetbench.operators.symbol import Symbol
 
 
-class LinearOperator:
+class LinearOperator(LinearOperatorBase[Array]):
     """The function x ↦ L net(x), returned by `linear_operator`.
 
     Attributes:
@@ -26,89 +27,31 @@ class LinearOperator:
         vectors: the number of vectors of layer width that pass through each linear layer, per datum.
     """
 
-    def __init__(self, net: Callable[[Array], Array], problem: Problem, method: str) -> None:
-        self.net, self.problem, self.method = net, problem, method
-        plan = METHODS[method].available_plan(problem)
-        self.vectors, self._groups = plan.vectors, plan.groups
-        self._evaluation = METHODS[method].build(net, problem, plan)
+    methods = METHODS
 
-    def __call__(self, x: Array, seed: int | Array | None = None) -> Array | Mapping[str, Array]:
-        """Evaluate the operator of the network at the points x.
+    def _drawn(self, x: Array, seed: object) -> tuple[Array, ...]:
+        return draw(self._groups, x, self._key(seed))
 
-        Args:
-            x: (..., D), with any number of leading axes; rows are independent points.
-            seed: the seed of the random directions, a whole number or a key of `jax.random`; only for a random
-                estimator, which needs one.
+    def _key(self, seed: Any) -> Array:
+        """The key of `jax.random` for a seed; traced whole numbers and keys are taken, too."""
+        if isinstance(seed, (jax.Array, np.ndarray)) and (
+            jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) or (seed.shape == (2,) and seed.dtype == np.uint32)
+        ):
+            return jnp.asarray(seed) if isinstance(seed, np.ndarray) else seed
+        if isinstance(seed, (jax.Array, np.ndarray, np.generic)):
+            is_whole = seed.ndim == 0 and jnp.issubdtype(seed.dtype, jnp.integer)
+        else:
+            is_whole = isinstance(seed, int) and not isinstance(seed, bool)
+        if not is_whole:
+            raise self._refuse(seed, "a whole number or a key of jax.random")
+        return jax.random.key(seed)  # pyright: ignore[reportArgumentType] - a whole number, also a traced one
 
-        Returns:
-            (..., C…), the shape of net(x); for an operator with several outputs, a dictionary of such values.
-
-        Raises:
-            ValueError: x has the wrong number of coordinates, or a seed is missing or not needed.
-            TypeError: x is not an array of real floating-point numbers.
-            JetbenchError: the network cannot be captured, mixes rows, or uses a primitive without a rule.
-        """
-        return self.evaluate(x, self.draw(x, seed))
-
-    def draw(self, x: Array, seed: int | Array | None = None) -> tuple[Array, ...]:
-        """Draw the random directions for the points x, () for the exact estimator. A seed determines them."""
-        estimator = self.problem.estimator
-        if estimator.is_exact:
-            if seed is not None:
-                raise ValueError("The exact estimator draws nothing: leave `seed` out.")
-            return ()
-        return draw(self._groups, self._checked(x), _key(seed, estimator.kind))
-
-    def evaluate(self, x: Array, draws: Sequence[Array] = ()) -> Array | Mapping[str, Array]:
-        """Evaluate with directions that `draw` returned."""
-        outputs = self._evaluation(self._checked(x), draws)
-        operator = self.problem.operator
-        if operator.combine is not None:
-            return operator.combine(outputs)
-        return outputs[""] if operator.is_single else dict(outputs)
-
-    def _checked(self, x: Array) -> Array:
+    def _array(self, x: object) -> Array:
         if not isinstance(x, (Array, np.ndarray)):
             raise TypeError(f"x must be a jax.Array; got {type(x).__name__}.")
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise TypeError(f"x must be of a real floating-point type; got {x.dtype}.")
-        operator = self.problem.operator
-        if x.ndim == 0 or x.shape[-1] != operator.dim:
-            raise ValueError(
-                f"The last axis of x holds the {operator.dim} coordinates of {operator.name}; "
-                f"got x of shape {tuple(x.shape)}."
-            )
         return jnp.asarray(x)
-
-    def __reduce__(self) -> tuple:
-        """Copies and pickles hold the arguments; everything derived from them is computed again."""
-        return LinearOperator, (self.net, self.problem, self.method)
-
-    def __repr__(self) -> str:
-        operator, estimator = self.problem.operator, self.problem.estimator
-        samples = "" if estimator.is_exact else f", {estimator.samples} samples"
-        return (
-            f"LinearOperator({operator.name}, dim={operator.dim}, {self.method}, {estimator.kind}{samples}: "
-            f"{self.vectors} vectors)"
-        )
-
-
-def _key(seed: int | Array | None, kind: str) -> Array:
-    """The key of `jax.random` for a seed; traced whole numbers and keys are taken, too."""
-    if isinstance(seed, (jax.Array, np.ndarray)) and (
-        jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) or (seed.shape == (2,) and seed.dtype == np.uint32)
-    ):
-        return jnp.asarray(seed) if isinstance(seed, np.ndarray) else seed
-    if isinstance(seed, (jax.Array, np.ndarray, np.generic)):
-        is_whole = seed.ndim == 0 and jnp.issubdtype(seed.dtype, jnp.integer)
-    else:
-        is_whole = isinstance(seed, int) and not isinstance(seed, bool)
-    if seed is None or not is_whole:
-        raise ValueError(
-            f"The {kind} estimator needs a whole number or a key of jax.random as `seed`, so that its draws can be "
-            f"repeated; got {seed!r}."
-        )
-    return jax.random.key(seed)
 
 
 def linear_operator(
@@ -156,11 +99,4 @@ def linear_operator(
         >>> jax.grad(mean)(3.0, jnp.ones((5, 2))).item()
         4.0
     """
-    if not callable(net):
-        raise TypeError(f"net must be a function; got {type(net).__name__}.")
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS))
-    if estimator is not None and not isinstance(estimator, Estimator):
-        raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
-    problem = Problem(as_operator(operator), estimator or exact(), directions)
-    return LinearOperator(net, problem, method)
+    return LinearOperator.of(net, operator, method, estimator, directions)

@@ -10,9 +10,9 @@ import numpy as np
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
+from jetbench.algebra.coordinates import factor_of, in_coordinates
+from jetbench.algebra.differentiate import Function
 from jetbench.jax.corrected import corrected
-from jetbench.jax.differentiate import Function
-from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
 from jetbench.methods.nested import Nest
 from jetbench.operators.problem import Problem

@@ -11,6 +11,7 @@ from jax.extend.core import Jaxpr, JaxprEqn, Literal, Primitive, Var, jaxprs_in_
 
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value
+from jetbench.jax.registry import RULES
 from jetbench.jax.varying import made_varying, varying
 
 
@@ -41,8 +42,6 @@ def apply(equation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     Raises:
         MissingRule: it has a jet among its arguments and its primitive has no rule.
     """
-    from jetbench.jax.rules import RULES  # rules run the interpreter on inner jaxprs, so that they import this module
-
     primitive = equation.primitive
     if not any(isinstance(value, Jet) for value in values):
         found = bind(primitive, values, equation.params)
@@ -51,7 +50,7 @@ def apply(equation: JaxprEqn, values: Sequence[Value]) -> Sequence[Value]:
     else:
         raise MissingRule(
             f"No rule for the primitive {primitive.name}. Add one with @jetbench.jax.rule({primitive.name}_p), as "
-            "described in jetbench/jax/rules/registry.py, in the module of its kind beside it or in your own code."
+            "described in jetbench/jax/registry.py, in the module of its kind in jax/rules or in your own code."
         )
     return found if primitive.multiple_results else [found]
 

@@ -5,11 +5,11 @@ It shares no derivative rule with the jets and no order of nesting with the nest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from jax import Array
 
-from jetbench.jax.differentiate import Function, forward, weighted_sum
+from jetbench.algebra.differentiate import forward_over_forward
 from jetbench.jax.nesting import Nesting
 from jetbench.methods.nested import nest
 from jetbench.operators.problem import Operator, Problem
@@ -18,13 +18,7 @@ from jetbench.operators.problem import Operator, Problem
 class ForwardOverForward(Nesting):
     """(v·∂)^K by K nested forward modes."""
 
-    def power(self, f: Function, directions: Array, weights: Sequence[float], order: int) -> Function:
-        def brick(g: Function, v: Array) -> Function:
-            for _ in range(order):
-                g = forward(g, v)
-            return g
-
-        return weighted_sum(brick, f, directions, weights)
+    power = staticmethod(forward_over_forward)
 
 
 def evaluate(

@@ -22,11 +22,9 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, ja
 from jax.scipy import special
 
 from jetbench.algebra import derivatives
-from jetbench.algebra.derivatives import Tower
+from jetbench.algebra.derivatives import Tower, TowerFunction
 from jetbench.errors import MissingRule
 from jetbench.jax.author import Authored
-
-TowerFunction = Callable[[Array, int], Tower]
 
 OF_JAX = os.path.dirname(jax.__file__) + os.sep
 SINE_RADIUS, SINE_TERMS = 2.2, 36  # where a power series is used, and how much of it

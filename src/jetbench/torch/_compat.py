@@ -9,16 +9,42 @@ import sys
 from collections.abc import Callable, Iterator
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor, fx
+from torch._decomp import core_aten_decompositions, decomposition_table
+from torch._functorch.autograd_function import custom_function_call
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
-from torch._ops import OpOverload
+from torch._guards import TracingContext, active_fake_mode, tracing
+from torch._higher_order_ops import dynamo_bypassing_wrapper
+from torch._ops import HigherOrderOperator, OpOverload, OpOverloadPacket
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 from torch.autograd import forward_ad
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.fx._lazy_graph_module import _LazyGraphModule
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode_stack
 
-without_torch_function = torch._C.DisableTorchFunctionSubclass
-with_torch_function = torch._C._EnableTorchFunction
+__all__ = [
+    "DataDependentOutputException", "DeviceContext", "DispatchKey", "DynamicOutputShapeException", "FakeTensor",
+    "FakeTensorMode", "HigherOrderOperator", "LazyGraphModule", "OpOverload", "OpOverloadPacket", "TorchDispatchMode",
+    "TracingContext", "active_fake_mode", "below_autograd", "core_aten_decompositions", "custom_function_call",
+    "decomposition_table", "dispatch_modes", "dynamo_bypassing_wrapper", "function_modes", "functorch", "pytree",
+    "temporarily_clear_interpreter_stack", "tracing", "with_torch_function", "without_modes", "without_torch_function",
+    "without_torch_functions",
+]  # fmt: skip
+
+DispatchKey, LazyGraphModule, functorch = torch._C.DispatchKey, _LazyGraphModule, torch._C._functorch
+function_modes, dispatch_modes = _get_current_function_mode_stack, _get_current_dispatch_mode_stack
+without_modes, below_autograd = _disable_current_modes, torch._C._AutoDispatchBelowAutograd
+without_torch_function, with_torch_function = torch._C.DisableTorchFunctionSubclass, torch._C._EnableTorchFunction
+without_torch_functions = torch._C.DisableTorchFunction
 
 
 def operations(*names: str) -> list[OpOverload]:
@@ -31,7 +57,7 @@ def operations(*names: str) -> list[OpOverload]:
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Outside of any transformation or tracing that is under way, such as torch.vmap around an operator."""
-    with temporarily_clear_interpreter_stack(), _disable_current_modes(), torch._guards.tracing(None):
+    with temporarily_clear_interpreter_stack(), without_modes(), tracing(None):
         yield
 
 
@@ -75,7 +101,7 @@ def guarded(holds: Callable[[], bool], words: str) -> None:
 
 def levels() -> tuple[int, int]:
     """How many transformations of `torch.func`, and levels of forward-mode AD, are under way."""
-    return torch._C._functorch.maybe_current_level() or 0, forward_ad._current_level + 1
+    return functorch.maybe_current_level() or 0, forward_ad._current_level + 1
 
 
 def with_plain_floats(graph: fx.Graph) -> bool:
@@ -99,13 +125,13 @@ def with_plain_floats(graph: fx.Graph) -> bool:
 @contextlib.contextmanager
 def ended_on_errors(device_type: str) -> Iterator[None]:
     """An error in a graph of Dynamo, which has no `with`, ends the modes and transformations that the graph began."""
-    depth, (_, dual_level) = torch._C._functorch.get_dynamic_layer_stack_depth(), levels()
+    depth, (_, dual_level) = functorch.get_dynamic_layer_stack_depth(), levels()
     dtype, is_cast = torch.get_autocast_dtype(device_type), torch.is_autocast_enabled(device_type)
     grad = torch.is_grad_enabled()
     try:
         yield
     except BaseException:
-        torch._C._functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
+        functorch.pop_dynamic_layer_stack_and_undo_to_depth(depth)
         while levels()[1] > dual_level:
             forward_ad.exit_dual_level()
         torch.set_grad_enabled(grad)
@@ -132,7 +158,7 @@ def quietly() -> Iterator[None]:
 
 def is_wrapped(tensor: Tensor) -> bool:
     """Whether a transformation of `torch.func` wraps the tensor."""
-    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def unwrapped(tensor: Tensor) -> Tensor:
@@ -140,10 +166,10 @@ def unwrapped(tensor: Tensor) -> Tensor:
     if not is_wrapped(tensor):
         return tensor
     # the inner levels first: an axis is counted among those that they leave
-    numbers = unwrapped(torch._C._functorch.get_unwrapped(tensor))
-    if not torch._C._functorch.is_batchedtensor(tensor):
+    numbers = unwrapped(functorch.get_unwrapped(tensor))
+    if not functorch.is_batchedtensor(tensor):
         return numbers
-    return numbers.select(torch._C._functorch.maybe_get_bdim(tensor), 0)
+    return numbers.select(functorch.maybe_get_bdim(tensor), 0)
 
 
 def function_node(tensor: Tensor) -> BackwardCFunction | None:
@@ -172,3 +198,43 @@ def unseen() -> contextlib.AbstractContextManager:
 
 def _as_it_is(tensor: Tensor) -> Tensor:
     return tensor
+
+
+def nothing_looks() -> bool:
+    """Whether no mode sees operations and no transformation is under way."""
+    return (
+        torch._C._len_torch_dispatch_stack() == 0
+        and functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+    )
+
+
+def default_device() -> torch.device | None:
+    """The device on which a mode of `torch.set_default_device` makes tensors; None without modes."""
+    return torch.get_default_device() if torch._C._len_torch_function_stack() else None
+
+
+def has_functions(tensor: Tensor) -> bool:
+    """Whether a tensor is of a class that has functions of its own in place of PyTorch's."""
+    own = type(tensor).__torch_function__
+    plain = (Tensor.__torch_function__.__func__, torch._C._disabled_torch_function_impl)
+    return getattr(own, "__func__", own) not in plain
+
+
+def compiled_parts_as_written() -> contextlib.AbstractContextManager:
+    """A context in which functions that `torch.compile` returned are traced as the Python that they were made from."""
+    return torch._dynamo.config.patch(error_on_nested_fx_trace=False)
+
+
+def inductor(module: fx.GraphModule, examples: list, options: dict) -> Callable:
+    """A graph compiled by Inductor."""
+    from torch._inductor.compile_fx import compile_fx
+
+    return compile_fx(module, examples, **options)
+
+
+def find_cpp_compiler() -> None:
+    """Raise an exception, of a kind that differs between versions, where Inductor finds no C++ compiler."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    get_cpp_compiler()

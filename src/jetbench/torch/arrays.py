@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.func
 from torch import Tensor
-from torch._subclasses import FakeTensor
 
 from jetbench.algebra.arrays import Arrays, Constant
+from jetbench.torch._compat import FakeTensor, is_wrapped
 
 
 class TorchArrays(Arrays):
     """Operations on tensors."""
 
-    namespace = torch
+    kind, namespace, transforms = Tensor, torch, torch.func
 
-    def like(self, values: np.ndarray, array: Tensor) -> Tensor:
+    def like(self, values: Tensor | np.ndarray, array: Tensor) -> Tensor:
+        if isinstance(values, Tensor):
+            return values.to(dtype=array.dtype, device=array.device)
         return torch.tensor(values, dtype=array.dtype, device=array.device)
 
     def is_traced(self, array: Tensor) -> bool:
@@ -23,6 +26,18 @@ class TorchArrays(Arrays):
 
     def gather(self, array: Tensor, indices: Tensor) -> Tensor:
         return array.index_select(0, indices)  # several times as fast as general indexing, its gradient as well
+
+    def copied(self, array: Tensor) -> Tensor:
+        return array.clone(memory_format=torch.contiguous_format)
+
+    def typed(self, array: Tensor, like: Tensor) -> Tensor:
+        return array.to(like.dtype)
+
+    def first_axis_last(self, array: Tensor) -> Tensor:
+        return array.movedim(0, -1)
+
+    def identity(self, n: int, array: Tensor) -> Tensor:
+        return torch.eye(n, dtype=array.dtype, device=array.device)
 
     def constant(self, constant: Constant, array: Tensor) -> Tensor:
         """A copy that is kept for each device and type, so that nothing is copied to the device again in each call.
@@ -35,7 +50,7 @@ class TorchArrays(Arrays):
         key = (array.device, array.dtype)
         if key not in constant.kept:
             made = _converted(constant, array)  # a special tensor where a mode or a transformation is under way
-            if type(made) is not Tensor or torch._C._functorch.is_functorch_wrapped_tensor(made):
+            if type(made) is not Tensor or is_wrapped(made):
                 return made
             constant.kept[key] = made
         return constant.kept[key]

@@ -15,22 +15,28 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 
 import torch
 from torch import Tensor
-from torch._decomp import core_aten_decompositions, decomposition_table
-from torch._ops import OpOverload, OpOverloadPacket
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensor,
-    FakeTensorMode,
-)
 from torch.autograd.function import BackwardCFunction
 from torch.func import functionalize
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils import _pytree as pytree
 
 from jetbench.errors import JetbenchError, MissingRule
-from jetbench.torch._compat import modes, quietly, undisturbed, unseen
+from jetbench.torch._compat import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    OpOverload,
+    OpOverloadPacket,
+    core_aten_decompositions,
+    decomposition_table,
+    default_device,
+    modes,
+    pytree,
+    quietly,
+    undisturbed,
+    unseen,
+)
 from jetbench.torch.noting import Notes, Substitutes, draws_nothing
 from jetbench.torch.refusals import DECIDES, author_derivative, changes_input, changes_outside, draws
 from jetbench.torch.steps import Captured, Described, Slot, Step, placed
@@ -142,7 +148,7 @@ def ambient(device_type: str) -> tuple:
     return (
         torch.get_autocast_dtype(device_type) if casts(device_type) else None,
         torch.get_default_dtype(),
-        torch._C._len_torch_function_stack() and torch.get_default_device(),
+        default_device(),
     )
 
 
@@ -263,7 +269,7 @@ class Capturing:
         if missing and self._is_complete:
             raise MissingRule(
                 f"No rule for the operation {missing[0]}. Add one with @jetbench.torch.rule({missing[0]}), as "
-                "described in jetbench/torch/rules/registry.py, or register a decomposition into known operations."
+                "described in jetbench/torch/registry.py, or register a decomposition into known operations."
             )
 
 

@@ -9,20 +9,19 @@ coefficients are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 from torch.autograd.graph import saved_tensors_hooks
 
 from jetbench.algebra.base import Algebra
+from jetbench.algebra.derivatives import TowerFunction
 from jetbench.algebra.recorded import StraightLine
-from jetbench.torch import layout
+from jetbench.torch import storage
+from jetbench.torch._compat import nothing_looks
 from jetbench.torch.straight_line import run
-
-Tower = Callable[[Tensor, int], list[Tensor | None]]
 
 PIECE_BYTES = 1 << 21  # what a cache of a processor holds,
 PIECE_SHARE = 12  # and no more than this part of the whole, as pieces add to the peak memory
@@ -43,9 +42,7 @@ def is_plain(*tensors: Tensor) -> bool:
     """Whether nothing traces or transforms operations on these tensors."""
     return (
         not torch.compiler.is_compiling()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and forward_ad._current_level < 0
+        and nothing_looks()
         and all(type(t) in (Tensor, torch.nn.Parameter) for t in tensors)
     )
 
@@ -61,7 +58,7 @@ class Composition:
     """
 
     algebra: Algebra
-    tower: Tower
+    tower: TowerFunction
     present: tuple[int, ...]
 
     def parts(self, u: Tensor, given: Sequence[Tensor]) -> list[Tensor | None]:
@@ -86,7 +83,7 @@ class Composition:
             if any(part is None for part in parts):
                 return None
             if result is None:
-                result = layout.empty(self.algebra.vectors, u.shape, value)
+                result = storage.empty(self.algebra.vectors, u.shape, value)
             target = result[:, piece]
             target[0].copy_(value)
             if program is not None:
@@ -195,6 +192,6 @@ class Recipe:
             return tuple(tensor.shape) if is_whole else tensor
 
         def unpack(kept: Tensor | tuple[int, ...]) -> Tensor:
-            return layout.stored(self()).reshape(kept) if isinstance(kept, tuple) else kept
+            return storage.stored(self()).reshape(kept) if isinstance(kept, tuple) else kept
 
         return saved_tensors_hooks(pack, unpack)

@@ -10,6 +10,7 @@ from torch import Tensor
 from jetbench.operators.directions import RandomGroup
 
 
+@torch.compiler.disable
 def draw(groups: Sequence[RandomGroup], x: Tensor, seed: int) -> tuple[Tensor, ...]:
     """For each random group directions (samples, ..., n) for the points x (..., D), independent for each point."""
     generator = torch.Generator(device=x.device).manual_seed(seed)

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from jetbench.algebra.base import Algebra, Blocks
-from jetbench.torch import layout
-from jetbench.torch.composition import Composition, Recipe, Recomputed, Tower, is_plain, is_small
+from jetbench.algebra.derivatives import TowerFunction
+from jetbench.algebra.jet import JetBase
+from jetbench.torch import storage
+from jetbench.torch.composition import Composition, Recipe, Recomputed, is_plain, is_small
 
 
 @dataclass(frozen=True)
@@ -33,46 +35,16 @@ class Root:
     factor: Number | Tensor = 1
 
 
-class Jet:
-    """A primal of shape S and its coefficients.
-
-    Coefficients live in `blocks` (one (sizes[k], *S) tensor or None a block), in `rest` (the non-zero blocks one after
-    the other, (n, *S)), or in `whole` (the primal in front of them, (1 + n, *S)); each is made from the others when
-    it is first asked for, so that a linear layer is one matrix product.
-
-    Args:
-        algebra: gives the sizes of blocks.
-        primal: (*S).
-        blocks: as above, or None where `rest` is given.
-        rest: with `present`, the indices of the blocks in it.
-        whole: likewise; its first entry is the primal.
+class Jet(JetBase):
+    """A primal and its coefficients.
 
     Attributes:
         recipe: how to compute `whole` again, if the backward pass need not keep it.
         root: what the jet is a root of, if it is known to be one.
     """
 
-    def __init__(
-        self,
-        algebra: Algebra,
-        primal: Tensor,
-        blocks: Blocks | None = None,
-        rest: Tensor | None = None,
-        whole: Tensor | None = None,
-        present: tuple[int, ...] = (),
-    ) -> None:
-        self.algebra, self.primal = algebra, primal
-        self._blocks, self._rest, self._whole = blocks, rest, whole
-        if blocks is not None:
-            present = tuple(k for k, block in enumerate(blocks) if block is not None)
-        self.present = present
-        self.recipe: Recipe | None = None
-        self.root: Root | None = None
-
-    @classmethod
-    def from_whole(cls, algebra: Algebra, whole: Tensor, present: tuple[int, ...]) -> Jet:
-        """A jet whose primal is whole[0] and whose non-zero blocks follow."""
-        return cls(algebra, whole[0], whole=whole, present=present)
+    recipe: Recipe | None = None
+    root: Root | None = None
 
     @property
     def rest(self) -> Tensor | None:
@@ -84,11 +56,6 @@ class Jet:
                 blocks = [self._blocks[k] for k in self.present]
                 self._rest = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
         return self._rest
-
-    @property
-    def whole(self) -> Tensor | None:
-        """The primal and the non-zero blocks in one tensor, if they are; None otherwise."""
-        return self._whole
 
     @property
     def blocks(self) -> Blocks:
@@ -104,18 +71,6 @@ class Jet:
                 for k, block in zip(self.present, parts, strict=True):
                     self._blocks[k] = block
         return self._blocks
-
-    @property
-    def shape(self) -> torch.Size:
-        return self.primal.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.primal.ndim
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.primal.dtype
 
 
 Value = Jet | Tensor
@@ -246,7 +201,7 @@ def times(a: Value, b: Value) -> Value:
     return multiply(torch.mul, a, b)
 
 
-def elementwise(tower: Tower, jet: Jet, constants: Sequence[Value] = ()) -> Jet:
+def elementwise(tower: TowerFunction, jet: Jet, constants: Sequence[Value] = ()) -> Jet:
     """φ applied entry by entry.
 
     Args:
@@ -269,7 +224,7 @@ def elementwise(tower: Tower, jet: Jet, constants: Sequence[Value] = ()) -> Jet:
             result.recipe = Recipe(composition, u, given)
             return result
     value, *derivatives = tower(u, algebra.order)
-    whole = algebra.compose_whole(value, derivatives, blocks, layout.join if u.ndim else None)
+    whole = algebra.compose_whole(value, derivatives, blocks, storage.join if u.ndim else None)
     if whole is not None:
         return Jet.from_whole(algebra, whole, tuple(range(algebra.order)))
     return Jet(algebra, value, algebra.compose(derivatives, blocks))

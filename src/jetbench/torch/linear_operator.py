@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from jetbench.errors import unknown
-from jetbench.operators.estimators import Estimator, exact
-from jetbench.operators.problem import Operator, Problem, as_operator
+from jetbench.operators.estimators import Estimator
+from jetbench.operators.linear_operator import LinearOperatorBase
+from jetbench.operators.problem import Operator, Problem
 from jetbench.operators.symbol import Symbol
 from jetbench.torch.drawing import draw
 from jetbench.torch.methods import METHODS
 
 
-class LinearOperator:
+class LinearOperator(LinearOperatorBase[Tensor]):
     """The function x ↦ L net(x), returned by `linear_operator`.
 
     Attributes:
@@ -24,78 +25,45 @@ class LinearOperator:
         vectors: the number of vectors of layer width that pass through each linear layer, per datum.
     """
 
+    methods = METHODS
+
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, method: str) -> None:
-        self.net, self.problem, self.method = net, problem, method
-        plan = METHODS[method].available_plan(problem)
-        self.vectors, self._groups = plan.vectors, plan.groups
-        self._evaluation = METHODS[method].build(net, problem, plan)
+        super().__init__(net, problem, method)
+        self._name = _name(problem, method)
 
-    def __call__(self, x: Tensor, seed: int | None = None) -> Tensor | Mapping[str, Tensor]:
-        """Evaluate the operator of the network at the points x.
-
-        Args:
-            x: (..., D), with any number of leading axes; rows are independent points.
-            seed: the seed of the random directions; only for a random estimator, which needs one.
-
-        Returns:
-            (..., C…), the shape of net(x); for an operator with several outputs, a dictionary of such values.
-
-        Raises:
-            ValueError: x has the wrong number of coordinates, or a seed is missing or not needed.
-            TypeError: x is not a tensor of real floating-point numbers.
-            JetbenchError: the network cannot be captured, mixes rows, or uses an operation without a rule.
-        """
-        return self.evaluate(x, self.draw(x, seed))  # pyright: ignore[reportCallIssue] - of torch.compiler.disable
-
-    @torch.compiler.disable
-    def draw(self, x: Tensor, seed: int | None = None) -> tuple[Tensor, ...]:
-        """Draw the random directions for the points x, () for the exact estimator. A seed determines them."""
-        if self.problem.estimator.is_exact:
-            if seed is not None:
-                raise ValueError("The exact estimator draws nothing: leave `seed` out.")
-            return ()
+    def _drawn(self, x: Tensor, seed: object) -> tuple[Tensor, ...]:
         if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(
-                f"The {self.problem.estimator.kind} estimator needs a whole number as `seed`, so that its draws can be "
-                f"repeated; got {seed!r}."
-            )
-        self._check(x)
-        return draw(self._groups, x, seed)
+            raise self._refuse(seed, "a whole number")
+        return draw(self._groups, x, seed)  # pyright: ignore[reportCallIssue] - of torch.compiler.disable
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor] = ()) -> Tensor | Mapping[str, Tensor]:
-        """Evaluate with directions that `draw` returned. To compile, pass this method to `torch.compile`."""
-        self._check(x)
-        outputs = self._evaluation(x, draws)
-        operator = self.problem.operator
-        if operator.combine is not None:
-            return operator.combine(outputs)
-        return outputs[""] if operator.is_single else dict(outputs)
-
-    def _check(self, x: Tensor) -> None:
+    def _array(self, x: object) -> Tensor:
+        _looked_at(self._name)
         if not isinstance(x, Tensor):
             raise TypeError(f"x must be a torch.Tensor; got {type(x).__name__}.")
         if not x.dtype.is_floating_point:
             raise TypeError(f"x must be of a real floating-point type; got {x.dtype}.")
         if x.is_nested or x.layout != torch.strided:
             raise TypeError(f"x must be a dense tensor; got one of layout {'nested' if x.is_nested else x.layout}.")
-        operator = self.problem.operator
-        if x.ndim == 0 or x.shape[-1] != operator.dim:
-            raise ValueError(
-                f"The last axis of x holds the {operator.dim} coordinates of {operator.name}; "
-                f"got x of shape {tuple(x.shape)}."
-            )
+        return x
 
-    def __reduce__(self) -> tuple:
-        """Copies and pickles hold the arguments; everything derived from them is computed again."""
-        return LinearOperator, (self.net, self.problem, self.method)
 
-    def __repr__(self) -> str:
-        operator, estimator = self.problem.operator, self.problem.estimator
-        samples = "" if estimator.is_exact else f", {estimator.samples} samples"
-        return (
-            f"LinearOperator({operator.name}, dim={operator.dim}, {self.method}, {estimator.kind}{samples}: "
-            f"{self.vectors} vectors)"
-        )
+@torch.compiler.assume_constant_result
+def _looked_at(name: str) -> None:
+    """Code that `torch.compile` traced asks for the name, so that it is used for equal operators only."""
+
+
+def _name(problem: Problem, method: str) -> str:
+    """The same for problems and methods that give the same values for every network, and for no others."""
+    operator, factor = problem.operator, problem.operator.factor
+    if isinstance(factor, np.ndarray):
+        factor = (factor.shape, factor.dtype.str, factor.tobytes())
+    elif factor is not None:
+        factor = object()  # two functions are not known to be equal
+    key = (method, tuple(operator.symbols.items()), factor, problem.estimator, problem.scheme)
+    return _NAMES.setdefault(key, f"operator {len(_NAMES)}")
+
+
+_NAMES: dict[Hashable, str] = {}
 
 
 def linear_operator(
@@ -142,11 +110,4 @@ def linear_operator(
         >>> heat(torch.tensor([3.0, 5.0]))
         {'u_t': tensor(25.), 'u_yy': tensor(6.)}
     """
-    if not callable(net):
-        raise TypeError(f"net must be a function or a module; got {type(net).__name__}.")
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS))
-    if estimator is not None and not isinstance(estimator, Estimator):
-        raise TypeError(f"estimator must come from jetbench.estimators; got {type(estimator).__name__}.")
-    problem = Problem(as_operator(operator), estimator or exact(), directions)
-    return LinearOperator(net, problem, method)
+    return LinearOperator.of(net, operator, method, estimator, directions)

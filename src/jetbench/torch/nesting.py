@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jetbench.algebra.coordinates import factor_of, in_coordinates
+from jetbench.algebra.differentiate import Function
 from jetbench.errors import JetbenchError, MixedRows, Unsupported
 from jetbench.methods.nested import Nest
 from jetbench.operators.problem import Problem
 from jetbench.torch import rows
 from jetbench.torch._compat import modes, undisturbed, without_compiler
 from jetbench.torch.capture import casts
-from jetbench.torch.differentiate import Function
-from jetbench.torch.evaluation import factor_of, in_coordinates
+from jetbench.torch.corrected.network import corrected
 from jetbench.torch.exhaustion import is_out_of_memory
-from jetbench.torch.primitive import in_primitive_operations
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph, uncast
 from jetbench.torch.recording import FOR_TENSORS, NotRecorded
@@ -54,7 +54,7 @@ class Nesting(Evaluation):
         if recording is None or not recording[0].is_whole:
             try:
                 with self.untouched.kept(), without_compiler():
-                    return self.differentiated(in_primitive_operations(self.net), x, draws)
+                    return self.differentiated(corrected(self.net), x, draws)
             except RuntimeError as error:  # PyTorch does not differentiate checkpoints, for example
                 errors.append(error)
         if recording is not None and not any(map(is_out_of_memory, errors)):
@@ -93,7 +93,7 @@ class Nesting(Evaluation):
         self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
     ) -> dict[str, Tensor]:
         """The values for what a network does to x, with the same formulas in place of PyTorch's derivatives."""
-        return self.differentiated(in_primitive_operations(lambda y: graph.run(y, constants)), x, draws)
+        return self.differentiated(corrected(lambda y: graph.run(y, constants)), x, draws)
 
     def differentiated(self, f: Function, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
         """The values for any function, in which alone autocast is active."""
@@ -109,8 +109,6 @@ class Nesting(Evaluation):
         factor = factor_of(self.problem.operator, x)
 
         def resolve(directions: Tensor | np.ndarray) -> Tensor:
-            if isinstance(directions, Tensor):
-                directions = directions.to(dtype=x.dtype, device=x.device)
             return in_coordinates(directions, factor, x)
 
         outputs = self._plan.evaluate(f, x, draws, self.power, resolve, torch.zeros_like)

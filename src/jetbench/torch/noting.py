@@ -9,15 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import DispatchKey
-from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from jetbench.errors import JetbenchError, Unsupported
-from jetbench.torch._compat import undisturbed
+from jetbench.torch._compat import DispatchKey, FakeTensor, OpOverload, TorchDispatchMode, pytree, undisturbed
 from jetbench.torch.refusals import DECIDES, changes_outside
 from jetbench.torch.steps import Slot, Step, slots
 

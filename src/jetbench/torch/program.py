@@ -14,20 +14,26 @@ from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor, fx
-from torch._guards import active_fake_mode
-from torch._higher_order_ops import dynamo_bypassing_wrapper
-from torch._subclasses.fake_tensor import FakeTensor
-from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.operators.problem import Problem
 from jetbench.torch import rows
-from jetbench.torch._compat import ended_on_errors, guarded, undisturbed, unwrapped, with_plain_floats
+from jetbench.torch._compat import (
+    FakeTensor,
+    LazyGraphModule,
+    active_fake_mode,
+    dynamo_bypassing_wrapper,
+    ended_on_errors,
+    guarded,
+    undisturbed,
+    unwrapped,
+    with_plain_floats,
+)
 from jetbench.torch.apart import are_apart
 from jetbench.torch.author import Author
 from jetbench.torch.exhaustion import is_out_of_memory
-from jetbench.torch.propagate import Graph
+from jetbench.torch.propagate import Graph, uncast
 from jetbench.torch.recording import FOR_JETS, Traced, drawing_nothing, failure
 from jetbench.torch.refusals import author_derivative
 from jetbench.torch.threads import alone
@@ -133,7 +139,7 @@ class Evaluation(ABC):
         found = dynamo_bypassing_wrapper(self._of_graph, network, x.view_as(x), *draws)
         return {name: found[i] for i, name in enumerate(names)}
 
-    @torch._dynamo.assume_constant_result
+    @torch.compiler.assume_constant_result
     def _check(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
         """Raise what a call without a compiler would raise for x of this shape; guard what Dynamo does not look at."""
         guarded(unchanged(self.net), "what the network has is as it was")
@@ -142,6 +148,21 @@ class Evaluation(ABC):
         for step in graph.steps:
             if isinstance(step.target, Author):  # Dynamo does not always show it
                 raise author_derivative(step.target.name)
+
+
+class GraphEvaluation(Evaluation):
+    """An evaluation that needs nothing of the network but its graph."""
+
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        graph, constants = self.recorded(x)
+        with uncast(x):
+            return self.through(graph, constants, x, draws)
+
+    @abstractmethod
+    def through(
+        self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """The values for what a network does to x, as a graph and the tensors that it takes besides x."""
 
 
 def _compiler(evaluation: Evaluation) -> Callable[[Callable], Callable]:
@@ -210,7 +231,7 @@ def _trace(evaluation: Evaluation, network: fx.GraphModule, described: Sequence[
         traced = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
     fold_zeros(traced)
     _lift(traced)
-    _LazyGraphModule.force_recompile(traced)
+    LazyGraphModule.force_recompile(traced)
     return traced
 
 

@@ -16,7 +16,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
-from torch.utils import _pytree as pytree
 
 from jetbench.errors import JetbenchError, NetworkFailed, Unsupported
 from jetbench.torch._compat import (
@@ -24,6 +23,7 @@ from jetbench.torch._compat import (
     is_transformed,
     levels,
     modes,
+    pytree,
     recording_gradients,
     unseen,
     with_torch_function,

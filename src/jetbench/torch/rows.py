@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from jetbench.errors import JetbenchError, MixedRows, NetworkFailed
 from jetbench.mixing import DOMAINS, Trial, Undecided, are_mixed
+from jetbench.torch._compat import TorchDispatchMode
 
 MANY = 1_000_000  # operations
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
+
+from jetbench.torch._compat import pytree
 
 
 @dataclass(frozen=True)

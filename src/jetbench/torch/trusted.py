@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch._ops import OpOverload
-
-from jetbench.torch._compat import operations
+from jetbench.torch._compat import OpOverload, operations
 
 _NAMES = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").split()
 OPERATIONS: frozenset[OpOverload] = frozenset(operations(*_NAMES))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import fx
 
+from jetbench.torch._compat import OpOverload
+
 aten = torch.ops.aten
 
 _SOURCES = {aten._efficientzerotensor.default, aten.zeros.default, aten.zeros_like.default}
@@ -70,7 +72,7 @@ def _written(graph: fx.Graph) -> set[fx.Node]:
     """Values that an operation in place changes, directly or through a view of them."""
     found: set[fx.Node] = set()
     for node in graph.nodes:
-        if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
+        if isinstance(node.target, OpOverload) and node.target._schema.is_mutable:
             target = node.args[0]
             while isinstance(target, fx.Node) and target not in found:
                 found.add(target)

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.core import ClosedJaxpr
 
+from jetbench.algebra.coordinates import factor_of, in_coordinates
 from jetbench.errors import library_failed
-from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
 from jetbench.methods import folx
 from jetbench.methods.folx import Level, Levels

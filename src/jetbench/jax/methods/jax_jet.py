@@ -11,9 +11,9 @@ from jax import Array
 from jax.experimental import jet
 from jax.extend.core import ClosedJaxpr, primitives
 
+from jetbench.algebra.coordinates import factor_of, in_coordinates
 from jetbench.errors import Unsupported, library_failed
 from jetbench.jax.corrected import corrected
-from jetbench.jax.evaluation import factor_of, in_coordinates
 from jetbench.jax.program import Evaluation
 from jetbench.methods import jax_jet
 from jetbench.methods.jax_jet import StockJets

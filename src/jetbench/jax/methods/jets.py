@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jetbench.jax.evaluation import JetEvaluation
+from jetbench.jax.jet_evaluation import JetEvaluation
 from jetbench.methods import apolar, collapsed, forward_laplacian, taylor
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jetbench.jax.evaluation import JetEvaluation
+from jetbench.jax.jet_evaluation import JetEvaluation
 from jetbench.jax.reference import ForwardOverForward
-from jetbench.jax.rewriting.evaluation import Rewritten
+from jetbench.jax.rewriting.rewritten import Rewritten
 from jetbench.methods import collapsed_rewrite, stock_rewrite
 from jetbench.operators.problem import Problem
 

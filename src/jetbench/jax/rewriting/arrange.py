@@ -9,8 +9,8 @@ import numpy as np
 from jax import lax
 from jax.extend.core import JaxprEqn
 
+from jetbench.collapse.arrange import numbered
 from jetbench.collapse.graph import Node, is_inexact
-from jetbench.collapse.layout import numbered
 from jetbench.jax.rewriting.emit import known
 from jetbench.jax.rewriting.lower import Call, Lowering, lowering
 

@@ -18,6 +18,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxprs_in_par
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, is_inexact
 from jetbench.errors import Unsupported
+from jetbench.jax._compat import is_option
 from jetbench.jax.rewriting.precision import Precisions
 from jetbench.jax.sums import is_written_out
 from jetbench.jax.varying import varying
@@ -194,6 +195,6 @@ def _key(value: object) -> object:
         return (type(value).__name__, str(value))
     if isinstance(value, (tuple, list)):
         return tuple(_key(item) for item in value)
-    if isinstance(value, (np.dtype, type)) or type(value).__module__.startswith("jax._src.lax"):
+    if isinstance(value, (np.dtype, type)) or is_option(value):
         return repr(value)
     return id(value)

@@ -1,5 +1,6 @@
 """Rules: how each primitive of JAX acts on jets. One module for each kind of primitive."""
 
+from jetbench.jax.registry import RULES, rule
 from jetbench.jax.rules import (  # noqa: F401  (importing a module registers its rules)
     arithmetic,
     calls,
@@ -19,6 +20,5 @@ from jetbench.jax.rules import (  # noqa: F401  (importing a module registers it
     special,
     windows,
 )
-from jetbench.jax.rules.registry import RULES, rule
 
 __all__ = ["RULES", "rule"]

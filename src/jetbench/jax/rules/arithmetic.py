@@ -9,10 +9,10 @@ import numpy as np
 from jax import Array, lax
 from jax.extend.core import primitives
 
-from jetbench.algebra.derivatives import Tower
+from jetbench.algebra.derivatives import Tower, real_power
 from jetbench.jax.jet import Jet, Value, add, broadcast, elementwise, linear, multiply, primal, times
-from jetbench.jax.rules.elementwise import arctangent, exponential, logarithm, real_power
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
+from jetbench.jax.rules.elementwise import arctangent, exponential, logarithm
 
 
 @rule(primitives.add_p, primitives.add_jaxvals_p)

@@ -16,7 +16,8 @@ from jetbench.jax.jet import Jet, Value, algebra_of, elementwise, primal
 from jetbench.jax.jvp import derivatives_of, not_differentiable, through_jvp, tower_at
 from jetbench.jax.packing import Layout, Packed
 from jetbench.jax.propagate import propagate
-from jetbench.jax.rules.registry import named_rule, rule
+from jetbench.jax.registry import rule
+from jetbench.jax.rules.named import named_rule
 from jetbench.jax.sums import is_written_out
 
 

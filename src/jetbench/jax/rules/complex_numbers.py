@@ -7,7 +7,7 @@ from jax import lax
 from jax.extend.core import primitives
 
 from jetbench.jax.jet import Jet, Value, jointly_linear, linear
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 @rule(primitives.real_p)

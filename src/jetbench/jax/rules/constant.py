@@ -5,7 +5,7 @@ from __future__ import annotations
 from jax.extend.core import Primitive, primitives
 
 from jetbench.jax.jet import Value, primal
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 def _constant(primitive: Primitive) -> None:

@@ -18,7 +18,7 @@ from jetbench.algebra.base import Algebra
 from jetbench.jax.jet import Jet, Value, algebra_of, primal
 from jetbench.jax.packing import Layout, Packed, layout_of_result
 from jetbench.jax.propagate import propagate
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 def _fixed_point(

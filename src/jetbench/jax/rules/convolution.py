@@ -5,7 +5,7 @@ from __future__ import annotations
 from jax.extend.core import primitives
 
 from jetbench.jax.jet import Jet, Value, linear, multiply
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 @rule(primitives.conv_general_dilated_p)

@@ -10,9 +10,9 @@ from jax.extend.core import primitives
 
 from jetbench.algebra.derivatives import Tower
 from jetbench.jax.jet import Jet, add, elementwise, jointly_linear, linear, times
+from jetbench.jax.registry import rule
 from jetbench.jax.rules.elementwise import logistic
 from jetbench.jax.rules.piecewise import maximum, minimum
-from jetbench.jax.rules.registry import rule
 
 
 @rule(primitives.cumsum_p)

@@ -13,7 +13,7 @@ from jax.extend.core import primitives
 
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value, constant, jointly_linear, linear, primal, times
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 @rule(primitives.gather_p)

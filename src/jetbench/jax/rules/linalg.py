@@ -16,6 +16,7 @@ from jax import Array
 from jax.extend.core import ClosedJaxpr, primitives
 from jax.lax import linalg
 
+from jetbench.algebra.derivatives import real_power
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import (
     Jet,
@@ -31,8 +32,9 @@ from jetbench.jax.jet import (
     times,
 )
 from jetbench.jax.propagate import propagate
-from jetbench.jax.rules.elementwise import exponential, real_power
-from jetbench.jax.rules.registry import rule, rule_by_name
+from jetbench.jax.registry import rule
+from jetbench.jax.rules.elementwise import exponential
+from jetbench.jax.rules.named import rule_by_name
 
 
 def _change(x: Jet) -> Jet:

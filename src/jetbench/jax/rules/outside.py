@@ -13,7 +13,7 @@ from jax.extend.core import Primitive
 from jetbench.jax._compat import LINEAR_EXCHANGES, PRINTS
 from jetbench.jax.jet import Jet, Value, linear, primal
 from jetbench.jax.propagate import bind
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 def _exchange(primitive: Primitive) -> None:

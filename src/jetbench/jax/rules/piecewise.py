@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.extend.core import primitives
 
+from jetbench.algebra.derivatives import real_power
 from jetbench.jax.jet import Jet, Value, add, broadcast, elementwise, jointly_linear, linear, primal, times
 from jetbench.jax.propagate import propagate
-from jetbench.jax.rules.elementwise import real_power
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 from jetbench.jax.special import complex_sign
 
 

@@ -11,7 +11,7 @@ from jax.extend.core import primitives
 
 from jetbench.algebra.base import Blocks
 from jetbench.jax.jet import Jet, Value, aligned, linear, multiply, weighted
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 Axes = tuple[Sequence[int], Sequence[int]]
 

@@ -9,7 +9,7 @@ from jax import Array, lax
 from jax.extend.core import primitives
 
 from jetbench.jax.jet import Jet, constant, jointly_linear, linear, times
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 @rule(primitives.reduce_sum_p)

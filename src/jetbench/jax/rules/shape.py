@@ -10,7 +10,7 @@ from jax import Array, lax
 from jax.extend.core import Primitive, primitives
 
 from jetbench.jax.jet import Jet, Value, algebra_of, constant, jointly_linear, linear, linear_many, primal
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 def _linear(primitive: Primitive) -> None:

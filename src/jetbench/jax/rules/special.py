@@ -11,7 +11,8 @@ from jax.extend.core import ClosedJaxpr, Primitive
 from jetbench.errors import MissingRule
 from jetbench.jax.jet import Jet, Value, elementwise, primal
 from jetbench.jax.propagate import propagate
-from jetbench.jax.rules.registry import rule, rule_by_name
+from jetbench.jax.registry import rule
+from jetbench.jax.rules.named import rule_by_name
 from jetbench.jax.special import OF_ONE, OF_PRIMITIVES, OF_TWO, REFUSED, Entrywise, TowerFunction, acts_on_two_in_place
 
 

@@ -14,7 +14,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, primitives
 
 from jetbench.jax.jet import Jet, Value, algebra_of, broadcast, constant, jointly_linear, linear, primal
 from jetbench.jax.propagate import propagate
-from jetbench.jax.rules.registry import rule
+from jetbench.jax.registry import rule
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.profiler import profile
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from jetbench import operators
@@ -34,6 +33,7 @@ from jetbench.networks import NetworkSpec
 from jetbench.operators.estimators import Estimator
 from jetbench.operators.problem import Problem
 from jetbench.torch import METHODS, linear_operator, network, reference
+from jetbench.torch._compat import TorchDispatchMode, find_cpp_compiler
 from jetbench.torch.exhaustion import is_out_of_memory
 
 CHECKED_ROWS = 3
@@ -123,7 +123,7 @@ class Session:
 
     def release(self) -> None:
         """Forget compiled code and give cached memory back, so that points do not depend on what went before."""
-        torch._dynamo.reset()
+        torch.compiler.reset()
         gc.collect()
         if self.device == "cuda":
             torch.cuda.empty_cache()
@@ -167,7 +167,7 @@ class Subject:
         self.evaluate = self.built.evaluate
         if case.mode == "compiled":
             _check_compiler(case.device)
-            torch._dynamo.reset()
+            torch.compiler.reset()
             self.evaluate = torch.compile(self.built.evaluate, dynamic=False)
         self._is_differentiated = False
         self.clock: Clock = WallClock()
@@ -280,11 +280,9 @@ def _set_products(case: Case) -> None:
 @cache
 def _check_compiler(device: str) -> None:
     """Raise a JetbenchError where torch.compile has no C++ compiler for the CPU; it says so itself in many lines."""
-    from torch._inductor.cpp_builder import get_cpp_compiler
-
     try:
         if device == "cpu":
-            get_cpp_compiler()
+            find_cpp_compiler()
     except Exception as error:  # of a kind that differs between versions of torch
         raise JetbenchError(
             "torch.compile needs a C++ compiler on the CPU, and none was found. Install one (g++), then measure the "

@@ -11,7 +11,7 @@ rightly to every order, those of `jetbench.torch.trusted`.
 """
 
 from jetbench.torch.corrected import linalg, normalization, parts, polynomials, ranges, reductions, roots, special
-from jetbench.torch.corrected.registry import FORMULAS, formula
+from jetbench.torch.corrected.formulas import FORMULAS, formula
 
 __all__ = [
     "FORMULAS",

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from jetbench.torch._compat import operations
+from jetbench.torch.corrected.formulas import formula
 from jetbench.torch.corrected.reductions import prod
-from jetbench.torch.corrected.registry import formula
 
 aten = torch.ops.aten
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from jetbench.torch.corrected.formulas import formula
 from jetbench.torch.corrected.reductions import p_norm
-from jetbench.torch.corrected.registry import formula
 
 aten = torch.ops.aten
 

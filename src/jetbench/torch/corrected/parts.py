@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jetbench.torch.corrected.registry import formula
+from jetbench.torch.corrected.formulas import formula
 
 aten = torch.ops.aten
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from jetbench.torch.corrected.registry import formula
+from jetbench.torch.corrected.formulas import formula
 
 aten = torch.ops.aten
 Recurrence = Callable[[int, Tensor, Tensor, Tensor], Tensor]

@@ -7,7 +7,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from jetbench.torch.corrected.registry import formula
+from jetbench.torch.corrected.formulas import formula
 
 aten = torch.ops.aten
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from jetbench.torch.corrected.formulas import formula
 from jetbench.torch.corrected.ranges import logaddexp
-from jetbench.torch.corrected.registry import formula
 from jetbench.torch.corrected.roots import root
 
 aten = torch.ops.aten

@@ -8,7 +8,7 @@ from math import factorial, pi
 import torch
 from torch import Tensor
 
-from jetbench.torch.corrected.registry import formula
+from jetbench.torch.corrected.formulas import formula
 
 aten = torch.ops.aten
 _TERMS = 20  # of power series, in arguments of at most 2 and 1/2

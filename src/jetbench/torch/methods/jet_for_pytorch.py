@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
+from jetbench.algebra.coordinates import factor_of, in_coordinates
 from jetbench.errors import library_failed
 from jetbench.methods import jet_for_pytorch
 from jetbench.methods.jet_for_pytorch import LIBRARY, Passes
 from jetbench.operators.directions import decompose
 from jetbench.operators.problem import Problem
-from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph
 from jetbench.torch.recording import FOR_TENSORS

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from jetbench.algebra.coordinates import factor_of, in_coordinates
 from jetbench.methods import jet_for_pytorch_standard
 from jetbench.methods.jax_jet import StockJets
 from jetbench.operators.problem import Problem
-from jetbench.torch.evaluation import factor_of, in_coordinates
 from jetbench.torch.methods.jet_for_pytorch import overloaded
 from jetbench.torch.program import Evaluation
 from jetbench.torch.propagate import Graph

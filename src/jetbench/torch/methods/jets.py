@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jetbench.methods import apolar, collapsed, forward_laplacian, taylor
-from jetbench.torch.evaluation import JetEvaluation
+from jetbench.torch.jet_evaluation import JetEvaluation
 
 
 class Taylor(taylor.Taylor):

@@ -7,9 +7,9 @@ from typing import Any
 
 from jetbench.methods import collapsed_rewrite, stock_rewrite
 from jetbench.operators.problem import Problem
-from jetbench.torch.evaluation import JetEvaluation
+from jetbench.torch.jet_evaluation import JetEvaluation
 from jetbench.torch.reference import ForwardOverForward
-from jetbench.torch.rewriting.evaluation import Rewritten
+from jetbench.torch.rewriting.rewritten import Rewritten
 
 
 class CollapsedRewrite(collapsed_rewrite.CollapsedRewrite):

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.overrides import _get_current_function_mode_stack
-from torch.utils._device import DeviceContext
 
-functorch = torch._C._functorch
+from jetbench.torch._compat import DeviceContext, function_modes, functorch
 
 
 def layers(tensor: Tensor) -> Iterator[Tensor]:
@@ -63,7 +61,7 @@ def settings(tensors: Iterable[Tensor]) -> tuple:
 
 def unknown_mode() -> str | None:
     """Why one does not know what operations compute at the moment, in words; None if one does."""
-    for mode in _get_current_function_mode_stack():
+    for mode in function_modes():
         if not isinstance(mode, DeviceContext):
             return f"the mode {type(mode).__name__} is on"
     return None

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from jetbench.collapse.arrange import numbered
 from jetbench.collapse.graph import Node, is_inexact
-from jetbench.collapse.layout import numbered
 from jetbench.torch.rewriting.lower import Lowering, dtype_name, lowering
 
 aten = torch.ops.aten

@@ -10,15 +10,20 @@ from types import CellType
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
-from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from jetbench.collapse.explain import Explanation
 from jetbench.collapse.pull import collapse as pull_up
 from jetbench.errors import JetbenchError
+from jetbench.torch._compat import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    LazyGraphModule,
+    functorch,
+    inductor,
+    pytree,
+)
 from jetbench.torch.rewriting import ambient
 from jetbench.torch.rewriting.contents import PLAIN, Contents
 from jetbench.torch.rewriting.emit import Emission
@@ -175,7 +180,7 @@ class CollapsedFunction:
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         return program.returned(program.run(*tensors, *[_now(holder, name) for holder, name in program.sources]))
 
-    @torch._dynamo.assume_constant_result
+    @torch.compiler.assume_constant_result
     def _trace(self, places: Any, leaves: tuple) -> int:
         """Make the program while `torch.compile` traces; its place in the list.
 
@@ -201,7 +206,7 @@ class CollapsedFunction:
         sources = {id(value): (holder, name) for holder, name, value in held if isinstance(value, Tensor)}
         inner = list(enumerate(outside.tensors[len(arguments) :], len(arguments)))
         module = _bound(module, {i: tensor for i, tensor in inner if id(tensor) not in sources})
-        _LazyGraphModule.force_recompile(module)
+        LazyGraphModule.force_recompile(module)
         found = tuple(sources[id(tensor)] for _, tensor in inner if id(tensor) in sources)
         settings = tuple(place for place in held if not isinstance(place[2], Tensor))
         self._programs.append(Collapsed(module, (), Conditions(), structure, explanation, settings, found))
@@ -218,7 +223,7 @@ class CollapsedFunction:
                 self._known.move_to_end(key)
                 return found, tensors
         module, structure, explanation, outside = self._made(args, kwargs, contents)
-        _LazyGraphModule.force_recompile(module)
+        LazyGraphModule.force_recompile(module)
         if self._explains:
             print(explanation)
         places = {id(tensor): place for place, tensor in enumerate(contents.tensors)}
@@ -259,7 +264,7 @@ class CollapsedFunction:
                 "loop count or a boolean mask). Use torch.where, so that one computation holds for all of them."
             ) from error
         except Exception as error:
-            if ambient.functorch.peek_interpreter_stack() is not None:
+            if functorch.peek_interpreter_stack() is not None:
                 raise Entangled(f"{WRAPPED} {error}") from error
             shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
             raise JetbenchError(
@@ -359,10 +364,8 @@ def own_dtype(function: Callable) -> str | None:
 
 def backend(module: fx.GraphModule, examples: Sequence[Any], **options: Any) -> Callable:
     """`torch.compile(fn, backend="jetbench")`: collapse, then Inductor; what cannot be collapsed goes to Inductor."""
-    from torch._inductor.compile_fx import compile_fx
-
     if all(isinstance(example, Tensor) for example in examples):
         found, _ = collapse_graph(lambda *tensors: tuple(pytree.tree_leaves(module(*tensors))), examples)
         found.recompile()
         module = found
-    return compile_fx(module, list(examples), **options)
+    return inductor(module, list(examples), options)

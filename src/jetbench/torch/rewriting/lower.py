@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx
-from torch._ops import OpOverload
 
 from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, is_inexact
 from jetbench.collapse.ops import CUT
+from jetbench.torch._compat import OpOverload
 
 Rule = Callable[..., Node | None]
 LOWERINGS: dict[OpOverload, Rule] = {}

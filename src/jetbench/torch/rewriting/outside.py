@@ -11,10 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
-from torch._ops import OpOverload
 from torch.autograd.function import BackwardCFunction
 from torch.fx.experimental.proxy_tensor import (
     PythonKeyTracer,
@@ -24,13 +21,19 @@ from torch.fx.experimental.proxy_tensor import (
     track_tensor_tree,
 )
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import (
-    TorchDispatchMode,
-    _disable_current_modes,
-    _get_current_dispatch_mode_stack,
-)
 
 from jetbench.errors import JetbenchError, Unsupported
+from jetbench.torch._compat import (
+    OpOverload,
+    TorchDispatchMode,
+    below_autograd,
+    dispatch_modes,
+    has_functions,
+    pytree,
+    temporarily_clear_interpreter_stack,
+    without_modes,
+    without_torch_functions,
+)
 from jetbench.torch.rewriting.ambient import bare, is_batched, is_differentiable, layers
 
 aten = torch.ops.aten
@@ -139,7 +142,7 @@ def _evaluated(expression: tuple, tensors: Sequence[Tensor]) -> object:
         else:
             values.append(_evaluated(leaf, tensors) if isinstance(leaf, _Expression) else leaf)
     args, kwargs = pytree.tree_unflatten(values, structure)
-    with temporarily_clear_interpreter_stack(), _disable_current_modes(), torch._C.DisableTorchFunction():
+    with temporarily_clear_interpreter_stack(), without_modes(), without_torch_functions():
         result = function(*args, **kwargs)
     return result if which is None else pytree.tree_leaves(result)[which]
 
@@ -192,7 +195,7 @@ class Outside(TorchFunctionMode):
         """A tensor of the trace for one from outside."""
         if id(tensor) not in self._stand_ins:
             number = len(self.tensors)
-            with temporarily_clear_interpreter_stack(), torch._C.DisableTorchFunction(), self._below.paused():
+            with temporarily_clear_interpreter_stack(), without_torch_functions(), self._below.paused():
                 differentiable = self._known.get(id(tensor), tensor.requires_grad)
                 with disable_proxy_modes_tracing():
                     made = torch.empty_strided(
@@ -227,8 +230,8 @@ class Outside(TorchFunctionMode):
         """Whether a tensor is none of the trace."""
         if id(tensor) in self._known or id(tensor) in self._stand_ins:
             return tensor.layout is torch.strided
-        if tensor.layout is not torch.strided or _has_functions(tensor):
-            self.is_lasting &= _has_functions(tensor)
+        if tensor.layout is not torch.strided or has_functions(tensor):
+            self.is_lasting &= has_functions(tensor)
             return False
         *wrappers, last = layers(tensor)
         if any(id(layer) in self._known for layer in wrappers[1:]):
@@ -243,7 +246,7 @@ class Outside(TorchFunctionMode):
         self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
     ) -> object:
         kwargs = kwargs or {}
-        if self._below not in _get_current_dispatch_mode_stack():  # something else is being traced or run meanwhile
+        if self._below not in dispatch_modes():  # something else is being traced or run meanwhile
             return function(*args, **kwargs)
         leaves, structure = pytree.tree_flatten((args, kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
@@ -319,13 +322,6 @@ def _is_symbolic(value: object) -> bool:
     return isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool))
 
 
-def _has_functions(tensor: Tensor) -> bool:
-    """Whether a tensor is of a class that has functions of its own in place of PyTorch's."""
-    own = type(tensor).__torch_function__
-    plain = (Tensor.__torch_function__.__func__, torch._C._disabled_torch_function_impl)
-    return getattr(own, "__func__", own) not in plain
-
-
 def _refuse(function: type) -> None:
     """Raise for an author's autograd.Function, whose derivative a graph of operations does not have."""
     if function.__module__.partition(".")[0] != "torch":
@@ -337,7 +333,7 @@ def _refuse(function: type) -> None:
 
 def _marked(tensor: Tensor) -> Tensor:
     """The tensor in a view that nothing else makes, by which `lower` knows that it has no derivative."""
-    with torch._C._AutoDispatchBelowAutograd():
+    with below_autograd():
         return aten.expand.default(tensor, list(tensor.shape), implicit=True)
 
 

@@ -6,8 +6,7 @@ import contextlib
 import types
 from collections import deque
 
-import torch.utils._pytree as pytree
-
+from jetbench.torch._compat import pytree
 from jetbench.torch.rewriting.contents import ABOUT_CLASSES, PLAIN, Contents, slots
 
 EMPTY = object()

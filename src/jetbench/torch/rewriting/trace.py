@@ -10,17 +10,22 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx
-from torch._decomp import core_aten_decompositions, decomposition_table
-from torch._guards import TracingContext, tracing
-from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from jetbench.torch._compat import undisturbed
+from jetbench.torch._compat import (
+    FakeTensorMode,
+    OpOverload,
+    TracingContext,
+    compiled_parts_as_written,
+    core_aten_decompositions,
+    decomposition_table,
+    functorch,
+    tracing,
+    undisturbed,
+)
 from jetbench.torch.rewriting import arrange, compute  # noqa: F401  their rules are registered by importing them
-from jetbench.torch.rewriting.ambient import functorch
 from jetbench.torch.rewriting.lower import LOWERINGS
 from jetbench.torch.rewriting.outside import Outside
 
@@ -116,7 +121,7 @@ def _alone() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.set_grad_enabled(records))
         stack.enter_context(torch.autograd.set_multithreading_enabled(False))
-        stack.enter_context(torch._dynamo.config.patch(error_on_nested_fx_trace=False))  # compiled parts run as written
+        stack.enter_context(compiled_parts_as_written())
         torch.set_autocast_cache_enabled(False)
         stack.callback(torch.set_autocast_cache_enabled, caches)
         yield

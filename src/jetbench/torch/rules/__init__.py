@@ -5,6 +5,7 @@ coefficients are those of the piece, or the mean of the pieces, that PyTorch's f
 derivative is not finite, as those of norms and roots at 0, coefficients are ±∞ or NaN.
 """
 
+from jetbench.torch.registry import RULES, rule
 from jetbench.torch.rules import (  # noqa: F401  (importing a module registers its rules)
     arithmetic,
     complex_numbers,
@@ -21,6 +22,5 @@ from jetbench.torch.rules import (  # noqa: F401  (importing a module registers 
     shape,
     special,
 )
-from jetbench.torch.rules.registry import RULES, rule
 
 __all__ = ["RULES", "rule"]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from jetbench.algebra.derivatives import Tower
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, primal, times
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.powers import inverse, logarithm, power, relative, rooted, scaled
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from jetbench.errors import Unsupported
 from jetbench.torch.jet import Jet, Value, jointly_linear, linear
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.arithmetic import atan2, div, mul
 from jetbench.torch.rules.elementwise import cosine, sine
 from jetbench.torch.rules.piecewise import absolute
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.utils import _pytree as pytree
 
+from jetbench.torch._compat import pytree
 from jetbench.torch.jet import Jet
-from jetbench.torch.rules.registry import rule
+from jetbench.torch.registry import rule
 
 aten = torch.ops.aten
 

@@ -10,50 +10,31 @@ import torch
 from torch import Tensor
 
 from jetbench.algebra import derivatives
-from jetbench.algebra.derivatives import Tower
+from jetbench.algebra.derivatives import (
+    LOGISTIC_FLOW,
+    TANH_FLOW,
+    Tower,
+    TowerFunction,
+    cycle,
+    exponential_of_square,
+    integral,
+)
 from jetbench.torch.jet import Jet, elementwise
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.powers import even
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
-TANH_FLOW = (1, 0, -1)
-SIGMOID_FLOW = (0, 1, -1)
-
 TANH_IS_ONE = 16.0  # gelu's tanh is ±1 there, and its derivatives are 0
 GAUSS_IS_ZERO = 64.0  # exp(−u²/2) is 0 there in every type
 SINC_SERIES, SINC_TERMS = 0.7, 18  # where the power series is used, and how much of it
 
 
-def _register(
-    tower: Callable[[Tensor, int], Tower], *operations: object, is_even: bool = False
-) -> Callable[[Jet], Jet]:
+def rule_of_tower(tower: TowerFunction, *operations: object, is_even: bool = False) -> Callable[[Jet], Jet]:
     @rule(*operations)
     def apply(x: Jet) -> Jet:
         return even(tower, x) if is_even else elementwise(tower, x)
 
     return apply
-
-
-def _cycle(functions: list[Callable[[Tensor], Tensor]], signs: list[int]) -> Callable[[Tensor, int], Tower]:
-    """Towers of functions whose derivatives repeat, such as sin."""
-
-    def tower(u: Tensor, order: int) -> Tower:
-        values = [f(u) for f in functions[: order + 1]]
-        period = len(functions)
-        return [values[k % period] if signs[k % len(signs)] > 0 else -values[k % period] for k in range(order + 1)]
-
-    return tower
-
-
-def _from_derivative(
-    function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor, int], Tower]
-) -> Callable[[Tensor, int], Tower]:
-    """The tower of a function from that of its derivative."""
-
-    def tower(u: Tensor, order: int) -> Tower:
-        return [function(u), *(derivative(u, order - 1) if order else [])]
-
-    return tower
 
 
 def _radical_power(u: Tensor, order: int, length: Tensor, sign: int, degree: int) -> Tower:
@@ -105,27 +86,27 @@ def _one_minus_square(u: Tensor) -> Tensor:
 
 def _inverse_function(
     function: Callable[[Tensor], Tensor], length: Callable[[Tensor], Tensor], sign: int, degree: int, factor: int = 1
-) -> Callable[[Tensor, int], Tower]:
+) -> TowerFunction:
     """The tower of a function with the derivative ±r^(−k), as of inverse circular and hyperbolic functions."""
 
     def derivative(u: Tensor, order: int) -> Tower:
         found = _radical_power(u, order, length(u), sign, degree)
         return found if factor == 1 else [-f for f in found]
 
-    return _from_derivative(function, derivative)
+    return integral(function, derivative)
 
 
-def _gaussian(factor: float, rate: float) -> Callable[[Tensor, int], Tower]:
+def _gaussian(factor: float, rate: float) -> TowerFunction:
     """The tower of factor · exp(rate·u²)."""
 
     def tower(u: Tensor, order: int) -> Tower:
         near = u.clamp(-GAUSS_IS_ZERO, GAUSS_IS_ZERO)  # the square may overflow
-        return [factor * f for f in derivatives.exponential(derivatives.quadratic(near, order, 0.0, rate))]
+        return exponential_of_square(factor, rate)(near, order)
 
     return tower
 
 
-def _exponential(base: float, offset: float = 0.0) -> Callable[[Tensor, int], Tower]:
+def _exponential(base: float, offset: float = 0.0) -> TowerFunction:
     rate = math.log(base) if base != math.e else 1.0
 
     def tower(u: Tensor, order: int) -> Tower:
@@ -143,7 +124,7 @@ def tanh(u: Tensor, order: int) -> Tower:
 
 def sigmoid(u: Tensor, order: int) -> Tower:
     """φ' = φ − φ²."""
-    return derivatives.autonomous(torch.sigmoid(u), SIGMOID_FLOW, order)
+    return derivatives.autonomous(torch.sigmoid(u), LOGISTIC_FLOW, order)
 
 
 def _times_identity(u: Tensor, order: int, tower: Tower) -> Tower:
@@ -161,9 +142,7 @@ def silu(u: Tensor, order: int) -> Tower:
 
 def gelu(u: Tensor, order: int) -> Tower:
     """u·Φ(u) with the normal distribution function Φ."""
-    normal = _from_derivative(
-        lambda v: 0.5 * (1 + torch.erf(v * math.sqrt(0.5))), _gaussian(1 / math.sqrt(2 * math.pi), -0.5)
-    )
+    normal = integral(lambda v: 0.5 * (1 + torch.erf(v * math.sqrt(0.5))), _gaussian(1 / math.sqrt(2 * math.pi), -0.5))
     return _times_identity(u, order, normal(u, order))
 
 
@@ -187,21 +166,12 @@ def polygamma_tower(u: Tensor, order: int, first: int) -> Tower:
     return [torch.digamma(u) if n == 0 else torch.special.polygamma(n, u) for n in range(first, first + order + 1)]
 
 
-def inverse_erf(u: Tensor, order: int) -> Tower:
-    """φ' = √π/2 · exp(φ²)."""
-    result: Tower = [torch.erfinv(u)]
-    for _ in range(order):
-        slope = derivatives.exponential(derivatives.times(result, result))
-        result = [result[0], *(math.sqrt(math.pi) / 2 * s for s in slope)]
-    return result
-
-
 def sinc(u: Tensor, order: int) -> Tower:
     """sin(πu)/(πu): away from 0 by differentiating πu·φ = sin(πu), near 0 by its power series."""
     near = u.abs() < SINC_SERIES
     away = math.pi * torch.where(near, 1.0, u)
     small = math.pi * torch.where(near, u, 0.0)
-    sines = _cycle([torch.sin, torch.cos], [1, 1, -1, -1])(away, order)
+    sines = cycle([torch.sin, torch.cos], [1, 1, -1, -1])(away, order)
     result: Tower = []
     quotient: Tensor | None = None
     for m in range(order + 1):
@@ -214,32 +184,32 @@ def sinc(u: Tensor, order: int) -> Tower:
     return result
 
 
-_register(tanh, aten.tanh.default)
-_register(sigmoid, aten.sigmoid.default)
-_register(silu, aten.silu.default)
-_register(_exponential(math.e), aten.exp.default)
-_register(_exponential(2.0), aten.exp2.default)
-_register(_exponential(math.e, offset=-1.0), aten.expm1.default)
-sine = _register(_cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
-cosine = _register(_cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default, is_even=True)
-_register(_cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
-_register(_cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default, is_even=True)
-_register(lambda u, order: derivatives.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
-_register(_inverse_function(torch.atan, _one_plus_square, 1, 2), aten.atan.default)
-_register(_inverse_function(torch.asinh, _one_plus_square, 1, 1), aten.asinh.default)
-_register(
+rule_of_tower(tanh, aten.tanh.default)
+rule_of_tower(sigmoid, aten.sigmoid.default)
+rule_of_tower(silu, aten.silu.default)
+rule_of_tower(_exponential(math.e), aten.exp.default)
+rule_of_tower(_exponential(2.0), aten.exp2.default)
+rule_of_tower(_exponential(math.e, offset=-1.0), aten.expm1.default)
+sine = rule_of_tower(cycle([torch.sin, torch.cos], [1, 1, -1, -1]), aten.sin.default)
+cosine = rule_of_tower(cycle([torch.cos, torch.sin], [1, -1, -1, 1]), aten.cos.default, is_even=True)
+rule_of_tower(cycle([torch.sinh, torch.cosh], [1]), aten.sinh.default)
+rule_of_tower(cycle([torch.cosh, torch.sinh], [1]), aten.cosh.default, is_even=True)
+rule_of_tower(lambda u, order: derivatives.autonomous(torch.tan(u), (1, 0, 1), order), aten.tan.default)
+rule_of_tower(_inverse_function(torch.atan, _one_plus_square, 1, 2), aten.atan.default)
+rule_of_tower(_inverse_function(torch.asinh, _one_plus_square, 1, 1), aten.asinh.default)
+rule_of_tower(
     _inverse_function(torch.acosh, lambda u: torch.sqrt(u - 1) * torch.sqrt(u + 1), 1, 1),
     aten.acosh.default,
 )
-_register(_inverse_function(torch.asin, _one_minus_square, -1, 1), aten.asin.default)
-_register(_inverse_function(torch.acos, _one_minus_square, -1, 1, factor=-1), aten.acos.default)
-_register(_inverse_function(torch.atanh, _one_minus_square, -1, 2), aten.atanh.default)
-_register(_from_derivative(torch.erf, _gaussian(2 / math.sqrt(math.pi), -1.0)), aten.erf.default)
-_register(_from_derivative(torch.erfc, _gaussian(-2 / math.sqrt(math.pi), -1.0)), aten.erfc.default)
-_register(_from_derivative(torch.lgamma, lambda u, order: polygamma_tower(u, order, 0)), aten.lgamma.default)
-_register(lambda u, order: polygamma_tower(u, order, 0), aten.digamma.default)
-_register(inverse_erf, aten.erfinv.default)
-_register(sinc, aten.sinc.default, is_even=True)
+rule_of_tower(_inverse_function(torch.asin, _one_minus_square, -1, 1), aten.asin.default)
+rule_of_tower(_inverse_function(torch.acos, _one_minus_square, -1, 1, factor=-1), aten.acos.default)
+rule_of_tower(_inverse_function(torch.atanh, _one_minus_square, -1, 2), aten.atanh.default)
+rule_of_tower(integral(torch.erf, _gaussian(2 / math.sqrt(math.pi), -1.0)), aten.erf.default)
+rule_of_tower(integral(torch.erfc, _gaussian(-2 / math.sqrt(math.pi), -1.0)), aten.erfc.default)
+rule_of_tower(integral(torch.lgamma, lambda u, order: polygamma_tower(u, order, 0)), aten.lgamma.default)
+rule_of_tower(lambda u, order: polygamma_tower(u, order, 0), aten.digamma.default)
+rule(aten.erfinv.default, derivative=lambda u, y: math.sqrt(math.pi) / 2 * torch.exp(y * y))
+rule_of_tower(sinc, aten.sinc.default, is_even=True)
 
 
 @rule(aten.polygamma.default)

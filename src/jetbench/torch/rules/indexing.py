@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from jetbench.torch.jet import Jet, Value, algebra_of, jointly_linear, linear, primal, times
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.piecewise import where
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 

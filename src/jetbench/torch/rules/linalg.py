@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jetbench.errors import JetbenchError
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, multiply, primal, times
-from jetbench.torch.rules.registry import rule
+from jetbench.torch.registry import rule
 
 aten = torch.ops.aten
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, primal
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.arithmetic import mul, neg
 from jetbench.torch.rules.normalization import logaddexp
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from jetbench.torch.jet import Jet, Value, add, elementwise, jointly_linear, linear, primal, times
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.powers import inverse, logarithm, power
 from jetbench.torch.rules.precision import accumulated, in_type
 from jetbench.torch.rules.reductions import centered
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 

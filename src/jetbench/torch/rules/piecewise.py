@@ -10,9 +10,9 @@ from torch import Tensor
 
 from jetbench.errors import Unsupported
 from jetbench.torch.jet import Jet, Value, add, elementwise, jointly_linear, linear, primal
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.arithmetic import hypot
 from jetbench.torch.rules.powers import power, rooted
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 

@@ -18,10 +18,10 @@ from numbers import Number
 import torch
 from torch import Tensor
 
-from jetbench.algebra.derivatives import Tower
+from jetbench.algebra.derivatives import Tower, TowerFunction, real_power
 from jetbench.torch.jet import Jet, Root, elementwise, jointly_linear, linear, times
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.precision import accumulated
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 
@@ -78,7 +78,7 @@ def _power_of_root(x: Jet, root: Root, exponent: Number) -> Jet:
     return linear(lambda t: t.masked_fill(undefined, torch.nan), found)
 
 
-def even(tower: Callable[[Tensor, int], Tower], x: Jet) -> Jet:
+def even(tower: TowerFunction, x: Jet) -> Jet:
     """φ(x) for an even φ, smooth also where x = c√r is 0: φ(c√r) = Σ_m φ^(2m)(0)/(2m)!·(c²r)^m."""
     found = elementwise(tower, x)
     if x.root is None or x.root.degree != 2 or not x.present:
@@ -117,7 +117,7 @@ def logarithm(x: Jet, function: Callable[[Tensor], Tensor] = torch.log, scale: f
 
 
 @accumulated
-def _relatively(x: Jet, tower: Callable[[Tensor, int], Tower], shift: float = 0.0) -> Jet:
+def _relatively(x: Jet, tower: TowerFunction, shift: float = 0.0) -> Jet:
     """φ(x) from the derivatives of φ by ν."""
     return elementwise(tower, relative(x, shift))
 
@@ -159,23 +159,6 @@ def _relative_power(u: Tensor, order: int, exponent: Number) -> Tower:
             at_edge = edge
         result.append(factor * size * at_edge)
     return result
-
-
-def real_power(u: Tensor, order: int, exponent: float) -> Tower:
-    """u^p: the falling factorial p(p − 1)…(p − m + 1) times u^(p−m); whole exponents p ≥ 0 end at m = p."""
-    exponent = int(exponent) if float(exponent).is_integer() else exponent
-    tower: Tower = [u**exponent]
-    factor = 1.0
-    for m in range(1, order + 1):
-        factor *= exponent - m + 1
-        if factor == 0:
-            tower.append(None)
-        elif exponent == m:
-            tower.append(torch.full_like(u, factor))
-        else:
-            rest = u if exponent - m == 1 else u ** (exponent - m)
-            tower.append(rest if factor == 1 else factor * rest)
-    return tower
 
 
 @rule(aten.pow.Tensor_Scalar)

@@ -8,9 +8,9 @@ from numbers import Number
 import torch
 from torch import Tensor
 
-from jetbench.torch import layout
+from jetbench.torch import storage
 from jetbench.torch.jet import Jet, Value, add, linear, multiply, primal
-from jetbench.torch.rules.registry import rule
+from jetbench.torch.registry import rule
 
 aten = torch.ops.aten
 
@@ -22,8 +22,8 @@ def _rows_times(left: Tensor, right: Tensor) -> Tensor:
         return (left[:, 0] @ right).unsqueeze(1).expand(-1, rows, -1)
     if left.is_contiguous():
         return (left.reshape(components * rows, width) @ right).reshape(components, rows, right.shape[1])
-    result = layout.stored(left).reshape(rows * components, width) @ right
-    return layout.components(result.reshape(rows, components, right.shape[1]))
+    result = storage.stored(left).reshape(rows * components, width) @ right
+    return storage.components(result.reshape(rows, components, right.shape[1]))
 
 
 @rule(aten.mm.default)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, times
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.piecewise import absolute
 from jetbench.torch.rules.powers import power, rooted
 from jetbench.torch.rules.precision import accumulated, in_type
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from jetbench.torch.jet import Jet, Value, add, jointly_linear, linear, linear_many, primal
+from jetbench.torch.registry import rule
 from jetbench.torch.rules.powers import moved
-from jetbench.torch.rules.registry import rule
 
 aten = torch.ops.aten
 

@@ -11,22 +11,16 @@ import torch
 from torch import Tensor
 
 from jetbench.algebra import derivatives
-from jetbench.algebra.derivatives import Tower
+from jetbench.algebra.derivatives import Tower, TowerFunction
 from jetbench.errors import MissingRule
 from jetbench.torch.jet import Jet, Value, add, elementwise, linear, times
-from jetbench.torch.rules.elementwise import sinc
-from jetbench.torch.rules.powers import even, logarithm
-from jetbench.torch.rules.registry import rule
+from jetbench.torch.registry import rule
+from jetbench.torch.rules.elementwise import rule_of_tower, sinc
+from jetbench.torch.rules.powers import logarithm
 
 aten = torch.ops.aten
 
 BESSEL_SERIES, BESSEL_TERMS = 2.0, 16  # where the power series is used, and how much of it
-
-
-def _register(operation: object, tower: Callable[[Tensor, int], Tower], is_even: bool = False) -> None:
-    @rule(operation)
-    def apply(x: Jet) -> Jet:
-        return even(tower, x) if is_even else elementwise(tower, x)
 
 
 @rule(aten.xlogy.Tensor, aten.xlogy.Scalar_Self, aten.xlogy.Scalar_Other)
@@ -84,30 +78,21 @@ def _log_normal(u: Tensor, order: int) -> Tower:
     return [*result, *ratio[:order]]
 
 
-def _inverse_normal(u: Tensor, order: int) -> Tower:
-    """Φ⁻¹(u), with φ' = √(2π)·exp(φ²/2)."""
-    result: Tower = [torch.special.ndtri(u)]
-    for _ in range(order):
-        square = [0.5 * s for s in derivatives.times(result, result)]
-        result = [result[0], *(math.sqrt(2 * math.pi) * s for s in derivatives.exponential(square))]
-    return result
-
-
 def _spherical_bessel(u: Tensor, order: int) -> Tower:
     """sin(u)/u."""
     return [f / math.pi**m for m, f in enumerate(sinc(u / math.pi, order))]
 
 
-_register(aten.special_spherical_bessel_j0.default, _spherical_bessel, is_even=True)
-_register(aten.special_entr.default, _entropy)
-_register(aten.special_erfcx.default, _scaled_complement)
-_register(aten.special_log_ndtr.default, _log_normal)
-_register(aten.special_ndtri.default, _inverse_normal)
+rule_of_tower(_spherical_bessel, aten.special_spherical_bessel_j0.default, is_even=True)
+rule_of_tower(_entropy, aten.special_entr.default)
+rule_of_tower(_scaled_complement, aten.special_erfcx.default)
+rule_of_tower(_log_normal, aten.special_log_ndtr.default)
+rule(aten.special_ndtri.default, derivative=lambda u, y: math.sqrt(2 * math.pi) * torch.exp(y * y / 2))
 
 
 def _cylindrical(
     zeroth: Callable[[Tensor], Tensor], first: Callable[[Tensor], Tensor], sign: int, is_regular: bool
-) -> Callable[[Tensor, int], Tower]:
+) -> TowerFunction:
     """The tower of a Bessel function Z₀ from Z₀ and Z₀', by u Z'' + Z' ± u Z = 0 differentiated m times.
 
     Near 0, where regular ones are Σ (∓u²/4)^k/k!², their series takes its place.
@@ -135,7 +120,7 @@ def _series(u: Tensor, m: int, sign: int) -> Tensor:
     return total
 
 
-def _of_derivative(tower: Callable[[Tensor, int], Tower], function: Callable, sign: int) -> Callable:
+def _of_derivative(tower: TowerFunction, function: Callable, sign: int) -> Callable:
     """The tower of Z₁ = ±Z₀'."""
 
     def derivative(u: Tensor, order: int) -> Tower:
@@ -146,7 +131,7 @@ def _of_derivative(tower: Callable[[Tensor, int], Tower], function: Callable, si
 
 def _scaled(
     zeroth: Callable[[Tensor], Tensor], first: Callable[[Tensor], Tensor], regular: Callable | None
-) -> tuple[Callable[[Tensor, int], Tower], Callable[[Tensor, int], Tower]]:
+) -> tuple[TowerFunction, TowerFunction]:
     """The towers of e^(−τu)·Z for Z = I₀, I₁ with τ = ±1, the sign of u, and for K₀, K₁ with τ = −1.
 
     With Z₀ = e^(τu)·y: u y'' + (1 + 2τu) y' + τ y = 0, differentiated m times; and Z₁ = ±Z₀' = ±e^(τu)·(y' + τ y).
@@ -195,22 +180,22 @@ _I1 = _of_derivative(_I0, torch.special.i1, 1)
 _K0 = _cylindrical(torch.special.modified_bessel_k0, lambda u: -torch.special.modified_bessel_k1(u), -1, False)
 _K1 = _of_derivative(_K0, torch.special.modified_bessel_k1, -1)
 
-_register(aten.special_bessel_j0.default, _J0, is_even=True)
-_register(aten.special_bessel_j1.default, _of_derivative(_J0, torch.special.bessel_j1, -1))
-_register(aten.special_bessel_y0.default, _Y0)
-_register(aten.special_bessel_y1.default, _of_derivative(_Y0, torch.special.bessel_y1, -1))
+rule_of_tower(_J0, aten.special_bessel_j0.default, is_even=True)
+rule_of_tower(_of_derivative(_J0, torch.special.bessel_j1, -1), aten.special_bessel_j1.default)
+rule_of_tower(_Y0, aten.special_bessel_y0.default)
+rule_of_tower(_of_derivative(_Y0, torch.special.bessel_y1, -1), aten.special_bessel_y1.default)
 for _operation in (aten.i0.default, aten.special_modified_bessel_i0.default):
-    _register(_operation, _I0, is_even=True)
+    rule_of_tower(_I0, _operation, is_even=True)
 for _operation in (aten.special_i1.default, aten.special_modified_bessel_i1.default):
-    _register(_operation, _I1)
-_register(aten.special_modified_bessel_k0.default, _K0)
-_register(aten.special_modified_bessel_k1.default, _K1)
+    rule_of_tower(_I1, _operation)
+rule_of_tower(_K0, aten.special_modified_bessel_k0.default)
+rule_of_tower(_K1, aten.special_modified_bessel_k1.default)
 _I0E, _I1E = _scaled(torch.special.i0e, torch.special.i1e, _I0)
 _K0E, _K1E = _scaled(torch.special.scaled_modified_bessel_k0, torch.special.scaled_modified_bessel_k1, None)
-_register(aten.special_i0e.default, _I0E)
-_register(aten.special_i1e.default, _I1E)
-_register(aten.special_scaled_modified_bessel_k0.default, _K0E)
-_register(aten.special_scaled_modified_bessel_k1.default, _K1E)
+rule_of_tower(_I0E, aten.special_i0e.default)
+rule_of_tower(_I1E, aten.special_i1e.default)
+rule_of_tower(_K0E, aten.special_scaled_modified_bessel_k0.default)
+rule_of_tower(_K1E, aten.special_scaled_modified_bessel_k1.default)
 
 
 Line = tuple[float, float]  # a, b of a·u + b

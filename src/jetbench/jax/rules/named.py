@@ -1,67 +1,18 @@
-"""The registry of rules. To add one, write in the module of its kind (or in your own code):
-
-    @rule(jax.extend.core.primitives.tanh_p)
-    def tanh(x: Jet) -> Jet:
-        return elementwise(tanh_tower, x)
-
-A rule is called with the primitive's own arguments and parameters, jets in the place of arrays that depend on x; it
-returns a jet, an array where the result does not depend on x, or a list of these if the primitive has several results.
-Where nothing better is known, `jetbench.jax.jvp.by_jvp(primitive)` makes a rule from the primitive's own JVP.
-"""
+"""Rules for functions of JAX itself, which jaxprs keep as calls that bear their names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Primitive
+from jax.extend.core import ClosedJaxpr
 
 from jetbench.jax.jet import Jet, Value, linear
 from jetbench.jax.special import arranged, name_in_jax
 
 Applies = Callable[[ClosedJaxpr], bool | tuple[int, ...] | None]
 
-RULES: dict[Primitive, Callable] = {}
 NAMED: dict[str, tuple[Callable, Applies]] = {}
-
-
-def rule(*primitives: Primitive) -> Callable[[Callable], Callable]:
-    """Register the decorated function as the rule of the given primitives.
-
-    Raises:
-        TypeError: an argument is not a primitive.
-
-    Examples:
-        A primitive φ(u) = u² with its derivatives [u², 2u, 2, 0, …]; None stands for zero:
-
-        >>> import jax.numpy as jnp
-        >>> from jax.extend.core import Primitive
-        >>> from jetbench import operators
-        >>> from jetbench.jax import linear_operator, rule
-        >>> from jetbench.jax.jet import elementwise
-        >>> squared_p = Primitive("squared")
-        >>> _ = squared_p.def_impl(lambda x: x * x)
-        >>> _ = squared_p.def_abstract_eval(lambda x: x)
-        >>> @rule(squared_p)
-        ... def squared_rule(x):
-        ...     def derivatives(u, order):
-        ...         return [u * u, 2 * u, jnp.full_like(u, 2), *[None] * order][: order + 1]
-        ...     return elementwise(derivatives, x)
-        >>> linear_operator(lambda x: squared_p.bind(x).sum(-1), operators.laplacian(dim=3))(jnp.ones(3)).item()
-        6.0
-    """
-
-    for primitive in primitives:
-        if not isinstance(primitive, Primitive):
-            raise TypeError(
-                f"A rule belongs to a primitive such as jax.extend.core.primitives.tanh_p; got {primitive!r}."
-            )
-
-    def register(function: Callable) -> Callable:
-        RULES.update(dict.fromkeys(primitives, function))
-        return function
-
-    return register
 
 
 def rule_by_name(name: str, applies: Applies) -> Callable[[Callable], Callable]:

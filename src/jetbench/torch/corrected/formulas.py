@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch._ops import OpOverload
+from jetbench.torch._compat import OpOverload
 
 FORMULAS: dict[OpOverload, Callable] = {}
 

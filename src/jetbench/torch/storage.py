@@ -1,4 +1,4 @@
-"""How the coefficients of a jet lie in memory.
+"""How the coefficients of a jet are stored in memory.
 
 An array of components (n, *S) is stored with its component axis just before the last axis of S: all components of a
 datum are near each other. What an activation reads twice (once for a sum over directions, once for each of them) is

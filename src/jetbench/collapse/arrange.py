@@ -32,7 +32,7 @@ def behind_view(x: Node, labels: Sequence[int]) -> tuple[tuple[int, ...], Axes]:
     return numbered(names), tuple(order.index(label) if label in order else None for label in range(max(labels) + 1))
 
 
-class Layout:
+class Arranger:
     """Makes nodes in a graph, simplified; the base of `Builder`."""
 
     def __init__(self, graph: Graph | None = None) -> None:

@@ -20,16 +20,23 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch._functorch.autograd_function import custom_function_call
-from torch._ops import HigherOrderOperator, OpOverload
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
 from jetbench.errors import JetbenchError, Unsupported
-from jetbench.torch._compat import is_wrapped, modes, saving_hooks, undisturbed
+from jetbench.torch._compat import (
+    FakeTensorMode,
+    HigherOrderOperator,
+    OpOverload,
+    TorchDispatchMode,
+    custom_function_call,
+    functorch,
+    is_wrapped,
+    modes,
+    pytree,
+    saving_hooks,
+    undisturbed,
+)
 from jetbench.torch.capture import SMALL, Capturing, casts
 from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.roots import OF_ROOTS, RADICANDS, remembered
@@ -105,8 +112,8 @@ class _Recorder(TorchDispatchMode):
         if self._is_blind and not _LOOKING.isdisjoint(operation.tags):
             raise NotImplementedError(f"{operation} depends on values")
         result = operation(*args, **(kwargs or {}))
-        if any(map(_is_differentiable, tree_leaves((args, kwargs)))) and any(
-            map(_is_differentiable, tree_leaves(result))
+        if any(map(_is_differentiable, pytree.tree_leaves((args, kwargs)))) and any(
+            map(_is_differentiable, pytree.tree_leaves(result))
         ):
             self.operations.add(functional(operation))
         return result
@@ -131,12 +138,12 @@ def functional(operation: OpOverload) -> OpOverload:
 def _operations(function: Callable, args: tuple, kwargs: dict) -> set[OpOverload]:
     """The ATen operations of a call: on small tensors of ones, or on fake ones if it is larger or looks at values, or
     on tensors of ones of any size if it needs some."""
-    leaves, structure = tree_flatten((args, kwargs))
+    leaves, structure = pytree.tree_flatten((args, kwargs))
 
     def recorded(make: Callable, is_blind: bool = False) -> set[OpOverload]:
         """Of a call with example tensors, outside of every transformation."""
         examples = [make(v.shape, dtype=v.dtype, device=v.device) if isinstance(v, Tensor) else v for v in leaves]
-        inner_args, inner_kwargs = tree_unflatten(examples, structure)
+        inner_args, inner_kwargs = pytree.tree_unflatten(examples, structure)
         with sdpa_kernel(SDPBackend.MATH), _Recorder(is_blind) as recorder:
             function(*inner_args, **inner_kwargs)
         return recorder.operations
@@ -180,7 +187,7 @@ def _by_formulas(captured: Captured, tensors: Sequence[Tensor]) -> object:
         # formulas promote types; functions of mixed types, as under autocast, may not
         return value.to(leaf.dtype) if isinstance(value, Tensor) else value
 
-    return tree_map(returned, captured.output)
+    return pytree.tree_map(returned, captured.output)
 
 
 _SPECIAL = {custom_function_call, Tensor.detach_, torch.detach_}
@@ -199,8 +206,8 @@ def _refuse_author(function: type[torch.autograd.Function]) -> None:
 
     PyTorch takes what `jvp` of a custom function returns for a constant, so that forward over forward is 0.
     """
-    stack = torch._C._functorch.get_interpreter_stack() or ()
-    forward = sum(level.key() == torch._C._functorch.TransformType.Jvp for level in stack)
+    stack = functorch.get_interpreter_stack() or ()
+    forward = sum(level.key() == functorch.TransformType.Jvp for level in stack)
     has_none = function.jvp is torch.autograd.Function.jvp
     if forward > 1 or (forward and has_none):
         why = "has no `jvp`" if has_none else "has a `jvp` that PyTorch does not differentiate again"
@@ -217,7 +224,7 @@ def _varies(tensor: Tensor) -> bool:
             return True
         if not is_wrapped(tensor):
             return False
-        tensor = torch._C._functorch.get_unwrapped(tensor)
+        tensor = functorch.get_unwrapped(tensor)
 
 
 def _kind(function: Callable, args: tuple, kwargs: dict) -> _Kind:
@@ -244,7 +251,7 @@ class _Checked(TorchFunctionMode):
         result = self._call(_MEANT.get(function, function), args, kwargs or {})
         if not self._sees_silence or torch.is_grad_enabled() or (args and result is args[0]):
             return result
-        return tree_map_only(Tensor, Tensor.detach, result)  # forward mode does not look at torch.no_grad
+        return pytree.tree_map_only(Tensor, Tensor.detach, result)  # forward mode does not look at torch.no_grad
 
     def _call(self, function: Callable, args: tuple, kwargs: dict) -> object:
         tensors: list[Tensor] = []
@@ -302,7 +309,7 @@ _REFUSAL = (
 )
 
 
-def in_primitive_operations(net: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def corrected(net: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The same function, with the formulas of `corrected` where they apply.
 
     Gradients are switched on around it, so that where they are off the network has switched them off; not where it is

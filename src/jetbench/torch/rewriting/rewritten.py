@@ -4,33 +4,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
-import torch.utils._pytree as pytree
 from torch import Tensor, fx
 
 from jetbench.errors import Unsupported
-from jetbench.torch._compat import undisturbed, unseen
+from jetbench.torch._compat import pytree, undisturbed, unseen
 from jetbench.torch.exhaustion import is_out_of_memory
-from jetbench.torch.program import REMEMBERED, Evaluation
-from jetbench.torch.propagate import Graph, uncast
+from jetbench.torch.program import REMEMBERED, GraphEvaluation
+from jetbench.torch.propagate import Graph
 from jetbench.torch.rewriting.function import collapse_graph
 
 
-class Rewritten(Evaluation):
+class Rewritten(GraphEvaluation):
     """Another evaluation, collapsed once for each thing that the network does to x."""
 
-    def __init__(self, original: Evaluation) -> None:
+    def __init__(self, original: Any) -> None:
         super().__init__(original.net, original.problem)
         self.original = original
         self._collapsed: OrderedDict[tuple, tuple[fx.GraphModule, pytree.TreeSpec]] = OrderedDict()
 
     def __getstate__(self) -> dict:
         return {**super().__getstate__(), "_collapsed": OrderedDict()}
-
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
-        graph, constants = self.recorded(x)
-        with uncast(x):
-            return self.through(graph, constants, x, draws)
 
     def through(
         self, graph: Graph, constants: Sequence[Tensor], x: Tensor, draws: Sequence[Tensor]
