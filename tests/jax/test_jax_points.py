@@ -154,6 +154,7 @@ def test_spence_under_moved_axes(axis):
     np.testing.assert_allclose(found, second, rtol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["nested", "nested_reverse", "collapsed", "collapsed_rewrite", "apolar"])
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_exponential_integrals(n, method):

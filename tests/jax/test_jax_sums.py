@@ -29,6 +29,7 @@ TRANSFORMATIONS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
 def test_loops_and_plain_sums_agree(monkeypatch, name):
     net = build(NetworkSpec(kind="layernorm_mlp", dim=4, widths=(3, 3)))

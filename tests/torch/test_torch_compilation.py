@@ -32,6 +32,7 @@ def losses(evaluate, net, x):
     return value.detach(), torch.autograd.grad(value.square().mean(), [*net.parameters()], allow_unused=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("operator", [LAPLACIAN, BIHARMONIC], ids=["laplacian", "biharmonic"])
 @pytest.mark.parametrize("method", METHODS)
 def test_compiled_values_and_gradients(method, operator):

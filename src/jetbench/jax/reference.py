@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import jax.numpy as jnp
 from jax import Array
 
 from jetbench.algebra.differentiate import forward_over_forward
@@ -26,4 +27,4 @@ def evaluate(
 ) -> Mapping[str, Array]:
     """Output name → L_o net(x), by nested AD; with the given draws where `problem` names a random estimator."""
     problem = problem or Problem(operator)
-    return ForwardOverForward(net, problem, nest(problem))(x, draws)
+    return ForwardOverForward(net, problem, nest(problem))(jnp.asarray(x), draws)

@@ -30,10 +30,12 @@ from torch.fx._lazy_graph_module import _LazyGraphModule
 from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, _get_current_dispatch_mode_stack
+from torch.utils.checkpoint import _StopRecomputationError as StopRecomputation
 
 __all__ = [
     "DataDependentOutputException", "DeviceContext", "DispatchKey", "DynamicOutputShapeException", "FakeTensor",
-    "FakeTensorMode", "HigherOrderOperator", "LazyGraphModule", "OpOverload", "OpOverloadPacket", "TorchDispatchMode",
+    "FakeTensorMode", "HigherOrderOperator", "LazyGraphModule", "OpOverload", "OpOverloadPacket", "StopRecomputation",
+    "TorchDispatchMode",
     "TracingContext", "active_fake_mode", "below_autograd", "core_aten_decompositions", "custom_function_call",
     "decomposition_table", "dispatch_modes", "dynamo_bypassing_wrapper", "function_modes", "functorch", "pytree",
     "temporarily_clear_interpreter_stack", "tracing", "with_torch_function", "without_modes", "without_torch_function",

@@ -22,6 +22,7 @@ from jetbench.torch import rows
 from jetbench.torch._compat import (
     FakeTensor,
     LazyGraphModule,
+    StopRecomputation,
     active_fake_mode,
     dynamo_bypassing_wrapper,
     ended_on_errors,
@@ -107,6 +108,8 @@ class Evaluation(ABC):
         with alone():
             try:
                 return self.evaluate(x, draws)
+            except StopRecomputation:  # how a checkpoint around the operator ends
+                raise
             except Exception as error:
                 self._refuse_failure(x, error)
                 raise
