@@ -227,7 +227,8 @@ def _hooks(module: nn.Module) -> tuple[int, ...]:
 
 
 def _is_watched(holder: object) -> bool:
-    return hasattr(holder, "__dict__") and type(holder).__weakrefoffset__ > 0
+    """Whether it has attributes and can be referred to weakly; the offset is negative since Python 3.12."""
+    return hasattr(holder, "__dict__") and type(holder).__weakrefoffset__ != 0
 
 
 class Untouched:
