@@ -11,6 +11,7 @@ import pytest
 import torch
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
+from torch import library
 
 import jax_settings  # noqa: F401  (64 bits)
 import jetbench.jax
@@ -33,7 +34,7 @@ FUNCTIONS = {
 
 
 def torch_operation(name, function, **options):
-    return torch.library.custom_op(f"rules::{name}", function, mutates_args=(), **options)
+    return library.custom_op(f"rules::{name}", function, mutates_args=(), **options)
 
 
 def torch_function(name):

@@ -14,7 +14,8 @@ from jetbench.collapse.graph import Node, live
 from jetbench.collapse.ops import OPS
 from jetbench.collapse.pull import collapse
 from jetbench.collapse.rebuild import without_summed_products
-from jetbench.collapse.rules import RULES, candidate, direct, step
+from jetbench.collapse.rules import candidate, direct, step
+from jetbench.collapse.steps import RULES
 from jetbench.collapse.weights import Weights, ordered
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import library
 from torch.nn import functional as F
 
 from coverage_table.interpolation import CENTRED
@@ -283,7 +284,7 @@ def test_a_formula_of_ones_own_is_used():
 def test_operations_of_other_libraries_are_refused_until_they_have_a_formula():
     """Forward mode takes them for constants, whatever derivative they register."""
 
-    @torch.library.custom_op("jetbench_tests::sine", mutates_args=())
+    @library.custom_op("jetbench_tests::sine", mutates_args=())
     def sine(x: torch.Tensor) -> torch.Tensor:
         return torch.sin(x)
 

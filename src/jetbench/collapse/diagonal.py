@@ -15,7 +15,7 @@ from jetbench.collapse.build import Builder
 from jetbench.collapse.graph import Node, live
 from jetbench.collapse.ops import OPS
 from jetbench.collapse.rebuild import rebuilt
-from jetbench.collapse.rules import Rest
+from jetbench.collapse.steps import Rest
 
 Labels = tuple[int, ...]
 """Of the axes of a value, in the order in which they first occur: axes of the same label are to be joined."""

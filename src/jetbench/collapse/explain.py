@@ -12,7 +12,7 @@ from jetbench.collapse.draw import draw
 from jetbench.collapse.graph import Node, live
 from jetbench.collapse.ops import OPS, arranged, label
 from jetbench.collapse.pull import Result
-from jetbench.collapse.rules import Rest
+from jetbench.collapse.steps import Rest
 
 SHOWN = 200
 

@@ -17,7 +17,8 @@ from jetbench.collapse.cost import Cost
 from jetbench.collapse.graph import Node, live, users
 from jetbench.collapse.ops import OPS
 from jetbench.collapse.rebuild import rebuilt
-from jetbench.collapse.rules import Rest, Step, candidate, direct, origin, step
+from jetbench.collapse.rules import candidate, direct, origin, step
+from jetbench.collapse.steps import Rest, Step
 from jetbench.collapse.weights import Spec, computed
 
 Key = tuple[Node, Spec]

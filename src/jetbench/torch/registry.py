@@ -38,7 +38,8 @@ def rule(*operations: OpOverload, derivative: Callable[..., Tensor | float] | No
         >>> import torch
         >>> from jetbench import operators
         >>> from jetbench.torch import linear_operator, rule
-        >>> @torch.library.custom_op("docs::growth", mutates_args=())
+        >>> from torch import library
+        >>> @library.custom_op("docs::growth", mutates_args=())
         ... def growth(x: torch.Tensor) -> torch.Tensor:
         ...     return torch.expm1(x)
         >>> _ = growth.register_fake(torch.empty_like)
@@ -49,7 +50,7 @@ def rule(*operations: OpOverload, derivative: Callable[..., Tensor | float] | No
         A rule that takes the arguments of the operation, jets among them:
 
         >>> from jetbench.torch.jet import linear
-        >>> @torch.library.custom_op("docs::mirrored", mutates_args=())
+        >>> @library.custom_op("docs::mirrored", mutates_args=())
         ... def mirrored(x: torch.Tensor) -> torch.Tensor:
         ...     return x.flip(-1)
         >>> _ = mirrored.register_fake(torch.empty_like)
