@@ -43,6 +43,32 @@ def assert_gradients_agree(found, wanted, tolerance=1e-9):
         assert (a - b).abs().max() <= tolerance * b.abs().max().clamp_min(1e-6)
 
 
+def sine(factor=1.0):
+    """An autograd.Function of sin whose derivatives, in both modes, are multiplied by a factor."""
+
+    class Sine(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(y):
+            return torch.sin(y)
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(*inputs)
+            ctx.save_for_forward(*inputs)
+
+        @staticmethod
+        def backward(ctx, cotangent):
+            return factor * cotangent * torch.cos(ctx.saved_tensors[0])
+
+        @staticmethod
+        def jvp(ctx, tangent):
+            return factor * tangent * torch.cos(ctx.saved_tensors[0])
+
+    return Sine
+
+
 def change_in_place(net):
     with torch.no_grad():
         for parameter in net.parameters():

@@ -17,6 +17,7 @@ from collapse_cases import X, agrees, laplacian, network, scaled, tensor
 from jetbench import operators
 from jetbench.errors import JetbenchError, Unsupported
 from jetbench.torch import collapse, linear_operator
+from torch_cases import sine
 
 
 def of_parameter(factor, collapsed):
@@ -230,25 +231,7 @@ def test_modes_are_those_of_the_call():
     assert collapsed(x).requires_grad
 
 
-class Sine(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(y):
-        return torch.sin(y)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        return 0.5 * cotangent * torch.cos(ctx.saved_tensors[0])
-
-    @staticmethod
-    def jvp(ctx, tangent):
-        return 0.5 * tangent * torch.cos(ctx.saved_tensors[0])
+Sine = sine(0.5)
 
 
 @pytest.mark.parametrize(

@@ -151,19 +151,6 @@ def test_seeds_belong_to_random_estimators():
     assert not jnp.array_equal(value, op(X, 5))
 
 
-def test_wrong_arguments_are_refused():
-    with pytest.raises(ValueError, match="nested, nested_reverse, j"):
-        linear_operator(network(), LAPLACIAN, "jet")
-    with pytest.raises(TypeError, match="ndarray"):
-        linear_operator(X, LAPLACIAN)
-    with pytest.raises(TypeError, match="str"):
-        linear_operator(network(), "laplacian")
-    with pytest.raises(TypeError, match="estimators"):
-        linear_operator(network(), LAPLACIAN, estimator="normal")
-    with pytest.raises(ValueError, match="polarization, griewank"):
-        linear_operator(network(), LAPLACIAN, directions="random")
-
-
 # ---- what a network must not do -------------------------------------------------------------------------------------
 
 MIXING = {

@@ -21,6 +21,7 @@ from jetbench.torch.corrected import FORMULAS
 from jetbench.torch.corrected.formulas import formula
 from jetbench.torch.corrected.network import _operations
 from jetbench.torch.reference import evaluate
+from torch_cases import sine
 
 D64 = torch.float64
 (T,) = variables(1)
@@ -319,25 +320,7 @@ def test_norms_that_vanish(method, function, seconds):
     assert found.item() == pytest.approx(seconds, nan_ok=True)
 
 
-class Sine(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(y):
-        return torch.sin(y)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
-
-    @staticmethod
-    def backward(ctx, cotangent):
-        return cotangent * torch.cos(ctx.saved_tensors[0])
-
-    @staticmethod
-    def jvp(ctx, tangent):
-        return tangent * torch.cos(ctx.saved_tensors[0])
+Sine = sine()
 
 
 class WithoutForward(Sine):

@@ -109,16 +109,3 @@ def test_seeds_belong_to_random_estimators(method):
             op(X, seed)
     assert torch.equal(op(X, 3), op(X, 3))
     assert not torch.equal(op(X, 3), op(X, 4))
-
-
-def test_wrong_arguments_are_refused():
-    with pytest.raises(ValueError, match="nested, nested_reverse, j"):
-        linear_operator(network(), LAPLACIAN, "jet")
-    with pytest.raises(TypeError, match="Tensor"):
-        linear_operator(X, LAPLACIAN)
-    with pytest.raises(TypeError, match="str"):
-        linear_operator(network(), "laplacian")
-    with pytest.raises(TypeError, match="estimators"):
-        linear_operator(network(), LAPLACIAN, estimator="normal")
-    with pytest.raises(ValueError, match="polarization, griewank"):
-        linear_operator(network(), LAPLACIAN, directions="random")

@@ -13,11 +13,24 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from jetbench.errors import JetbenchError, Unsupported, unknown
 from jetbench.methods.base import JetMethod, Method, Plan
 from jetbench.methods.nested import NestedMethod
+from jetbench.operators.problem import Problem
 from jetbench.python_files import run
 
-__all__ = ["METHODS", "REGISTRY", "JetMethod", "Method", "NestedMethod", "Plan", "load", "register"]
+__all__ = [
+    "METHODS",
+    "REGISTRY",
+    "JetMethod",
+    "Method",
+    "NestedMethod",
+    "Plan",
+    "counted",
+    "load",
+    "register",
+    "smallest_vectors",
+]
 
 
 def _modules(package: ModuleType) -> list[ModuleType]:
@@ -52,6 +65,27 @@ def register(backend: str, methods: Iterable[Method]) -> dict[str, Method]:
     return known
 
 
+def counted(backend: str, name: str, problem: Problem) -> tuple[int | None, str | None]:
+    """The vectors of a backend's method for a problem, and None; or None and why the method cannot do it.
+
+    Raises:
+        JetbenchError: the backend has no such method.
+    """
+    if name not in REGISTRY[backend]:
+        raise JetbenchError(unknown("method", name, REGISTRY[backend]))
+    try:
+        return REGISTRY[backend][name].available_plan(problem).vectors, None
+    except Unsupported as refusal:
+        return None, str(refusal)
+
+
+def smallest_vectors(backend: str, problem: Problem) -> int | None:
+    """The smallest number of vectors per datum among the forward methods that can do a problem; None without any."""
+    forward = [name for name, method in REGISTRY[backend].items() if not method.is_nested]
+    counts = [counted(backend, name, problem)[0] for name in forward]
+    return min((count for count in counts if count is not None), default=None)
+
+
 def of_package(backend: str, package: ModuleType) -> dict[str, Method]:
     """The methods of a backend: those that can be built in the modules of its package, and users' own."""
     found = [each for module in _modules(package) for each in defined(module)]
@@ -73,8 +107,8 @@ def load(path: str | Path) -> tuple[str, ...]:
     if not found:
         raise ValueError(f"{path} defines no method; subclass jetbench.methods.Method and give it `plan` and `build`.")
     for each in found:
-        unknown = [backend for backend in each.backends if backend not in REGISTRY]
-        if unknown or not each.backends:
+        missing = [backend for backend in each.backends if backend not in REGISTRY]
+        if missing or not each.backends:
             raise ValueError(f"{each.name}: `backends` must be some of {', '.join(REGISTRY)}; got {each.backends}.")
         if each.name in METHODS or not each.name.isidentifier():
             raise ValueError(f"A method cannot be called {each.name!r}: choose another identifier.")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +30,7 @@ from jetbench.measure.accuracy import DRAWS, sampling_error
 from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import WallClock
 from jetbench.measure.floor import flops
+from jetbench.methods import counted, smallest_vectors
 from jetbench.networks import NetworkSpec
 from jetbench.operators.estimators import Estimator
 from jetbench.operators.problem import Problem
@@ -54,10 +54,7 @@ def methods() -> dict[str, int]:
 
 def vectors(method: str, problem: Problem) -> tuple[int | None, str | None]:
     """The vectors of a method for a problem, and None; or None and the sentence that says why it cannot do it."""
-    try:
-        return _method(method).available_plan(problem).vectors, None
-    except Unsupported as refusal:
-        return None, str(refusal)
+    return counted("jax", method, problem)
 
 
 def description(device: str) -> dict[str, Any]:
@@ -121,7 +118,8 @@ class Session:
             Unsupported: the method cannot do it, the device not the type, or the mode is eager.
             JetbenchError: the case names something that there is not.
         """
-        _method(case.method)
+        if case.method not in METHODS:
+            raise JetbenchError(unknown("method", case.method, METHODS))
         if case.mode == "eager":
             raise Unsupported(EAGER)
         return Subject(self, case)
@@ -272,7 +270,7 @@ class Subject:
     def floor_vectors(self) -> int | None:
         """The smallest number of vectors of any forward method for this operator and estimator."""
         key = ("floor", self._operator_key, self.estimator)
-        return self.session.keep(key, lambda: smallest_vectors(Problem(self.operator, self.estimator)))
+        return self.session.keep(key, lambda: smallest_vectors("jax", Problem(self.operator, self.estimator)))
 
     @cached_property
     def _products(self) -> list:
@@ -319,28 +317,12 @@ class Subject:
         return found.temp_size_in_bytes + found.output_size_in_bytes
 
 
-def smallest_vectors(problem: Problem) -> int | None:
-    """The smallest number of vectors per datum among the forward methods that can do a problem; None without any."""
-    counts = []
-    for method in METHODS.values():
-        with suppress(Unsupported):
-            if not method.is_nested:
-                counts.append(method.available_plan(problem).vectors)
-    return min(counts, default=None)
-
-
 def _set_products(case: Case) -> None:
     """Make float32 mean float32 in products, or TensorFloat-32 where that is the type; for all that is traced next."""
     if case.dtype == "tf32" and case.device != "cuda":
         raise Unsupported(NO_TF32)
     if case.device == "cuda":
         jax.config.update("jax_default_matmul_precision", "tensorfloat32" if case.dtype == "tf32" else "highest")
-
-
-def _method(name: str) -> Any:
-    if name not in METHODS:
-        raise JetbenchError(unknown("method", name, METHODS))
-    return METHODS[name]
 
 
 def _inputs(batch: int, dim: int, dtype: str) -> Array:

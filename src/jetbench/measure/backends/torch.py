@@ -9,7 +9,6 @@ import copy
 import gc
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -29,6 +28,7 @@ from jetbench.measure.case import NO_TF32, Case
 from jetbench.measure.clock import Clock, EventClock, WallClock
 from jetbench.measure.floor import Product, flops
 from jetbench.measure.memory import peak
+from jetbench.methods import counted, smallest_vectors
 from jetbench.networks import NetworkSpec
 from jetbench.operators.estimators import Estimator
 from jetbench.operators.problem import Problem
@@ -48,12 +48,7 @@ def methods() -> dict[str, int]:
 
 def vectors(method: str, problem: Problem) -> tuple[int | None, str | None]:
     """The vectors of a method for a problem, and None; or None and the sentence that says why it cannot do it."""
-    if method not in METHODS:
-        raise JetbenchError(unknown("method", method, METHODS))
-    try:
-        return METHODS[method].available_plan(problem).vectors, None
-    except Unsupported as refusal:
-        return None, str(refusal)
+    return counted("torch", method, problem)
 
 
 def description(device: str) -> dict[str, Any]:
@@ -238,7 +233,7 @@ class Subject:
     def floor_vectors(self) -> int | None:
         """The smallest number of vectors of any forward method for this operator and estimator."""
         key = ("floor", self._operator_key, self.estimator)
-        return self.session.keep(key, lambda: smallest_vectors(Problem(self.operator, self.estimator)))
+        return self.session.keep(key, lambda: smallest_vectors("torch", Problem(self.operator, self.estimator)))
 
     @cached_property
     def _products(self) -> list[tuple[Product, Tensor | None]]:
@@ -288,16 +283,6 @@ def _check_compiler(device: str) -> None:
             "torch.compile needs a C++ compiler on the CPU, and none was found. Install one (g++), then measure the "
             "compiled points with --again failed; eager points need none."
         ) from error
-
-
-def smallest_vectors(problem: Problem) -> int | None:
-    """The smallest number of vectors per datum among the forward methods that can do a problem; None without any."""
-    counts = []
-    for method in METHODS.values():
-        with suppress(Unsupported):
-            if not method.is_nested:
-                counts.append(method.available_plan(problem).vectors)
-    return min(counts, default=None)
 
 
 def cpu_peak(call: Callable[[], Any]) -> int:

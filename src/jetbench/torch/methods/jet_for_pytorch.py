@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -25,26 +26,40 @@ class JetForPyTorch(jet_for_pytorch.JetForPyTorch):
         return CollapsedJets(net, problem, plan)
 
 
-class CollapsedJets(Evaluation):
-    """Adds up passes of `jet.jet(..., collapsed=True)`; a drift is the initial value of what the first pass sums."""
+class LibraryEvaluation(Evaluation):
+    """An evaluation by the library's transform of the network, made again when the network does something else."""
 
-    def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, plan: Passes) -> None:
+    collapsed: ClassVar[bool]
+    recorder = FOR_TENSORS
+
+    def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem) -> None:
         super().__init__(net, problem)
         self._overloaded: dict[Graph, Callable] = {}
-        self._parts = [(name, symbol, plan.passes[name]) for name, symbol in plan.symbols.items()]
-        self._weights = [(abs(group.weight), group.order) for group in plan.groups]
-
-    recorder = FOR_TENSORS
 
     def __getstate__(self) -> dict:
         return {**super().__getstate__(), "_overloaded": {}}
 
-    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
-        graph, _ = self.recorded(x)  # the library traces the network; again only when that does something else
+    def prepared(self, x: Tensor) -> Callable:
+        """The library's transform of the network for inputs like x."""
+        graph, _ = self.recorded(x)
         if graph not in self._overloaded:
             zeros = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
-            self._overloaded = {graph: overloaded(self.net, zeros, collapsed=True)}
-        prepared = self._overloaded[graph]
+            self._overloaded = {graph: overloaded(self.net, zeros, self.collapsed)}
+        return self._overloaded[graph]
+
+
+class CollapsedJets(LibraryEvaluation):
+    """Adds up passes of `jet.jet(..., collapsed=True)`; a drift is the initial value of what the first pass sums."""
+
+    collapsed = True
+
+    def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, plan: Passes) -> None:
+        super().__init__(net, problem)
+        self._parts = [(name, symbol, plan.passes[name]) for name, symbol in plan.symbols.items()]
+        self._weights = [(abs(group.weight), group.order) for group in plan.groups]
+
+    def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
+        prepared = self.prepared(x)
         factor = factor_of(self.problem.operator, x)
         scaled = [weight ** (1 / k) * draw for (weight, k), draw in zip(self._weights, draws, strict=True)]
 

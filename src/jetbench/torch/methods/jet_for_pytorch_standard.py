@@ -11,10 +11,7 @@ from jetbench.algebra.coordinates import factor_of, in_coordinates
 from jetbench.methods import jet_for_pytorch_standard
 from jetbench.methods.jax_jet import StockJets
 from jetbench.operators.problem import Problem
-from jetbench.torch.methods.jet_for_pytorch import overloaded
-from jetbench.torch.program import Evaluation
-from jetbench.torch.propagate import Graph
-from jetbench.torch.recording import FOR_TENSORS
+from jetbench.torch.methods.jet_for_pytorch import LibraryEvaluation
 
 
 class JetForPyTorchStandard(jet_for_pytorch_standard.JetForPyTorchStandard):
@@ -22,25 +19,17 @@ class JetForPyTorchStandard(jet_for_pytorch_standard.JetForPyTorchStandard):
         return StandardJets(net, problem, plan)
 
 
-class StandardJets(Evaluation):
+class StandardJets(LibraryEvaluation):
     """Σ_r w_r ⟨∂^k f, v_r^⊗k⟩ from `jet.jet` under vmap over the directions of each order."""
+
+    collapsed = False
 
     def __init__(self, net: Callable[[Tensor], Tensor], problem: Problem, plan: StockJets) -> None:
         super().__init__(net, problem)
-        self._overloaded: dict[Graph, Callable] = {}
         self._plan = plan
 
-    recorder = FOR_TENSORS
-
-    def __getstate__(self) -> dict:
-        return {**super().__getstate__(), "_overloaded": {}}
-
     def evaluate(self, x: Tensor, draws: Sequence[Tensor]) -> dict[str, Tensor]:
-        graph, _ = self.recorded(x)  # the library traces the network; again only when that does something else
-        if graph not in self._overloaded:
-            zeros = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
-            self._overloaded = {graph: overloaded(self.net, zeros, collapsed=False)}
-        prepared = self._overloaded[graph]
+        prepared = self.prepared(x)
         directions = self._plan.directions
         seeds = torch.empty(0)
         if directions.rows:
