@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from contract_cases import COUNTED, ESTIMATORS, made
 from jax_settings import compiled
 from jetbench import operators
 from jetbench.errors import Unsupported
@@ -18,28 +19,13 @@ from jetbench.jax import METHODS, linear_operator, reference
 from jetbench.jax.counting import counted_flops
 from jetbench.jax.network import build
 from jetbench.networks import NetworkSpec
-from jetbench.operators import estimators
 from jetbench.operators.problem import Problem
 from jetbench.torch import network as torch_network
 from jetbench.torch import reference as torch_reference
 
 ROWS = 2
-ESTIMATORS = {
-    "exact": estimators.exact(),
-    "normal": estimators.normal(2),
-    "rademacher": estimators.rademacher(2),
-    "coordinate": estimators.coordinate(2),
-}
 PEERS = ("jax_jet", "folx")
 JETS = ("taylor", "collapsed", "forward_laplacian", "apolar")
-
-
-@cache
-def made(name):
-    """The operator with its defaults, in as few coordinates as show everything."""
-    function = operators.REGISTRY[name]
-    operator = function(dim=max(function.min_dim, 3))
-    return operator if operator.order <= 4 else function(dim=max(function.min_dim, 2))
 
 
 @cache
@@ -159,17 +145,6 @@ def executed_vectors(operator, method, estimator=None):
     vectors, rest = divmod(totals[1] - totals[0], 2 * ROWS * WIDTH**2)
     assert rest == 0
     return vectors
-
-
-COUNTED = {
-    "laplacian": operators.laplacian(dim=4),
-    "wave": operators.wave(dim=3),
-    "biharmonic": operators.biharmonic(dim=3),
-    "mixed": operators.mixed_partial(dim=3, exponents=(2, 1, 1)),
-    "inhomogeneous": operators.kuramoto_sivashinsky(dim=2),
-    "drift": operators.kolmogorov_backward(dim=3),
-    "third": operators.gradient_of_laplacian(dim=2),
-}
 
 
 @pytest.mark.parametrize("kind", ["exact", "normal"])

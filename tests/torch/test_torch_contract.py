@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 import torch
 
+from contract_cases import COUNTED, ESTIMATORS, made
 from jetbench import operators
 from jetbench.errors import Unsupported
 from jetbench.measure.backends.torch import counted_flops
@@ -18,20 +19,6 @@ from jetbench.torch.network import build
 ROWS = 3
 #: Methods that need not do every operator.
 PARTIAL = ("forward_laplacian", "stock_rewrite", *(name for name, method in METHODS.items() if method.package))
-ESTIMATORS = {
-    "exact": estimators.exact(),
-    "normal": estimators.normal(2),
-    "rademacher": estimators.rademacher(2),
-    "coordinate": estimators.coordinate(2),
-}
-
-
-@cache
-def made(name):
-    """The operator with its defaults, in as few coordinates as show everything."""
-    function = operators.REGISTRY[name]
-    operator = function(dim=max(function.min_dim, 3))
-    return operator if operator.order <= 4 else function(dim=max(function.min_dim, 2))
 
 
 @cache
@@ -131,19 +118,10 @@ def test_vectors_are_what_passes_through_a_hidden_layer(method, name):
 
 
 XI = variables(3)
-NESTED = {
-    "laplacian": operators.laplacian(dim=4),
-    "wave": operators.wave(dim=3),
-    "biharmonic": operators.biharmonic(dim=3),
-    "mixed": operators.mixed_partial(dim=3, exponents=(2, 1, 1)),
-    "inhomogeneous": operators.kuramoto_sivashinsky(dim=2),
-    "drift": operators.kolmogorov_backward(dim=3),
-    "third": operators.gradient_of_laplacian(dim=2),
-}
 
 
 @pytest.mark.parametrize("kind", ["exact", "normal"])
-@pytest.mark.parametrize("operator", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize("operator", COUNTED.values(), ids=COUNTED)
 @pytest.mark.parametrize("method", ["nested", "nested_reverse"])
 def test_vectors_of_nested_methods_are_what_passes_through_a_hidden_layer(method, operator, kind):
     estimator = None if kind == "exact" else ESTIMATORS[kind]
