@@ -1,5 +1,6 @@
 """Operators under torch.compile, autocast, fake tensors and other modes."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jetbench import operators
 from jetbench.errors import MixedRows, Unsupported
 from jetbench.operators import estimators
+from jetbench.operators.problem import Operator
 from jetbench.operators.symbol import variables
 from jetbench.torch import linear_operator, reference
 from torch_cases import (
@@ -244,3 +246,30 @@ def test_no_method_evaluates_a_network_that_draws_or_keeps_statistics(method: st
         net.eval()
         expected = reference.evaluate(net, laplacian, x)[""]
         torch.testing.assert_close(linear_operator(net, laplacian, method)(x), expected)
+
+
+def test_names_of_operators_tell_apart_what_differs():
+    net = network(widths=(4, 3))
+    half = np.array([[0.5], [0.0]])
+
+    def made(symbol=XI[0] ** 2, method="collapsed", factor=None, **options):
+        operator = Operator("own", 2, {"": symbol}, factor) if factor is not None else symbol
+        return linear_operator(net, operator, method, **options)._name
+
+    line = variables(1)[0] ** 2
+    different = [
+        made(),
+        made(2 * XI[0] ** 2),
+        made(XI[1] ** 2),
+        made(method="nested"),
+        made(estimator=estimators.normal(2)),
+        made(estimator=estimators.normal(3)),
+        made(XI[0] ** 4, directions="griewank"),
+        made(XI[0] ** 4),
+        made(line, factor=half),
+        made(line, factor=2 * half),
+        made(line, factor=lambda x: x[..., None]),
+        made(line, factor=lambda x: x[..., None]),
+    ]
+    assert len(set(different)) == len(different)
+    assert made() == made() and made(line, factor=half) == made(line, factor=half.copy())

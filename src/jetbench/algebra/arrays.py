@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -93,8 +92,9 @@ class Arrays:
         return factor * block
 
 
-_ROOT = __name__.partition(".")[0]
 _KNOWN: dict[str, Arrays] = {"numpy": Arrays()}
+#: Frameworks that a package here of the same name is for; importing it registers their arrays.
+_BACKENDS = ("torch", "jax")
 
 
 def register(package: str, arrays: Arrays) -> None:
@@ -114,8 +114,8 @@ def of(array: Array) -> Arrays:
 @cache
 def _of_type(kind: type) -> Arrays:
     for package in (base.__module__.partition(".")[0] for base in kind.__mro__):
-        if package not in _KNOWN and package != "builtins" and find_spec(f"{_ROOT}.{package}") is not None:
-            import_module(f"{_ROOT}.{package}")  # a backend has the name of its framework, and registers its arrays
+        if package not in _KNOWN and package in _BACKENDS:
+            import_module(f"jetbench.{package}")
         if package in _KNOWN:
             return _KNOWN[package]
     raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not an array of numpy or of a backend.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,17 +54,18 @@ def _looked_at(name: str) -> None:
 
 
 def _name(problem: Problem, method: str) -> str:
-    """The same for problems and methods that give the same values for every network, and for no others."""
+    """A name that only problems and methods share that give the same values for every network."""
     operator, factor = problem.operator, problem.operator.factor
-    if isinstance(factor, np.ndarray):
-        factor = (factor.shape, factor.dtype.str, factor.tobytes())
-    elif factor is not None:
-        factor = object()  # two functions are not known to be equal
-    key = (method, tuple(operator.symbols.items()), factor, problem.estimator, problem.scheme)
-    return _NAMES.setdefault(key, f"operator {len(_NAMES)}")
+    if callable(factor):
+        return f"operator {next(_NUMBERS)}"  # two functions are not known to be equal
+    symbols = [(name, s.dim, s.supports, tuple(s.terms.values())) for name, s in operator.symbols.items()]
+    digest = hashlib.sha256(repr((method, symbols, problem.estimator, problem.scheme)).encode())
+    if factor is not None:
+        digest.update(repr((factor.shape, factor.dtype.str)).encode() + factor.tobytes())
+    return digest.hexdigest()
 
 
-_NAMES: dict[Hashable, str] = {}
+_NUMBERS = itertools.count()
 
 
 def linear_operator(
