@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -93,8 +92,6 @@ class Arrays:
 
 
 _KNOWN: dict[str, Arrays] = {"numpy": Arrays()}
-#: Frameworks that a package here of the same name is for; importing it registers their arrays.
-_BACKENDS = ("torch", "jax")
 
 
 def register(package: str, arrays: Arrays) -> None:
@@ -103,10 +100,10 @@ def register(package: str, arrays: Arrays) -> None:
 
 
 def of(array: Array) -> Arrays:
-    """The operations on arrays of this type; its backend is imported where it is not yet.
+    """The operations on arrays of this type.
 
     Raises:
-        TypeError: it is not an array of numpy or of a backend.
+        TypeError: it is not an array of numpy or of a backend that has been imported.
     """
     return _of_type(type(array))
 
@@ -114,11 +111,12 @@ def of(array: Array) -> Arrays:
 @cache
 def _of_type(kind: type) -> Arrays:
     for package in (base.__module__.partition(".")[0] for base in kind.__mro__):
-        if package not in _KNOWN and package in _BACKENDS:
-            import_module(f"jetbench.{package}")
         if package in _KNOWN:
             return _KNOWN[package]
-    raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not an array of numpy or of a backend.")
+    raise TypeError(
+        f"{kind.__module__}.{kind.__qualname__} is not an array of numpy or of an imported backend; "
+        "import jetbench.torch or jetbench.jax first."
+    )
 
 
 def like(values: np.ndarray, array: Array) -> Array:
