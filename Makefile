@@ -94,7 +94,7 @@ clean:  ## remove the environment and everything generated but the measurements
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## print this list
-	@grep --extended-regexp --no-filename '^[a-z]+:.*##' $(MAKEFILE_LIST) \
+	@grep --extended-regexp --no-filename '^[a-z-]+:.*##' $(MAKEFILE_LIST) \
 		| sed --regexp-extended 's/^([a-z]+):.*##\s*/  make \1|/' | column --table --separator '|'
 	@echo "Variables: PRESET=smoke|cpu|gpu|paper  CORES=$(CORES)  PYTHON=python3.12  VENV=$(VENV)"
 
