@@ -238,12 +238,6 @@ def test_an_allocation_that_is_too_large_is_out_of_memory(session):
     assert session.is_out_of_memory(MemoryError()) and not session.is_out_of_memory(RuntimeError("shapes"))
 
 
-def test_the_smallest_vectors_known():
-    assert measuring.smallest_vectors(Problem(operators.biharmonic(dim=5))) == 27
-    assert measuring.smallest_vectors(Problem(operators.laplacian(dim=50))) == 52
-    assert measuring.smallest_vectors(Problem(operators.laplacian(dim=5), estimators.normal(3))) == 5
-
-
 def test_peak_memory_on_a_gpu_is_above_the_level_before(monkeypatch):
     """With a stand-in for the allocator, since the statistics are all that the GPU contributes."""
     level = {"now": 100, "peak": 900}
