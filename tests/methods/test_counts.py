@@ -34,5 +34,5 @@ def test_vectors_or_the_reason_why_there_are_none(backend):
     assert counted(name(backend), "collapsed", drawn) == (5, None)
     vectors, reason = counted(name(backend), "apolar", drawn)
     assert vectors is None and reason == backend.METHODS["apolar"].unsupported(drawn)
-    with pytest.raises(JetbenchError, match="colapsed.*collapsed"):
+    with pytest.raises(JetbenchError, match=r"colapsed.*collapsed"):
         counted(name(backend), "colapsed", drawn)
